@@ -1,0 +1,1 @@
+"""What is learned about a hall before it is used: the background dictionary."""

@@ -1,0 +1,1 @@
+"""What a radio node is and how it is driven: the words every other package shares."""

@@ -1,0 +1,83 @@
+"""Bistatic geometry on the plane: delays, arrival angles and their gradients.
+
+Equations (4), (5), (15) and (16) of Nozari et al. stand here and nowhere else.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+FloatArray = NDArray[np.float64]
+ComplexArray = NDArray[np.complexfloating]
+
+SPEED_OF_LIGHT_M_PER_S = 299_792_458.0
+
+
+@dataclass(frozen=True, slots=True)
+class Pose:
+    """Where a node stands and which way its array looks.
+
+    Attributes
+    ----------
+    position_m
+        Cartesian ``(x, y)``.
+    boresight_rad
+        Direction of the array's boresight, counter-clockwise from the x axis.
+    """
+
+    position_m: tuple[float, float]
+    boresight_rad: float
+
+    @property
+    def position(self) -> FloatArray:
+        """Position as an array, shape ``(2,)``, in metres."""
+        return np.array(self.position_m, dtype=np.float64)
+
+
+def wrap_angle(angle_rad: ArrayLike) -> FloatArray:
+    """Angle mapped to [-pi, pi), in radians; the wrap of eq. (5)."""
+    return (np.asarray(angle_rad, dtype=np.float64) + np.pi) % (2.0 * np.pi) - np.pi
+
+
+def distance_m(position_m: ArrayLike, points_m: ArrayLike) -> FloatArray:
+    """Euclidean distance from a position to points, shape ``points.shape[:-1]``, in metres."""
+    offset = np.asarray(points_m, dtype=np.float64) - np.asarray(position_m, dtype=np.float64)
+    return np.hypot(offset[..., 0], offset[..., 1])
+
+
+def bistatic_delay_s(tx_m: ArrayLike, rx_m: ArrayLike, points_m: ArrayLike) -> FloatArray:
+    """Delay from transmitter over each point to receiver, in seconds; eq. (4)."""
+    return (distance_m(tx_m, points_m) + distance_m(rx_m, points_m)) / SPEED_OF_LIGHT_M_PER_S
+
+
+def arrival_angle_rad(rx: Pose, points_m: ArrayLike) -> FloatArray:
+    """Arrival angle from each point relative to boresight, in [-pi, pi) radians; eq. (5).
+
+    The printed equation lost its subscripts; this is
+    ``wrap(atan2(p_y - s_y, p_x - s_x) - psi)``, counter-clockwise positive.
+    """
+    offset = np.asarray(points_m, dtype=np.float64) - rx.position
+    return wrap_angle(np.arctan2(offset[..., 1], offset[..., 0]) - rx.boresight_rad)
+
+
+def delay_gradient_s_per_m(tx_m: ArrayLike, rx_m: ArrayLike, points_m: ArrayLike) -> FloatArray:
+    """Gradient of the bistatic delay at points, shape ``(..., 2)``, in s/m; eq. (15).
+
+    Undefined (NaN) where a point coincides with a node.
+    """
+    points = np.asarray(points_m, dtype=np.float64)
+    to_tx = points - np.asarray(tx_m, dtype=np.float64)
+    to_rx = points - np.asarray(rx_m, dtype=np.float64)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        unit_tx = to_tx / np.linalg.norm(to_tx, axis=-1, keepdims=True)
+        unit_rx = to_rx / np.linalg.norm(to_rx, axis=-1, keepdims=True)
+    return np.asarray((unit_tx + unit_rx) / SPEED_OF_LIGHT_M_PER_S)
+
+
+def angle_gradient_rad_per_m(rx_m: ArrayLike, points_m: ArrayLike) -> FloatArray:
+    """Gradient of the arrival angle at points, shape ``(..., 2)``, in rad/m; eq. (16)."""
+    offset = np.asarray(points_m, dtype=np.float64) - np.asarray(rx_m, dtype=np.float64)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        perpendicular = np.stack((-offset[..., 1], offset[..., 0]), axis=-1)
+        return np.asarray(perpendicular / np.sum(offset**2, axis=-1, keepdims=True))

@@ -1,0 +1,98 @@
+"""Bistatic radar equation, direct path, noise and the accuracy bound they imply.
+
+The simulator and the planner both call this, so a predicted signal-to-noise ratio (SNR) and a
+simulated one can only differ by what the planner does not know.
+"""
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from drivers.geometry import FloatArray, arrival_angle_rad, distance_m
+from drivers.node import Node
+from drivers.waveform import OfdmGrid
+
+# IEEE standard noise temperature 290 K: k T = -174 dBm/Hz (rounded as in the paper).
+THERMAL_NOISE_DBM_PER_HZ = -174.0
+
+# A point closer than this to a node is planned for as if it were this far: the radar equation's
+# 1/d^2 is meaningless inside an antenna's own size.
+MIN_PLANNING_DISTANCE_M = 0.5
+
+
+def path_gain(
+    tx: Node,
+    rx: Node,
+    points_m: ArrayLike,
+    rcs_m2: ArrayLike,
+    wavelength_m: float,
+    *,
+    min_distance_m: float = 0.0,
+) -> FloatArray:
+    """Amplitude of an echo per unit transmitted amplitude, shape of the points, dimensionless.
+
+    ``sqrt(G_i G_j lambda^2 sigma / (4 pi)^3) / (d_i d_j)``: the bracket of (7) as in section V,
+    with the element gains towards the point. Distances under `min_distance_m` count as that;
+    with the default the gain is infinite at a node's own position.
+    """
+    gain = tx.transmit_pattern.power_gain(arrival_angle_rad(tx.pose, points_m))
+    gain = gain * rx.receive_pattern.power_gain(arrival_angle_rad(rx.pose, points_m))
+    tx_leg_m = np.maximum(distance_m(tx.pose.position_m, points_m), min_distance_m)
+    rx_leg_m = np.maximum(distance_m(rx.pose.position_m, points_m), min_distance_m)
+    with np.errstate(divide="ignore"):
+        return np.asarray(
+            np.sqrt(gain * wavelength_m**2 * np.asarray(rcs_m2) / (4.0 * np.pi) ** 3)
+            / (tx_leg_m * rx_leg_m)
+        )
+
+
+def direct_path_gain(tx: Node, rx: Node, wavelength_m: float) -> float:
+    """Amplitude of the direct path, ``lambda / (4 pi d)`` (Friis) with both element gains."""
+    gain = tx.transmit_pattern.power_gain(arrival_angle_rad(tx.pose, rx.pose.position_m))
+    gain = gain * rx.receive_pattern.power_gain(arrival_angle_rad(rx.pose, tx.pose.position_m))
+    separation_m = float(distance_m(tx.pose.position_m, rx.pose.position_m))
+    return float(np.sqrt(gain)) * wavelength_m / (4.0 * np.pi * separation_m)
+
+
+def channel_noise_var(tx: Node, rx: Node, grid: OfdmGrid) -> float:
+    """Variance of one channel-estimate entry, ``sigma_H^2 = sigma_n^2 / P_tone``; below (2)."""
+    noise_dbm = (
+        THERMAL_NOISE_DBM_PER_HZ + rx.noise_figure_db + 10.0 * np.log10(grid.subcarrier_spacing_hz)
+    )
+    tone_dbm = tx.tx_power_dbm - 10.0 * np.log10(grid.num_subcarriers)
+    return float(10.0 ** ((noise_dbm - tone_dbm) / 10.0))
+
+
+def matched_cell_snr(
+    tx: Node, rx: Node, points_m: ArrayLike, rcs_m2: ArrayLike, grid: OfdmGrid
+) -> FloatArray:
+    """SNR after matched combining of all tones and elements, linear, shape of the points.
+
+    ``gamma = alpha^2 K M / sigma_H^2``: the one SNR scale of the project (detection, variances
+    and prediction), where the paper's measured and proxy SNR differ by ``K M``.
+    """
+    gain = path_gain(
+        tx, rx, points_m, rcs_m2, grid.wavelength_m, min_distance_m=MIN_PLANNING_DISTANCE_M
+    )
+    cells = grid.num_subcarriers * rx.array.num_elements
+    return np.asarray(gain**2 * cells / channel_noise_var(tx, rx, grid))
+
+
+def delay_var_s2(snr: ArrayLike, rms_bandwidth_hz: float) -> FloatArray:
+    """Cramer-Rao bound of the delay, ``1 / (8 pi^2 W_c^2 gamma)``, in s^2; section IV.
+
+    ``snr`` is the matched-cell SNR (linear), any shape; infinite variance at zero SNR.
+    """
+    with np.errstate(divide="ignore"):
+        return np.asarray(1.0 / (8.0 * np.pi**2 * rms_bandwidth_hz**2 * np.asarray(snr)))
+
+
+def sine_var(snr: ArrayLike, num_elements: int, spacing_wavelengths: float) -> FloatArray:
+    """Cramer-Rao bound of the sine of the arrival angle, dimensionless; section IV.
+
+    ``6 / (gamma (2 pi d / lambda)^2 (M^2 - 1))``. Deviates from the paper by one factor M, which
+    the matched-cell SNR already holds; divide by ``cos^2`` for the angle's own variance.
+    Infinite for a single element, which sees no angle.
+    """
+    aperture = (2.0 * np.pi * spacing_wavelengths) ** 2 * (num_elements**2 - 1)
+    with np.errstate(divide="ignore"):
+        return np.asarray(6.0 / (np.asarray(snr, dtype=np.float64) * aperture))

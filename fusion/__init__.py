@@ -1,0 +1,1 @@
+"""From link reports to a position and to the next sensing configuration."""

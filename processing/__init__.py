@@ -1,0 +1,1 @@
+"""From one capture to one link report: suppression, map, detection, refinement."""

@@ -1,0 +1,219 @@
+"""Detection on the range-angle map: CA-CFAR for correlated cells and non-maximum suppression."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+
+from drivers.geometry import FloatArray
+from processing.power_map import PowerMap, PowerMapPlan
+
+_NEGLIGIBLE_EIGENVALUE = 1e-4
+_SIDELOBE_MARGIN = 1.5
+
+
+@dataclass(frozen=True)
+class CfarPlan:
+    """Edge-aware two-dimensional cell-averaging constant-false-alarm-rate (CA-CFAR) detector.
+
+    Training cells of a cell under test: every swept angle within `angle_halfwidth` cells and
+    every delay bin further than `guard` and not further than `guard + train` bins, cut at the
+    edges of the map. The guard spans all angles of the window: the angular sidelobes of an echo
+    share its delay and would otherwise hide it.
+
+    Attributes
+    ----------
+    threshold
+        Factor on the training mean, shape ``(G, L)``.
+    probability
+        The false-alarm probability per cell that it was made for.
+    """
+
+    guard: int
+    train: int
+    angle_halfwidth: int
+    threshold: FloatArray
+    probability: float
+
+    @property
+    def typical_snr(self) -> float:
+        """Matched-cell SNR at the threshold, away from edges, linear."""
+        return float(np.median(self.threshold))
+
+
+def plan_cfar(
+    plan: PowerMapPlan,
+    probability: float,
+    *,
+    guard_cells: float = 2.0,
+    train_cells: float = 24.0,
+    angle_halfwidth: int = 4,
+) -> CfarPlan:
+    """Thresholds for a set false-alarm probability per cell, true for correlated cells.
+
+    Swept beams overlap and padded delay bins do too, so the training sum is a sum of correlated
+    exponentials: ``z^H z`` with field covariance ``C``, whose Laplace transform is
+    ``prod 1 / (1 + s lambda_i)`` over the eigenvalues of ``C``. For an independent cell under
+    test the false-alarm probability of factor ``a`` on the mean of N cells is therefore
+    ``prod 1 / (1 + a lambda_i / N)``, which is solved for ``a``. ``C`` is the Kronecker product
+    of an angle and a delay part. With independent cells this is the textbook
+    ``a = N (P_fa^(-1/N) - 1)`` (Rohling 1983).
+
+    Parameters
+    ----------
+    guard_cells, train_cells
+        In delay resolution cells ``1 / W``, on each side.
+    angle_halfwidth
+        In swept angles, on each side.
+    """
+    guard = int(np.ceil(guard_cells * plan.bins_per_cell))
+    train = int(np.ceil(train_cells * plan.bins_per_cell))
+    num_angles, num_bins = len(plan.angle_grid_rad), len(plan.delay_grid_s)
+    angle_eig = _angle_eigenvalues(plan, angle_halfwidth)
+    # Mirrored windows have the same eigenvalues: solve one of each pair.
+    shapes = [_training_counts(b, num_bins, guard, train) for b in range(num_bins)]
+    unique, inverse = np.unique(np.sort(shapes, axis=1), axis=0, return_inverse=True)
+    num_rows = (num_angles + 1) // 2
+    threshold = np.empty((num_rows, len(unique)))
+    for column, (left, right) in enumerate(unique):
+        delay_eig = _delay_eigenvalues(plan, int(left), int(right), guard)
+        for row, eigenvalues in enumerate(angle_eig[:num_rows]):
+            num_cells = len(angle_window(row, num_angles, angle_halfwidth)) * (left + right)
+            products = np.outer(eigenvalues, delay_eig).ravel() / num_cells
+            threshold[row, column] = _solve_factor(products, probability)
+    mirrored = np.concatenate((threshold, threshold[: num_angles - num_rows][::-1]))
+    return CfarPlan(guard, train, angle_halfwidth, mirrored[:, inverse.ravel()], probability)
+
+
+def angle_window(index: int, num_angles: int, halfwidth: int) -> range:
+    """Swept angles whose cells train the given one, cut at the edges."""
+    return range(max(index - halfwidth, 0), min(index + halfwidth + 1, num_angles))
+
+
+def _training_counts(index: int, num_bins: int, guard: int, train: int) -> tuple[int, int]:
+    left = min(max(index - guard, 0), train)
+    right = min(max(num_bins - 1 - index - guard, 0), train)
+    return left, right
+
+
+def _significant(covariance: np.ndarray) -> FloatArray:
+    eigenvalues = np.linalg.eigvalsh(covariance)
+    return eigenvalues[eigenvalues > _NEGLIGIBLE_EIGENVALUE * eigenvalues.max()]
+
+
+def _angle_eigenvalues(plan: PowerMapPlan, halfwidth: int) -> list[FloatArray]:
+    delay_s = plan.array.element_delay_s(np.sin(plan.angle_grid_rad))
+    steering = np.exp(2j * np.pi * plan.grid.carrier_hz * delay_s)
+    field = steering @ steering.conj().T / plan.array.num_elements
+    windows = (angle_window(g, len(field), halfwidth) for g in range(len(field)))
+    return [_significant(field[np.ix_(window, window)]) for window in windows]
+
+
+def _delay_eigenvalues(plan: PowerMapPlan, left: int, right: int, guard: int) -> FloatArray:
+    bins = np.concatenate((-guard - 1 - np.arange(left), guard + 1 + np.arange(right)))
+    lag = bins[:, None] - bins[None]
+    phase = np.pi * lag / plan.fft_length
+    tones = plan.grid.num_subcarriers
+    with np.errstate(invalid="ignore", divide="ignore"):
+        kernel = np.sin(tones * phase) / (tones * np.sin(phase))
+    return _significant(np.where(lag % plan.fft_length == 0, 1.0, kernel))
+
+
+def _solve_factor(eigenvalues: FloatArray, probability: float) -> float:
+    """Solve ``sum log(1 + a lambda_i) = -log P_fa`` for ``a``; concave, so Newton climbs to it."""
+    target = -np.log(probability)
+    factor = target / eigenvalues.sum()  # log(1+x) <= x: this starts below the root
+    for _ in range(50):
+        gap = target - np.log1p(factor * eigenvalues).sum()
+        step = gap / np.sum(eigenvalues / (1.0 + factor * eigenvalues))
+        factor += step
+        if abs(step) <= 1e-10 * factor:
+            break
+    return float(factor)
+
+
+def training_mean(power: np.ndarray, cfar: CfarPlan) -> FloatArray:
+    """Mean of the training cells of every cell, shape ``(G, L)``."""
+    num_angles, num_bins = power.shape
+    by_delay = np.concatenate(
+        (np.zeros((num_angles, 1)), np.cumsum(power, axis=1, dtype=np.float64)), axis=1
+    )
+    index = np.arange(num_bins)
+    left_end = np.clip(index - cfar.guard, 0, num_bins)
+    left_start = np.clip(index - cfar.guard - cfar.train, 0, num_bins)
+    right_start = np.clip(index + cfar.guard + 1, 0, num_bins)
+    right_end = np.clip(index + cfar.guard + cfar.train + 1, 0, num_bins)
+    ring = (
+        by_delay[:, left_end] - by_delay[:, left_start]
+        + by_delay[:, right_end] - by_delay[:, right_start]
+    )  # fmt: skip
+    by_angle = np.concatenate((np.zeros((1, num_bins)), np.cumsum(ring, axis=0)))
+    row = np.arange(num_angles)
+    low = np.clip(row - cfar.angle_halfwidth, 0, num_angles)
+    high = np.clip(row + cfar.angle_halfwidth + 1, 0, num_angles)
+    total = by_angle[high] - by_angle[low]
+    num_delays = (left_end - left_start) + (right_end - right_start)
+    return np.asarray(total / ((high - low)[:, None] * num_delays))
+
+
+def exceedances(power: np.ndarray, cfar: CfarPlan) -> np.ndarray:
+    """Cells above their threshold, boolean, shape ``(G, L)``."""
+    return np.asarray(power > cfar.threshold * training_mean(power, cfar))
+
+
+def detect(
+    found: PowerMap, cfar: CfarPlan, *, min_delay_s: float, max_delay_s: float, max_candidates: int
+) -> list[tuple[int, int]]:
+    """Candidate cells ``(g, l)``, strongest first, after non-maximum suppression.
+
+    A candidate exceeds its threshold, is the largest of its 3 x 3 neighbourhood, has a delay
+    that the search area allows on this link, and cannot be the sidelobe of a stronger one.
+    """
+    above = exceedances(found.power, cfar)
+    delay = found.plan.delay_grid_s
+    half_cell_s = 0.5 / found.plan.grid.bandwidth_hz
+    above &= (delay >= min_delay_s - half_cell_s) & (delay <= max_delay_s + half_cell_s)
+    if not above.any():
+        return []
+    above &= found.power >= ndimage.maximum_filter(found.power, size=3, mode="nearest")
+    cells = np.argwhere(above)
+    amplitude = np.sqrt(found.power[above])
+    return _without_sidelobes(cells, amplitude, found, cfar.typical_snr, max_candidates)
+
+
+def _without_sidelobes(
+    cells: np.ndarray, amplitude: FloatArray, found: PowerMap, detection_snr: float, limit: int
+) -> list[tuple[int, int]]:
+    """Strongest first; each accepted cell removes what its point response and noise explain."""
+    plan = found.plan
+    sine = np.sin(plan.angle_grid_rad)[cells[:, 0]]
+    delay = plan.delay_grid_s[cells[:, 1]]
+    noise_amplitude = np.sqrt(detection_snr * found.noise_power)
+    wavelengths = plan.array.spacing_m / plan.grid.wavelength_m
+    remaining = np.ones(len(cells), dtype=bool)
+    accepted: list[tuple[int, int]] = []
+    while remaining.any() and len(accepted) < limit:
+        best = int(np.argmax(np.where(remaining, amplitude, -1.0)))
+        accepted.append((int(cells[best, 0]), int(cells[best, 1])))
+        response = _sidelobe_envelope((delay - delay[best]) * plan.grid.bandwidth_hz, None)
+        if plan.array.num_elements > 1:
+            shift = (sine - sine[best]) * wavelengths
+            response = response * _sidelobe_envelope(shift, plan.array.num_elements)
+        explained = _SIDELOBE_MARGIN * amplitude[best] * response + noise_amplitude
+        remaining &= amplitude > explained
+        remaining[best] = False
+    return accepted
+
+
+def _sidelobe_envelope(offset: FloatArray, num_elements: int | None) -> FloatArray:
+    """Envelope of the Dirichlet kernel's magnitude, at most one.
+
+    ``offset`` is in cells for the (long) delay kernel, or in cycles across one element spacing
+    for an array of `num_elements`, whose kernel is periodic.
+    """
+    with np.errstate(divide="ignore"):
+        if num_elements is None:
+            envelope = 1.0 / np.abs(np.pi * offset)
+        else:
+            envelope = 1.0 / np.abs(num_elements * np.sin(np.pi * offset))
+    return np.minimum(envelope, 1.0)

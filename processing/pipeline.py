@@ -1,0 +1,175 @@
+"""From one capture to one link report."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from drivers.array import UniformLinearArray
+from drivers.capture import Capture
+from drivers.geometry import ComplexArray, bistatic_delay_s
+from drivers.link_budget import delay_var_s2, sine_var
+from drivers.waveform import OfdmGrid, pilot_symbols
+from processing.channel import channel_estimate, suppress_background
+from processing.detect import CfarPlan, detect, plan_cfar
+from processing.power_map import PowerMap, PowerMapPlan, plan_power_map, power_map
+from processing.refine import refine
+from processing.report import Hypothesis, LinkReport
+
+# An echo below this matched-cell SNR has no meaningful variance; it is reported with this one.
+_MIN_SNR = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessingSettings:
+    """How captures are processed.
+
+    Attributes
+    ----------
+    false_alarm_probability
+        Per map cell.
+    num_angles
+        Swept angles from -90 to 90 degrees.
+    delay_oversampling
+        Delay bins per resolution cell.
+    max_hypotheses
+        Candidates reported per link.
+    num_snapshots
+        Sub-band snapshots of MUSIC's covariance.
+    """
+
+    false_alarm_probability: float = 1e-6
+    num_angles: int = 181
+    delay_oversampling: int = 1
+    max_hypotheses: int = 4
+    num_snapshots: int = 4
+
+
+@dataclass(frozen=True)
+class Background:
+    """A learned background and what identifies it.
+
+    Attributes
+    ----------
+    channel
+        Shape ``(K, M)``.
+    content_hash
+        Of the dictionary entry.
+    """
+
+    channel: ComplexArray
+    content_hash: str
+
+
+class LinkProcessor:
+    """Turns captures of one waveform and one array into link reports.
+
+    Parameters
+    ----------
+    grid, array
+        Waveform and receiving array.
+    max_delay_s
+        Longest bistatic delay on any link; the map ends there.
+    settings
+        Detection and refinement.
+    """
+
+    def __init__(
+        self,
+        grid: OfdmGrid,
+        array: UniformLinearArray,
+        max_delay_s: float,
+        settings: ProcessingSettings,
+    ) -> None:
+        self.grid = grid
+        self.array = array
+        self.settings = settings
+        self._pilots = pilot_symbols(grid)
+        self.map_plan: PowerMapPlan = plan_power_map(
+            grid, array, max_delay_s,
+            num_angles=settings.num_angles, delay_oversampling=settings.delay_oversampling,
+        )  # fmt: skip
+        self.cfar: CfarPlan = plan_cfar(self.map_plan, settings.false_alarm_probability)
+
+    def residual(self, capture: Capture, background: Background | None) -> ComplexArray:
+        """Residual channel of a capture, shape ``(K, M)``; eqs. (2) and (9)."""
+        estimate = channel_estimate(capture.rx_pilots, self._pilots)
+        return suppress_background(estimate, None if background is None else background.channel)
+
+    def map_of(self, residual: ComplexArray) -> PowerMap:
+        """Range-angle power map of a residual; eqs. (10) and (11)."""
+        return power_map(residual, self.map_plan)
+
+    def report(
+        self,
+        capture: Capture,
+        background: Background | None,
+        *,
+        sensing_index: int,
+        delay_limits_s: tuple[float, float],
+    ) -> LinkReport:
+        """Link report of a capture.
+
+        Parameters
+        ----------
+        background
+            The link's entry, or ``None`` to process without suppression.
+        delay_limits_s
+            Shortest and longest delay an echo from the search area can have on this link.
+        """
+        residual = self.residual(capture, background)
+        found = self.map_of(residual)
+        cells = detect(
+            found, self.cfar,
+            min_delay_s=delay_limits_s[0], max_delay_s=delay_limits_s[1],
+            max_candidates=self.settings.max_hypotheses,
+        )  # fmt: skip
+        hypotheses = [self._hypothesis(residual, found, cell) for cell in cells]
+        hypotheses.sort(key=lambda hypothesis: -hypothesis.snr)
+        return LinkReport(
+            tx_id=capture.tx_id,
+            rx_id=capture.rx_id,
+            sensing_index=sensing_index,
+            hypotheses=tuple(hypotheses),
+            detection_snr=self.cfar.typical_snr,
+            noise_var=found.noise_var,
+            delay_is_absolute=capture.delay_is_absolute,
+            config_epoch=capture.config_epoch,
+            background_hash=None if background is None else background.content_hash,
+        )
+
+    def _hypothesis(
+        self, residual: ComplexArray, found: PowerMap, cell: tuple[int, int]
+    ) -> Hypothesis:
+        echo = refine(
+            residual, self.grid, self.array,
+            float(self.map_plan.delay_grid_s[cell[1]]),
+            float(self.map_plan.angle_grid_rad[cell[0]]),
+            num_snapshots=self.settings.num_snapshots,
+        )  # fmt: skip
+        # The matched power holds one noise power besides the echo's.
+        snr = max(echo.matched_power / found.noise_var - 1.0, _MIN_SNR)
+        wavelengths = self.array.spacing_m / self.grid.wavelength_m
+        return Hypothesis(
+            delay_s=echo.delay_s,
+            delay_var_s2=float(delay_var_s2(snr, self.grid.rms_bandwidth_hz)),
+            sine=echo.sine,
+            sine_var=(
+                None
+                if echo.sine is None
+                else float(sine_var(snr, self.array.num_elements, wavelengths))
+            ),
+            snr=float(snr),
+        )
+
+
+def delay_limits_s(
+    tx_m: np.ndarray, rx_m: np.ndarray, area_m: tuple[float, float, float, float]
+) -> tuple[float, float]:
+    """Shortest and longest bistatic delay of points in a rectangular area, in seconds.
+
+    The delay is convex over the plane: its maximum is at a corner; the baseline bounds it below.
+    """
+    x_min, y_min, x_max, y_max = area_m
+    corners = np.array([(x_min, y_min), (x_min, y_max), (x_max, y_min), (x_max, y_max)])
+    longest = float(bistatic_delay_s(tx_m, rx_m, corners).max())
+    return float(bistatic_delay_s(tx_m, rx_m, rx_m)), longest

@@ -1,0 +1,148 @@
+"""One simulated hall: true poses, frozen clutter and a fluctuating target."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+
+from drivers.geometry import FloatArray, Pose
+from drivers.node import Node
+
+RcsDraw = Literal["burst_link", "link", "scene"]
+Wavefront = Literal["plane", "spherical"]
+
+# Named streams of the scene's seed: no two draws of different meaning share random numbers, and
+# none depends on how many others were drawn before it.
+_STREAMS = (
+    "nodes", "target", "clutter", "survey", "rcs", "noise", "background", "entry", "planning",
+)  # fmt: skip
+
+
+def random_stream(seed: int, stream: str, *key: int) -> np.random.Generator:
+    """Generator for one draw, keyed by the scene's seed, the draw's meaning and its indices."""
+    spawn_key = (_STREAMS.index(stream), *key)
+    return np.random.default_rng(np.random.SeedSequence(entropy=seed, spawn_key=spawn_key))
+
+
+@dataclass(frozen=True, slots=True)
+class SceneStatistics:
+    """What is drawn anew for every simulated scene.
+
+    Attributes
+    ----------
+    area_m
+        Search area ``(x_min, y_min, x_max, y_max)``.
+    num_clutter
+        Dedicated clutter scatterers, uniform over the area.
+    mean_rcs_m2
+        Mean radar cross section (RCS) of target and clutter, Swerling I (exponential).
+    nodes_are_clutter
+        Whether every node but a link's own two scatters as well.
+    direct_path
+        Whether the direct path is simulated.
+    rcs_draw
+        When the target's RCS is redrawn: each look at each link, once per link, or once a scene.
+    wavefront
+        ``plane`` (the paper) or ``spherical`` over the receiving array.
+    target_m
+        Fixed target position, or ``None`` to draw it.
+    """
+
+    area_m: tuple[float, float, float, float]
+    num_clutter: int = 30
+    mean_rcs_m2: float = 1.0
+    nodes_are_clutter: bool = True
+    direct_path: bool = True
+    rcs_draw: RcsDraw = "burst_link"
+    wavefront: Wavefront = "plane"
+    target_m: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One drawn scene.
+
+    Attributes
+    ----------
+    seed
+        Everything random in the scene follows from it.
+    nodes
+        Nodes with their true poses, in the order of the site.
+    target_m
+        True target position, shape ``(2,)``.
+    clutter_m, clutter_rcs_m2
+        Dedicated scatterers then nodes, shapes ``(S, 2)`` and ``(S,)``; frozen for the scene.
+    num_dedicated
+        How many of them are dedicated; scatterer ``num_dedicated + n`` is node ``n``.
+    statistics
+        What it was drawn from.
+    """
+
+    seed: int
+    nodes: tuple[Node, ...]
+    target_m: FloatArray
+    clutter_m: FloatArray
+    clutter_rcs_m2: FloatArray
+    num_dedicated: int
+    statistics: SceneStatistics
+
+    def clutter_of_link(self, tx_index: int, rx_index: int) -> tuple[FloatArray, FloatArray]:
+        """Clutter seen by a link, positions ``(S, 2)`` and RCS ``(S,)``: not its own two nodes."""
+        keep = np.ones(len(self.clutter_m), dtype=bool)
+        if len(self.clutter_m) > self.num_dedicated:
+            keep[[self.num_dedicated + tx_index, self.num_dedicated + rx_index]] = False
+        return self.clutter_m[keep], self.clutter_rcs_m2[keep]
+
+    def target_rcs_m2(self, tx_index: int, rx_index: int, sensing_index: int) -> float:
+        """RCS of the target in one look at one link, Swerling I, in m^2."""
+        key = {
+            "burst_link": (tx_index, rx_index, sensing_index),
+            "link": (tx_index, rx_index),
+            "scene": (),
+        }[self.statistics.rcs_draw]
+        draw = random_stream(self.seed, "rcs", *key).standard_exponential()
+        return float(draw * self.statistics.mean_rcs_m2)
+
+
+def _uniform_points(
+    rng: np.random.Generator, area_m: tuple[float, float, float, float], count: int
+) -> FloatArray:
+    return rng.uniform(area_m[:2], area_m[2:], size=(count, 2))
+
+
+def draw_uniform_poses(
+    seed: int, area_m: tuple[float, float, float, float], count: int
+) -> list[Pose]:
+    """Poses uniform over the area with uniform boresights, as in section VI."""
+    rng = random_stream(seed, "nodes")
+    positions = _uniform_points(rng, area_m, count)
+    boresights = rng.uniform(0.0, 2.0 * np.pi, count)
+    return [
+        Pose((float(x), float(y)), float(psi))
+        for (x, y), psi in zip(positions, boresights, strict=True)
+    ]
+
+
+def _true_node(node: Node, rng: np.random.Generator) -> Node:
+    """The node where it really is: its surveyed pose plus one draw of the survey error."""
+    error = rng.standard_normal(3)
+    x, y = node.pose.position + error[:2] * node.survey.position_std_m
+    boresight = node.pose.boresight_rad + error[2] * node.survey.boresight_std_rad
+    return replace(node, pose=Pose((float(x), float(y)), float(boresight)))
+
+
+def draw_scene(seed: int, surveyed: Sequence[Node], statistics: SceneStatistics) -> Scene:
+    """Draw target, clutter and survey errors of one scene from its seed."""
+    survey_rng = random_stream(seed, "survey")
+    nodes = tuple(_true_node(node, survey_rng) for node in surveyed)
+    if statistics.target_m is None:
+        target = _uniform_points(random_stream(seed, "target"), statistics.area_m, 1)[0]
+    else:
+        target = np.array(statistics.target_m)
+    clutter_rng = random_stream(seed, "clutter")
+    clutter = _uniform_points(clutter_rng, statistics.area_m, statistics.num_clutter)
+    if statistics.nodes_are_clutter:
+        clutter = np.concatenate((clutter, [node.pose.position_m for node in nodes]))
+    rcs = clutter_rng.standard_exponential(len(clutter)) * statistics.mean_rcs_m2
+    return Scene(seed, nodes, target, clutter, rcs, statistics.num_clutter, statistics)

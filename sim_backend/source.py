@@ -1,0 +1,149 @@
+"""A capture source at pilot fidelity: channel plus noise, straight to demodulated pilots."""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Literal
+
+import numpy as np
+from scipy import stats
+
+from drivers.capture import Capture
+from drivers.geometry import ComplexArray
+from drivers.link_budget import channel_noise_var
+from drivers.node import Node
+from drivers.waveform import OfdmGrid, pilot_symbols
+from sim_backend.channel import background_channel, target_channel
+from sim_backend.scene import Scene, random_stream
+
+StaticModel = Literal["synthesized", "cancelled"]
+
+# Static channels kept: a campaign asks for the same link N_BG times in a row.
+_NUM_CACHED_LINKS = 4
+
+
+@lru_cache
+def median_var_ratio(num_captures: int) -> float:
+    """Variance of the median of `num_captures` unit Gaussians; 1 for one, pi/(2 n) for many.
+
+    Integrated from the joint density of the two middle order statistics (David and Nagaraja,
+    Order Statistics, section 2.2), so that it holds for small numbers as well.
+    """
+    if num_captures % 2:
+        half = (num_captures - 1) // 2
+        x = np.linspace(-9.0, 9.0, 20_001)
+        density = stats.beta.pdf(stats.norm.cdf(x), half + 1, half + 1) * stats.norm.pdf(x)
+        return float(np.trapezoid(x**2 * density, x))
+    half = num_captures // 2
+    x = np.linspace(-7.0, 7.0, 1_401)
+    log_lower = stats.norm.logpdf(x) + (half - 1) * stats.norm.logcdf(x)
+    log_upper = stats.norm.logpdf(x) + (half - 1) * stats.norm.logsf(x)
+    log_joint = log_lower[:, None] + log_upper[None]
+    joint = np.where(x[:, None] <= x[None], np.exp(log_joint - log_joint.max()), 0.0)
+    np.fill_diagonal(joint, np.diag(joint) / 2.0)
+    middle = (x[:, None] + x[None]) / 2.0
+    return float(np.sum(middle**2 * joint) / np.sum(joint))
+
+
+def complex_noise(rng: np.random.Generator, shape: tuple[int, int], var: float) -> ComplexArray:
+    """Circular complex Gaussian noise of the given variance, complex64."""
+    parts = rng.standard_normal((*shape, 2), dtype=np.float32)
+    parts *= np.float32(np.sqrt(var / 2.0))
+    return parts.view(np.complex64)[..., 0]
+
+
+class SimulatedSource:
+    """Captures of one scene at pilot fidelity (`drivers.capture.CaptureSource`).
+
+    Parameters
+    ----------
+    scene
+        The drawn hall with true poses.
+    surveyed
+        The same nodes as the edge server knows them.
+    grid
+        The waveform.
+    static_model
+        ``synthesized``: clutter and direct path are part of every capture.
+        ``cancelled``: they are left out, for studies whose background would take exactly the
+        same channel away again; `entry_noise` then gives what a learned entry would leave.
+    """
+
+    def __init__(
+        self,
+        scene: Scene,
+        surveyed: Sequence[Node],
+        grid: OfdmGrid,
+        static_model: StaticModel = "synthesized",
+    ) -> None:
+        self._scene = scene
+        self._nodes = tuple(surveyed)
+        self._grid = grid
+        self._static_model = static_model
+        self._index = {node.node_id: n for n, node in enumerate(self._nodes)}
+        self._pilots = pilot_symbols(grid)
+        self._waveform_hash = grid.waveform_hash
+        self._static: OrderedDict[tuple[int, int], ComplexArray] = OrderedDict()
+
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        """The nodes as surveyed."""
+        return self._nodes
+
+    @property
+    def grid(self) -> OfdmGrid:
+        """The waveform in use."""
+        return self._grid
+
+    def sense(self, tx_id: str, rx_id: str, sensing_index: int) -> Capture:
+        """Return one capture with the target present; the same key gives the same capture."""
+        link = self._index[tx_id], self._index[rx_id]
+        rcs = self._scene.target_rcs_m2(*link, sensing_index)
+        channel = target_channel(self._scene, self._grid, *link, rcs)
+        if self._static_model == "synthesized":
+            channel = channel + self.static_channel(*link)
+        rng = random_stream(self._scene.seed, "noise", *link, sensing_index)
+        return self._capture(link, channel, rng)
+
+    def sense_background(self, tx_id: str, rx_id: str, capture_index: int) -> Capture:
+        """Return one target-free capture for calibration."""
+        link = self._index[tx_id], self._index[rx_id]
+        rng = random_stream(self._scene.seed, "background", *link, capture_index)
+        return self._capture(link, self.static_channel(*link), rng)
+
+    def entry_noise(self, tx_id: str, rx_id: str, num_captures: int) -> ComplexArray:
+        """Noise that the median (8) of `num_captures` leaves in an entry, shape ``(K, M)``."""
+        link = self._index[tx_id], self._index[rx_id]
+        rng = random_stream(self._scene.seed, "entry", *link)
+        var = self._noise_var(link) * median_var_ratio(num_captures)
+        return complex_noise(rng, self._shape(link), var)
+
+    def static_channel(self, tx_index: int, rx_index: int) -> ComplexArray:
+        """Noise-free background of a link, shape ``(K, M)``, complex64."""
+        link = tx_index, rx_index
+        if link not in self._static:
+            channel = background_channel(self._scene, self._grid, *link)
+            self._static[link] = channel.astype(np.complex64)
+            if len(self._static) > _NUM_CACHED_LINKS:
+                self._static.popitem(last=False)
+        return self._static[link]
+
+    def _noise_var(self, link: tuple[int, int]) -> float:
+        return channel_noise_var(self._nodes[link[0]], self._nodes[link[1]], self._grid)
+
+    def _shape(self, link: tuple[int, int]) -> tuple[int, int]:
+        return self._grid.num_subcarriers, self._nodes[link[1]].array.num_elements
+
+    def _capture(
+        self, link: tuple[int, int], channel: ComplexArray, rng: np.random.Generator
+    ) -> Capture:
+        received = complex_noise(rng, self._shape(link), self._noise_var(link))
+        received += channel
+        received *= self._pilots[:, None]  # eq. (1); noise is circular, so it may turn as well
+        return Capture(
+            tx_id=self._nodes[link[0]].node_id,
+            rx_id=self._nodes[link[1]].node_id,
+            rx_pilots=received,
+            num_averaged=1,
+            waveform_hash=self._waveform_hash,
+        )

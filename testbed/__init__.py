@@ -1,0 +1,1 @@
+"""The composition root: site files, runs, figures and the command line."""

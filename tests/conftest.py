@@ -1,0 +1,79 @@
+"""Rules that hold for every test: reproducible draws, and nothing left running."""
+
+import os
+import select
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+settings.register_profile("testbed", deadline=None, derandomize=True, database=None)
+settings.load_profile("testbed")
+
+# What is being closed when a test returns may take this long, in all, to be gone.
+GRACE_S = 2.0
+
+# multiprocessing starts these once and keeps them until the interpreter ends.
+HELPERS = ("multiprocessing.resource_tracker", "multiprocessing.forkserver")
+
+
+@pytest.fixture(autouse=True)
+def _leaves_nothing_running() -> Iterator[None]:
+    """Fail a test that leaves a non-daemon thread or a child process behind.
+
+    What fixtures of a wider scope started is there before the test, and so allowed.
+    """
+    threads_before = set(threading.enumerate())
+    children_before = _child_pids()
+    yield
+    deadline_s = time.monotonic() + GRACE_S
+    threads = [t for t in threading.enumerate() if t not in threads_before and not t.daemon]
+    left = [f"thread {t.name}" for t in threads if _is_alive_at(t, deadline_s)]
+    for pid in _child_pids() - children_before:
+        command = _command_of(pid)
+        if not any(helper in command for helper in HELPERS) and _is_running_at(pid, deadline_s):
+            left.append(f"process {pid}: {command}")
+    if left:
+        pytest.fail("left running: " + "; ".join(left), pytrace=False)
+
+
+def _is_alive_at(thread: threading.Thread, deadline_s: float) -> bool:
+    thread.join(max(0.0, deadline_s - time.monotonic()))
+    return thread.is_alive()
+
+
+def _is_running_at(pid: int, deadline_s: float) -> bool:
+    try:
+        pidfd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return False
+    try:  # a pidfd becomes readable when its process ends
+        ended, _, _ = select.select([pidfd], [], [], max(0.0, deadline_s - time.monotonic()))
+    finally:
+        os.close(pidfd)
+    return not ended
+
+
+def _child_pids() -> set[int]:
+    """Children of this process that are running; one that ended but was not waited for is not."""
+    pids = set()
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            # "pid (command, which may hold anything) state parent ..."
+            state, parent = stat.read_text().rpartition(")")[2].split()[:2]
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if int(parent) == os.getpid() and state not in "ZX":
+            pids.add(int(stat.parent.name))
+    return pids
+
+
+def _command_of(pid: int) -> str:
+    try:
+        arguments = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+    return arguments.replace(b"\0", b" ").decode(errors="replace").strip()
