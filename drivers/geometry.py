@@ -37,7 +37,8 @@ class Pose:
 
 def wrap_angle(angle_rad: ArrayLike) -> FloatArray:
     """Angle mapped to [-pi, pi), in radians; the wrap of eq. (5)."""
-    return (np.asarray(angle_rad, dtype=np.float64) + np.pi) % (2.0 * np.pi) - np.pi
+    wrapped = (np.asarray(angle_rad, dtype=np.float64) + np.pi) % (2.0 * np.pi) - np.pi
+    return np.where(wrapped < np.pi, wrapped, -np.pi)  # the remainder may round up to 2 pi
 
 
 def distance_m(position_m: ArrayLike, points_m: ArrayLike) -> FloatArray:

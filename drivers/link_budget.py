@@ -7,42 +7,40 @@ simulated one can only differ by what the planner does not know.
 import numpy as np
 from numpy.typing import ArrayLike
 
-from drivers.geometry import FloatArray, arrival_angle_rad, distance_m
+from drivers.array import ElementPattern
+from drivers.geometry import FloatArray, Pose, arrival_angle_rad, distance_m
 from drivers.node import Node
 from drivers.waveform import OfdmGrid
 
 # IEEE standard noise temperature 290 K: k T = -174 dBm/Hz (rounded as in the paper).
 THERMAL_NOISE_DBM_PER_HZ = -174.0
 
-# A point closer than this to a node is planned for as if it were this far: the radar equation's
-# 1/d^2 is meaningless inside an antenna's own size.
-MIN_PLANNING_DISTANCE_M = 0.5
+
+def leg_gain_per_m2(
+    pattern: ElementPattern, pose: Pose, points_m: ArrayLike, *, min_distance_m: float = 0.0
+) -> FloatArray:
+    """Element gain over squared distance, ``G / d^2``, of one leg of an echo, in 1/m^2.
+
+    Shape of the points. Distances under `min_distance_m` count as that; with the default the
+    result is infinite at the node's own position.
+    """
+    gain = pattern.power_gain(arrival_angle_rad(pose, points_m))
+    leg_m = np.maximum(distance_m(pose.position_m, points_m), min_distance_m)
+    with np.errstate(divide="ignore"):
+        return np.asarray(gain / leg_m**2)
 
 
 def path_gain(
-    tx: Node,
-    rx: Node,
-    points_m: ArrayLike,
-    rcs_m2: ArrayLike,
-    wavelength_m: float,
-    *,
-    min_distance_m: float = 0.0,
+    tx: Node, rx: Node, points_m: ArrayLike, rcs_m2: ArrayLike, wavelength_m: float
 ) -> FloatArray:
     """Amplitude of an echo per unit transmitted amplitude, shape of the points, dimensionless.
 
     ``sqrt(G_i G_j lambda^2 sigma / (4 pi)^3) / (d_i d_j)``: the bracket of (7) as in section V,
-    with the element gains towards the point. Distances under `min_distance_m` count as that;
-    with the default the gain is infinite at a node's own position.
+    with the element gains towards the point. Infinite at a node's own position.
     """
-    gain = tx.transmit_pattern.power_gain(arrival_angle_rad(tx.pose, points_m))
-    gain = gain * rx.receive_pattern.power_gain(arrival_angle_rad(rx.pose, points_m))
-    tx_leg_m = np.maximum(distance_m(tx.pose.position_m, points_m), min_distance_m)
-    rx_leg_m = np.maximum(distance_m(rx.pose.position_m, points_m), min_distance_m)
-    with np.errstate(divide="ignore"):
-        return np.asarray(
-            np.sqrt(gain * wavelength_m**2 * np.asarray(rcs_m2) / (4.0 * np.pi) ** 3)
-            / (tx_leg_m * rx_leg_m)
-        )
+    legs = leg_gain_per_m2(tx.transmit_pattern, tx.pose, points_m)
+    legs = legs * leg_gain_per_m2(rx.receive_pattern, rx.pose, points_m)
+    return np.asarray(np.sqrt(legs * wavelength_m**2 * np.asarray(rcs_m2) / (4.0 * np.pi) ** 3))
 
 
 def direct_path_gain(tx: Node, rx: Node, wavelength_m: float) -> float:
@@ -62,19 +60,17 @@ def channel_noise_var(tx: Node, rx: Node, grid: OfdmGrid) -> float:
     return float(10.0 ** ((noise_dbm - tone_dbm) / 10.0))
 
 
-def matched_cell_snr(
-    tx: Node, rx: Node, points_m: ArrayLike, rcs_m2: ArrayLike, grid: OfdmGrid
-) -> FloatArray:
-    """SNR after matched combining of all tones and elements, linear, shape of the points.
+def snr_scale_m2(tx: Node, rx: Node, grid: OfdmGrid) -> float:
+    """Matched-cell SNR per unit of RCS and of both legs' gains, in m^2.
 
-    ``gamma = alpha^2 K M / sigma_H^2``: the one SNR scale of the project (detection, variances
-    and prediction), where the paper's measured and proxy SNR differ by ``K M``.
+    ``lambda^2 K M / ((4 pi)^3 sigma_H^2)``: times ``G_i/d_i^2``, ``G_j/d_j^2`` and the RCS it is
+    the SNR after matched combining of all tones and elements, ``gamma = alpha^2 K M / sigma_H^2``.
+    That is the one SNR scale of the project (detection, variances and prediction), where the
+    paper's measured and proxy SNR differ by ``K M``.
     """
-    gain = path_gain(
-        tx, rx, points_m, rcs_m2, grid.wavelength_m, min_distance_m=MIN_PLANNING_DISTANCE_M
-    )
     cells = grid.num_subcarriers * rx.array.num_elements
-    return np.asarray(gain**2 * cells / channel_noise_var(tx, rx, grid))
+    noise_var = channel_noise_var(tx, rx, grid)
+    return grid.wavelength_m**2 * cells / ((4.0 * np.pi) ** 3 * noise_var)
 
 
 def delay_var_s2(snr: ArrayLike, rms_bandwidth_hz: float) -> FloatArray:

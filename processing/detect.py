@@ -190,12 +190,16 @@ def _without_sidelobes(
     delay = plan.delay_grid_s[cells[:, 1]]
     noise_amplitude = np.sqrt(detection_snr * found.noise_power)
     wavelengths = plan.array.spacing_m / plan.grid.wavelength_m
+    half_bin = 0.5 / plan.bins_per_cell  # an echo's true delay is this near to its cell's
     remaining = np.ones(len(cells), dtype=bool)
     accepted: list[tuple[int, int]] = []
     while remaining.any() and len(accepted) < limit:
         best = int(np.argmax(np.where(remaining, amplitude, -1.0)))
         accepted.append((int(cells[best, 0]), int(cells[best, 1])))
-        response = _sidelobe_envelope((delay - delay[best]) * plan.grid.bandwidth_hz, None)
+        apart = np.abs(delay - delay[best]) * plan.grid.bandwidth_hz
+        response = _sidelobe_envelope(np.maximum(apart - half_bin, 0.0), None)
+        # Half way between two bins both hold the echo, scalloped: neither explains less.
+        response = np.minimum(response / np.sinc(half_bin), 1.0)
         if plan.array.num_elements > 1:
             shift = (sine - sine[best]) * wavelengths
             response = response * _sidelobe_envelope(shift, plan.array.num_elements)

@@ -52,7 +52,8 @@ class LinkReport:
     hypotheses
         Candidates, best first; empty if nothing was detected.
     detection_snr
-        Matched-cell SNR at which the detector's threshold lies, linear.
+        Matched-cell SNR at which the detector's threshold lies, linear, the mean loss of
+        echoes between two delay bins included.
     noise_var
         Estimated variance of one channel-estimate entry, relative to the transmitted tone.
     delay_is_absolute

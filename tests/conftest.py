@@ -1,5 +1,6 @@
 """Rules that hold for every test: reproducible draws, and nothing left running."""
 
+import multiprocessing
 import os
 import select
 import threading
@@ -34,7 +35,7 @@ def _leaves_nothing_running() -> Iterator[None]:
     left = [f"thread {t.name}" for t in threads if _is_alive_at(t, deadline_s)]
     for pid in _child_pids() - children_before:
         command = _command_of(pid)
-        if not any(helper in command for helper in HELPERS) and _is_running_at(pid, deadline_s):
+        if _is_running_at(pid, deadline_s):
             left.append(f"process {pid}: {command}")
     if left:
         pytest.fail("left running: " + "; ".join(left), pytrace=False)
@@ -58,17 +59,27 @@ def _is_running_at(pid: int, deadline_s: float) -> bool:
 
 
 def _child_pids() -> set[int]:
-    """Children of this process that are running; one that ended but was not waited for is not."""
-    pids = set()
+    """Process ids of the running children, without those that multiprocessing keeps for itself."""
+    # Children of the fork server are not our own in /proc, but multiprocessing knows them.
+    pids = {child.pid for child in multiprocessing.active_children() if child.pid is not None}
+    try:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:  # no child at all, so /proc (some milliseconds) need not be read
+        return pids
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
             # "pid (command, which may hold anything) state parent ..."
             state, parent = stat.read_text().rpartition(")")[2].split()[:2]
         except (FileNotFoundError, ProcessLookupError):
             continue
-        if int(parent) == os.getpid() and state not in "ZX":
-            pids.add(int(stat.parent.name))
+        pid = int(stat.parent.name)
+        if int(parent) == os.getpid() and state not in "ZX" and not _is_helper(pid):
+            pids.add(pid)
     return pids
+
+
+def _is_helper(pid: int) -> bool:
+    return any(helper in _command_of(pid) for helper in HELPERS)
 
 
 def _command_of(pid: int) -> str:

@@ -1,0 +1,189 @@
+"""Where the target may still be: a grid over position and RCS level, and its refined modes."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy.special import logsumexp
+
+from drivers.geometry import FloatArray
+from fusion.grid import PositionGrid
+from fusion.likelihood import LinkEvidence, RcsPrior, exponential_rcs_prior
+from fusion.modes import Mode, ModeFinder
+from fusion.network import Network
+from fusion.sensing import PositionEstimate
+from fusion.wls import Bearing, bearing_range_points, shared_focus_points
+from processing.pipeline import delay_limits_s
+from processing.report import LinkReport
+
+_NUM_MODES = 8
+_NEGLIGIBLE_LOG = 35.0
+_NEAR_MAHALANOBIS2 = 16.0
+
+
+class Belief:
+    """Posterior over position and RCS level of one static target, given all reports.
+
+    The grid carries the full likelihood of every report, with measurement errors widened by the
+    cell's own size, so that it never misses a peak: it says where else the target could be, and
+    samples for planning come from it. Modes carry the exact likelihood: each is a choice of
+    hypotheses solved by P1, and its Laplace evidence competes with the other modes and with the
+    grid's mass away from all of them.
+
+    Parameters
+    ----------
+    network
+        Nodes and waveform.
+    area_m
+        Search area ``(x_min, y_min, x_max, y_max)``; the prior is uniform over it.
+    mean_rcs_m2
+        Mean RCS of the targets that are searched for.
+    bearing
+        Residual of P1.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        area_m: tuple[float, float, float, float],
+        mean_rcs_m2: float,
+        bearing: Bearing = "sine",
+    ) -> None:
+        self._network = network
+        self._area_m = area_m
+        self._prior: RcsPrior = exponential_rcs_prior(mean_rcs_m2)
+        self._finder = ModeFinder(area_m, self._prior, bearing)
+        self.grid = PositionGrid(area_m, self._prior)
+        self._evidence: list[LinkEvidence] = []
+        self.modes: list[Mode] = []
+
+    @property
+    def num_reports(self) -> int:
+        """Reports taken in so far."""
+        return len(self._evidence)
+
+    def update(self, reports: Sequence[LinkReport]) -> None:
+        """Take in the reports of one sensing."""
+        first = len(self._evidence)
+        for report in reports:
+            limits = self._delay_limits(report)
+            link = LinkEvidence(self._network, report, limits[1] - limits[0])
+            self._evidence.append(link)
+            self.grid.update(link)
+        fresh = list(range(first, len(self._evidence)))
+        extended = [self._extend(mode, fresh) for mode in self.modes]
+        born = self._born(fresh, [mode for mode in extended if mode is not None])
+        self.modes = _distinct([mode for mode in (*extended, *born) if mode is not None])
+
+    def _delay_limits(self, report: LinkReport) -> tuple[float, float]:
+        nodes, index = self._network.nodes, self._network.index
+        tx, rx = nodes[index[report.tx_id]], nodes[index[report.rx_id]]
+        return delay_limits_s(tx.pose.position, rx.pose.position, self._area_m)
+
+    def _extend(self, mode: Mode, fresh: Sequence[int]) -> Mode | None:
+        chosen = {i: h for i, h in enumerate(mode.choice) if h is not None}
+        measurements = [self._evidence[i].measurements[h] for i, h in chosen.items()]
+        solution = self._finder.start(measurements, mode.position_m)
+        if solution is None:
+            return None
+        return self._finder.extend(solution, chosen, self._evidence, fresh)
+
+    def _born(self, fresh: Sequence[int], existing: Sequence[Mode]) -> list[Mode]:
+        """Modes that start from a fresh hypothesis no heavy mode has taken yet."""
+        heaviest = max(existing, key=lambda mode: mode.log_weight, default=None)
+        born: list[Mode] = []
+        for index in fresh:
+            for h in range(len(self._evidence[index].measurements)):
+                if heaviest is not None and heaviest.choice[index] == h:
+                    continue
+                born += self._born_from(index, h)
+                if heaviest is None and born:
+                    heaviest = max(born, key=lambda mode: mode.log_weight)
+        return born
+
+    def _born_from(self, index: int, h: int) -> list[Mode]:
+        measurement = self._evidence[index].measurements[h]
+        others = [i for i in range(len(self._evidence)) if i != index]
+        others.sort(reverse=True)
+        modes: list[Mode | None] = []
+        for point in bearing_range_points(measurement):
+            solution = self._finder.start([measurement], point)
+            if solution is not None:
+                modes.append(
+                    self._finder.extend(solution, {index: h}, self._evidence, others)
+                )
+        if modes:
+            return [mode for mode in modes if mode is not None]
+        return self._born_from_pairs(index, h, others)
+
+    def _born_from_pairs(self, index: int, h: int, others: Sequence[int]) -> list[Mode]:
+        """Starts for a link that alone fixes no position: with each other link's hypotheses."""
+        measurement = self._evidence[index].measurements[h]
+        modes: list[Mode] = []
+        for other in others:
+            for k, partner in enumerate(self._evidence[other].measurements):
+                starts = shared_focus_points(measurement, partner) or self.grid.peaks()
+                chosen = {index: h, other: k}
+                rest = [i for i in others if i != other]
+                for start in starts:
+                    solution = self._finder.start([measurement, partner], start)
+                    mode = solution and self._finder.extend(
+                        solution, chosen, self._evidence, rest
+                    )
+                    if mode:
+                        modes.append(mode)
+        return modes
+
+    def explained(self, mode: Mode) -> list[tuple[LinkEvidence, int | None]]:
+        """Each report with the hypothesis that a mode takes for the target."""
+        return list(zip(self._evidence, mode.choice, strict=True))
+
+    def mode_probabilities(self) -> FloatArray:
+        """Probability of each mode; the rest is the grid's mass away from all of them."""
+        if not self.modes:
+            return np.zeros(0)
+        log_weights = np.array([mode.log_weight for mode in self.modes])
+        rest = self.grid.log_mass_away_from(
+            [mode.position_m for mode in self.modes],
+            [mode.covariance_m2 for mode in self.modes],
+            _NEAR_MAHALANOBIS2,
+        )
+        total = np.logaddexp(logsumexp(log_weights), rest)
+        return np.asarray(np.exp(log_weights - total))
+
+    def best_mode(self) -> tuple[Mode, float] | None:
+        """The most probable mode and its probability, or ``None`` if nothing was detected."""
+        probability = self.mode_probabilities()
+        if not len(probability):
+            return None
+        best = int(np.argmax(probability))
+        return self.modes[best], float(probability[best])
+
+    def summary(self) -> PositionEstimate:
+        """Best position now: the most probable mode, or mean and spread of the grid."""
+        best = self.best_mode()
+        if best is not None:
+            mode, probability = best
+            return PositionEstimate(
+                mode.position_m, mode.covariance_m2, probability, "searching"
+            )
+        weight = self.grid.cell_probability()
+        mean = weight @ self.grid.points_m
+        offset = self.grid.points_m - mean
+        return PositionEstimate(mean, (offset * weight[:, None]).T @ offset, 0.0, "searching")
+
+
+def _distinct(modes: Sequence[Mode]) -> list[Mode]:
+    """Heaviest first, one of each position, negligible ones left out."""
+    kept: list[Mode] = []
+    for mode in sorted(modes, key=lambda m: -m.log_weight):
+        if kept and mode.log_weight < kept[0].log_weight - _NEGLIGIBLE_LOG:
+            break
+        if all(_apart(mode, other) for other in kept):
+            kept.append(mode)
+    return kept[:_NUM_MODES]
+
+
+def _apart(first: Mode, second: Mode) -> bool:
+    offset = first.position_m - second.position_m
+    spread = first.covariance_m2 + second.covariance_m2
+    return bool(offset @ np.linalg.solve(spread, offset) > _NEAR_MAHALANOBIS2)

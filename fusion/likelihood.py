@@ -1,0 +1,117 @@
+"""What one link report says about a position: detection, miss, false alarm and ghost."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from drivers.geometry import SPEED_OF_LIGHT_M_PER_S, FloatArray
+from drivers.node import Node
+from fusion.network import Network
+from fusion.wls import Measurement
+from processing.report import LinkReport
+
+# Even a target in plain view is missed this often: blockage, a lost capture, a model that is wrong.
+_MISS_ANYWAY = 1e-3
+# Expected number of false echoes per map that are not noise (residual clutter, double bounces).
+# Their SNR is taken as Pareto-distributed above the threshold: strong ghosts are rare, not absent.
+_GHOSTS_PER_MAP = 0.01
+
+
+@dataclass(frozen=True)
+class RcsPrior:
+    """Discrete prior of the target's RCS level.
+
+    Attributes
+    ----------
+    level_m2
+        Levels, shape ``(S,)``.
+    log_probability
+        Their log probabilities, shape ``(S,)``.
+    """
+
+    level_m2: FloatArray
+    log_probability: FloatArray
+
+
+def exponential_rcs_prior(mean_rcs_m2: float) -> RcsPrior:
+    """Swerling I spread about the mean, from -32 to +8 dB in 4 dB steps.
+
+    Broad enough for a target whose every look is drawn anew about the mean as well as for one
+    whose single draw, perhaps a deep fade, holds for the whole scene.
+    """
+    level = 10.0 ** (np.arange(-32.0, 9.0, 4.0) / 10.0)
+    log_density = np.log(level) - level  # of ln(x) for x ~ Exp(1)
+    return RcsPrior(level * mean_rcs_m2, log_density - np.log(np.exp(log_density).sum()))
+
+
+class LinkEvidence:
+    """The likelihood of one link report, relative to "everything in it is false".
+
+    Given the target at ``p`` with RCS level ``r`` (Swerling I about it), the link detects it
+    with probability ``exp(-T / (1 + snr))``; the SNR of a detected echo is exponential. False
+    peaks of the noise field above a level ``g`` number ``pi/6 (2 g - 1) exp(-g)`` per resolution
+    cell (expected Euler characteristic of a chi-square field with the Dirichlet kernel's second
+    moment ``pi^2/3`` per axis; Worsley 1994), ``sqrt(pi g / 3) exp(-g)`` on one axis.
+
+    Parameters
+    ----------
+    network
+        Supplies the predicted SNR.
+    report
+        What the link reported.
+    delay_span_s
+        Length of the delays searched on this link.
+    """
+
+    def __init__(self, network: Network, report: LinkReport, delay_span_s: float) -> None:
+        self.report = report
+        self.tx: Node = network.nodes[network.index[report.tx_id]]
+        self.rx: Node = network.nodes[network.index[report.rx_id]]
+        self._network = network
+        self.measurements = tuple(
+            Measurement(
+                self.tx, self.rx, hypothesis, network.sine_period(self.rx),
+                report.delay_is_absolute,
+            )
+            for hypothesis in report.hypotheses
+        )  # fmt: skip
+        self._snr = np.array([hypothesis.snr for hypothesis in report.hypotheses])
+        self._log_false = self._log_false_density(delay_span_s)
+
+    def _log_false_density(self, delay_span_s: float) -> FloatArray:
+        """Log density of false peaks at each hypothesis, per SNR and per measured unit."""
+        grid, array = self._network.grid, self.rx.array
+        cells_per_m = grid.bandwidth_hz / SPEED_OF_LIGHT_M_PER_S
+        cells_per_sine = array.num_elements * array.spacing_m / grid.wavelength_m
+        delay_cells = max(delay_span_s * grid.bandwidth_hz, 1.0)
+        snr = np.maximum(self._snr, 2.0)
+        if array.num_elements > 1:
+            angle_cells = 2.0 * cells_per_sine
+            noise = np.pi / 6.0 * (2.0 * snr - 3.0) * np.exp(-snr)
+        else:
+            angle_cells, cells_per_sine = 1.0, 1.0
+            noise = np.sqrt(np.pi / 3.0) * (np.sqrt(snr) - 0.5 / np.sqrt(snr)) * np.exp(-snr)
+        pareto = self.report.detection_snr / snr**2
+        ghosts = _GHOSTS_PER_MAP / (delay_cells * angle_cells) * pareto
+        per_unit = cells_per_m if self.report.delay_is_absolute else delay_cells
+        return np.asarray(np.log((noise + ghosts) * per_unit * cells_per_sine))
+
+    def unit_snr(self, points_m: FloatArray) -> FloatArray:
+        """Predicted SNR for unit RCS, shape of the points, in 1/m^2."""
+        return self._network.link_snr(self.tx, self.rx, points_m)
+
+    def log_miss(self, snr: FloatArray) -> FloatArray:
+        """Log probability that a target of predicted `snr` is not among the hypotheses."""
+        detection = np.exp(-self.report.detection_snr / (1.0 + snr))
+        return np.asarray(np.log1p(-(1.0 - _MISS_ANYWAY) * detection))
+
+    def log_ratio(self, index: int, snr: FloatArray) -> FloatArray:
+        """Log of echo over false density of one hypothesis' SNR, less its position terms."""
+        measured = self._snr[index]
+        echo = -measured / (1.0 + snr) - np.log1p(snr) + np.log1p(-_MISS_ANYWAY)
+        return np.asarray(echo - self._log_false[index])
+
+
+def detection_probability(snr: FloatArray, detection_snr: float) -> FloatArray:
+    """Probability that a Swerling I echo of mean `snr` exceeds the threshold."""
+    return np.asarray(np.exp(-detection_snr / (1.0 + snr)))

@@ -1,0 +1,201 @@
+"""Modes of the posterior: positions that explain a choice of hypotheses, with their evidence."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import logsumexp
+
+from drivers.geometry import FloatArray
+from fusion.likelihood import LinkEvidence, RcsPrior
+from fusion.wls import Bearing, Measurement, WlsProblem, WlsSolution, bearing_range_points
+
+# Standard deviation (1/5 of the search area's side is plenty) beyond which a start is no Gaussian.
+_SIGMA_POINTS = np.array([(0.0, 0.0), (1.0, 0.0), (-1.0, 0.0), (0.0, 1.0), (0.0, -1.0)])
+_WIDE_M = 0.5
+
+
+@dataclass(frozen=True)
+class Mode:
+    """One explanation of all reports so far.
+
+    Attributes
+    ----------
+    position_m, covariance_m2
+        Of the target under this explanation.
+    choice
+        For every report, the index of the hypothesis taken for the target, or ``None`` (missed).
+    log_weight
+        Log of prior times likelihood, integrated over position (Laplace) and RCS.
+    rcs_m2
+        Posterior mean RCS level.
+    """
+
+    position_m: FloatArray
+    covariance_m2: FloatArray
+    choice: tuple[int | None, ...]
+    log_weight: float
+    rcs_m2: float
+
+
+class ModeFinder:
+    """Builds and extends modes.
+
+    Parameters
+    ----------
+    area_m
+        Search area ``(x_min, y_min, x_max, y_max)``; a mode outside it is dropped.
+    prior
+        Of the RCS level.
+    bearing
+        Residual of P1.
+    """
+
+    def __init__(
+        self, area_m: tuple[float, float, float, float], prior: RcsPrior, bearing: Bearing
+    ) -> None:
+        self._low, self._high = np.array(area_m[:2]), np.array(area_m[2:])
+        self._log_area = float(np.log(np.prod(self._high - self._low)))
+        self._prior = prior
+        self._bearing: Bearing = bearing
+
+    def start(self, measurements: Sequence[Measurement], start_m: FloatArray) -> WlsSolution | None:
+        """Local minimum of P1 near a start, or ``None`` if it leaves the area or is undetermined."""
+        solution = WlsProblem(measurements, self._bearing).solve(start_m)
+        margin = 3.0 * np.sqrt(np.diag(solution.covariance_m2))
+        inside = np.all(solution.position_m >= self._low - margin) and np.all(
+            solution.position_m <= self._high + margin
+        )
+        span = float(np.hypot(*(self._high - self._low)))
+        determined = np.trace(solution.covariance_m2) < span**2
+        return solution if inside and determined else None
+
+    def extend(
+        self,
+        solution: WlsSolution,
+        choice: dict[int, int],
+        evidence: Sequence[LinkEvidence],
+        fresh: Sequence[int],
+    ) -> Mode | None:
+        """Take further reports into an explanation, one after the other.
+
+        Parameters
+        ----------
+        solution
+            Position so far.
+        choice
+            Hypotheses chosen so far, report index to hypothesis index.
+        evidence
+            All reports.
+        fresh
+            Indices of the reports not yet decided upon, in the order to decide.
+        """
+        chosen = dict(choice)
+        for index in fresh:
+            best = self._best_hypothesis(solution, chosen, evidence, index)
+            if best is None:
+                continue
+            trial = {**chosen, index: best}
+            extended = self._solve(solution, trial, evidence, evidence[index].measurements[best])
+            if extended is not None:
+                solution, chosen = extended, trial
+        return self._mode(solution, chosen, evidence) if chosen else None
+
+    def _solve(
+        self,
+        solution: WlsSolution,
+        chosen: dict[int, int],
+        evidence: Sequence[LinkEvidence],
+        newest: Measurement,
+    ) -> WlsSolution | None:
+        """P1 over the chosen hypotheses, from the old position and, if that is wide, the new."""
+        measurements = [evidence[i].measurements[h] for i, h in sorted(chosen.items())]
+        starts = [solution.position_m]
+        if np.trace(solution.covariance_m2) > _WIDE_M**2:
+            starts += bearing_range_points(newest)
+        found = [self.start(measurements, start) for start in starts]
+        kept = [s for s in found if s is not None]
+        return min(kept, key=lambda s: s.cost) if kept else None
+
+    def _best_hypothesis(
+        self,
+        solution: WlsSolution,
+        chosen: dict[int, int],
+        evidence: Sequence[LinkEvidence],
+        index: int,
+    ) -> int | None:
+        """Hypothesis of a report that explains the target better than a miss does, if any."""
+        link = evidence[index]
+        if not link.measurements:
+            return None
+        snr = self._snr_at(solution, link)
+        log_rcs = self._log_rcs(solution, chosen, evidence)
+        scores = [float(logsumexp(log_rcs + _log_mean(link.log_miss(snr))))]
+        for h, measurement in enumerate(link.measurements):
+            ratio = logsumexp(log_rcs + _log_mean(link.log_ratio(h, snr)))
+            scores.append(float(ratio) + self._log_innovation(solution, measurement))
+        best = int(np.argmax(scores))
+        return None if best == 0 else best - 1
+
+    def _log_innovation(self, solution: WlsSolution, measurement: Measurement) -> float:
+        problem = WlsProblem([measurement], self._bearing)
+        jacobian = problem.jacobian(solution.position_m)
+        spread = problem.covariance(solution.position_m)
+        spread = spread + jacobian @ solution.covariance_m2 @ jacobian.T
+        residual = problem.residual(solution.position_m)
+        distance = residual @ np.linalg.solve(spread, residual)
+        return float(-0.5 * (distance + np.linalg.slogdet(2.0 * np.pi * spread)[1]))
+
+    def _snr_at(self, solution: WlsSolution, link: LinkEvidence) -> FloatArray:
+        """Predicted SNR at the position's sigma points and RCS levels, shape ``(S, 5)``."""
+        points = sigma_points(solution.position_m, solution.covariance_m2)
+        return np.asarray(self._prior.level_m2[:, None] * link.unit_snr(points))
+
+    def _log_rcs(
+        self, solution: WlsSolution, chosen: dict[int, int], evidence: Sequence[LinkEvidence]
+    ) -> FloatArray:
+        """Normalized log posterior of the RCS level given the chosen hypotheses."""
+        log_rcs = self._prior.log_probability.copy()
+        for index, h in chosen.items():
+            snr = self._prior.level_m2 * evidence[index].unit_snr(solution.position_m)
+            log_rcs += evidence[index].log_ratio(h, snr)
+        return np.asarray(log_rcs - logsumexp(log_rcs))
+
+    def _mode(
+        self, solution: WlsSolution, chosen: dict[int, int], evidence: Sequence[LinkEvidence]
+    ) -> Mode:
+        log_rcs = self._prior.log_probability.copy()
+        for index, link in enumerate(evidence):
+            snr = self._snr_at(solution, link)
+            if index in chosen:
+                log_rcs += _log_mean(link.log_ratio(chosen[index], snr))
+            else:
+                log_rcs += _log_mean(link.log_miss(snr))
+        log_volume = 0.5 * np.linalg.slogdet(2.0 * np.pi * solution.covariance_m2)[1]
+        total = float(logsumexp(log_rcs))
+        return Mode(
+            position_m=solution.position_m,
+            covariance_m2=solution.covariance_m2,
+            choice=tuple(chosen.get(i) for i in range(len(evidence))),
+            log_weight=float(total + solution.log_likelihood + log_volume - self._log_area),
+            rcs_m2=float(np.exp(log_rcs - total) @ self._prior.level_m2),
+        )
+
+
+def sigma_points(position_m: FloatArray, covariance_m2: FloatArray) -> FloatArray:
+    """Position and four points at one standard deviation of its axes times sqrt(2), ``(5, 2)``.
+
+    Averages over them match those over the Gaussian up to second order with weights 1/2 (centre)
+    and 1/8; see `_log_mean`.
+    """
+    values, vectors = np.linalg.eigh(covariance_m2)
+    axes = vectors * np.sqrt(2.0 * np.maximum(values, 0.0))
+    return np.asarray(position_m + _SIGMA_POINTS @ axes.T)
+
+
+SIGMA_WEIGHTS = np.array([0.5, 0.125, 0.125, 0.125, 0.125])
+
+
+def _log_mean(log_values: FloatArray) -> FloatArray:
+    """Log of the weighted mean over sigma points, shape ``(S, 5)`` to ``(S,)``."""
+    return np.asarray(logsumexp(log_values, b=SIGMA_WEIGHTS, axis=-1))

@@ -1,0 +1,55 @@
+"""What the edge server commands, and what it concludes."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from drivers.geometry import FloatArray
+
+Status = Literal["searching", "converged", "unresolved"]
+
+# Quantiles of chi-square with two degrees of freedom, -2 ln(1 - p).
+CHI2_95 = -2.0 * np.log(0.05)
+CHI2_50 = -2.0 * np.log(0.5)
+
+
+@dataclass(frozen=True, slots=True)
+class SensingConfig:
+    """One transmitter and the receivers that listen to it, ``(i, J)`` of the paper."""
+
+    tx_id: str
+    rx_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class PositionEstimate:
+    """Where the target is believed to be.
+
+    Attributes
+    ----------
+    position_m
+        Shape ``(2,)``.
+    covariance_m2
+        Shape ``(2, 2)``.
+    probability
+        Posterior probability of the mode that the position comes from; zero while nothing was
+        detected and position and covariance merely summarize the search area.
+    status
+        ``searching``; ``converged``; or, at the end of the budget, ``unresolved``.
+    """
+
+    position_m: FloatArray
+    covariance_m2: FloatArray
+    probability: float
+    status: Status
+
+    @property
+    def radius_95_m(self) -> float:
+        """Semi-major axis of the 95 % ellipse, in metres."""
+        return float(np.sqrt(CHI2_95 * np.linalg.eigvalsh(self.covariance_m2)[-1]))
+
+    @property
+    def peb_m(self) -> float:
+        """Root of the covariance's trace, in metres; (18) at the estimate."""
+        return float(np.sqrt(np.trace(self.covariance_m2)))

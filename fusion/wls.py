@@ -1,0 +1,272 @@
+"""Problem P1: position from delays and angles by weighted least squares; eq. (12)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from drivers.geometry import (
+    SPEED_OF_LIGHT_M_PER_S,
+    FloatArray,
+    Pose,
+    angle_gradient_rad_per_m,
+    arrival_angle_rad,
+    bistatic_delay_s,
+    delay_gradient_s_per_m,
+    wrap_angle,
+)
+from drivers.node import Node
+from processing.report import Hypothesis
+
+Bearing = Literal["sine", "angle"]
+
+_MAX_HALVINGS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """One link's accepted hypothesis.
+
+    Attributes
+    ----------
+    tx, rx
+        The link's nodes as surveyed.
+    hypothesis
+        Its delay and, if the receiver has more than one element, the sine of its angle.
+    sine_period
+        Ambiguity of the sine, ``lambda / d``.
+    use_delay
+        False where the delay is not absolute: then only the angle counts.
+    """
+
+    tx: Node
+    rx: Node
+    hypothesis: Hypothesis
+    sine_period: float
+    use_delay: bool = True
+
+
+@dataclass(frozen=True)
+class WlsSolution:
+    """A local minimum of P1.
+
+    Attributes
+    ----------
+    position_m, covariance_m2
+        Shapes ``(2,)`` and ``(2, 2)``; the covariance is the inverse information.
+    cost
+        Value of P1: squared normalized residuals, chi-square distributed.
+    log_likelihood
+        Gaussian log density of the measurements at the solution, delays as ranges in metres.
+    """
+
+    position_m: FloatArray
+    covariance_m2: FloatArray
+    cost: float
+    log_likelihood: float
+
+
+class WlsProblem:
+    """The stacked measurements of P1 with their joint covariance.
+
+    Rows are bistatic ranges (metres) then bearings. Errors of a node's survey are common to all
+    measurements that the node takes part in, and repeated looks do not average them away, so the
+    covariance is not diagonal where surveys are uncertain.
+
+    Parameters
+    ----------
+    measurements
+        At least one.
+    bearing
+        ``sine`` (Gaussian for a linear array, no singularity at endfire) or ``angle`` (as (12)).
+    """
+
+    def __init__(self, measurements: Sequence[Measurement], bearing: Bearing = "sine") -> None:
+        self._bearing = bearing
+        self._ranges = [m for m in measurements if m.use_delay]
+        self._bearings = [m for m in measurements if m.hypothesis.sine is not None]
+        if not self._ranges and not self._bearings:
+            msg = "P1 has no measurement: every link lacks both an absolute delay and an angle"
+            raise ValueError(msg)
+        self._range_m = SPEED_OF_LIGHT_M_PER_S * np.array(
+            [m.hypothesis.delay_s for m in self._ranges]
+        )
+        self._sine = np.array([m.hypothesis.sine for m in self._bearings], dtype=np.float64)
+        self._period = np.array([m.sine_period for m in self._bearings])
+        self._tx_m = np.array([m.tx.pose.position_m for m in self._ranges]).reshape(-1, 2)
+        self._rx_m = np.array([m.rx.pose.position_m for m in self._ranges]).reshape(-1, 2)
+        self._ear_m = np.array([m.rx.pose.position_m for m in self._bearings]).reshape(-1, 2)
+        self._boresight = np.array([m.rx.pose.boresight_rad for m in self._bearings])
+        self._noise_var = np.concatenate((self._range_vars(), self._bearing_vars()))
+        nodes = {n.node_id: n for m in measurements for n in (m.tx, m.rx)}
+        self._uncertain = [
+            node for node in nodes.values()
+            if node.survey.position_std_m > 0.0 or node.survey.boresight_std_rad > 0.0
+        ]  # fmt: skip
+
+    def _range_vars(self) -> FloatArray:
+        delay_var = np.array([m.hypothesis.delay_var_s2 for m in self._ranges])
+        return np.asarray(delay_var * SPEED_OF_LIGHT_M_PER_S**2)
+
+    def _bearing_vars(self) -> FloatArray:
+        key = "sine_var" if self._bearing == "sine" else "angle_var_rad2"
+        return np.array([getattr(m.hypothesis, key) for m in self._bearings], dtype=np.float64)
+
+    def _bearing_angle(self, position_m: FloatArray) -> FloatArray:
+        offset = position_m - self._ear_m
+        return np.asarray(np.arctan2(offset[:, 1], offset[:, 0]) - self._boresight)
+
+    def residual(self, position_m: FloatArray) -> FloatArray:
+        """Measured minus predicted, shape ``(R,)``: metres, then sines or radians."""
+        predicted_m = SPEED_OF_LIGHT_M_PER_S * bistatic_delay_s(self._tx_m, self._rx_m, position_m)
+        angle = self._bearing_angle(position_m)
+        if self._bearing == "angle":
+            bearing = wrap_angle(np.arcsin(np.clip(self._sine, -1.0, 1.0)) - angle)
+        else:
+            half = self._period / 2.0
+            bearing = (self._sine - np.sin(angle) + half) % self._period - half
+        return np.concatenate((self._range_m - predicted_m, bearing))
+
+    def jacobian(self, position_m: FloatArray) -> FloatArray:
+        """Gradient of the predictions, shape ``(R, 2)``; eqs. (15) and (16)."""
+        ranges = SPEED_OF_LIGHT_M_PER_S * delay_gradient_s_per_m(
+            self._tx_m, self._rx_m, position_m
+        )
+        bearings = angle_gradient_rad_per_m(self._ear_m, position_m)
+        if self._bearing == "sine":
+            bearings = bearings * np.cos(self._bearing_angle(position_m))[:, None]
+        return np.nan_to_num(np.concatenate((ranges, bearings)))
+
+    def _whitener(self, position_m: FloatArray) -> FloatArray:
+        """Standard deviations, shape ``(R,)``, or a Cholesky factor ``(R, R)`` if correlated."""
+        if not self._uncertain:
+            return np.sqrt(self._noise_var)
+        return np.linalg.cholesky(self.covariance(position_m))
+
+    def covariance(self, position_m: FloatArray) -> FloatArray:
+        """Joint covariance of the residuals, shape ``(R, R)``."""
+        covariance = np.diag(self._noise_var)
+        for node in self._uncertain:
+            sensitivity = self._survey_sensitivity(node, position_m)
+            std = node.survey.position_std_m
+            stds = np.array([std, std, node.survey.boresight_std_rad])
+            scaled = sensitivity * stds
+            covariance = covariance + scaled @ scaled.T
+        return np.asarray(covariance)
+
+    def _survey_sensitivity(self, node: Node, position_m: FloatArray) -> FloatArray:
+        """Derivative of the predictions by a node's x, y and boresight, shape ``(R, 3)``."""
+        rows = np.zeros((len(self._noise_var), 3))
+        toward = position_m - node.pose.position
+        unit = toward / max(float(np.linalg.norm(toward)), 1e-9)
+        for row, m in enumerate(self._ranges):
+            legs = (m.tx.node_id == node.node_id) + (m.rx.node_id == node.node_id)
+            rows[row, :2] = -legs * unit
+        gradient = angle_gradient_rad_per_m(node.pose.position, position_m)
+        angle = float(arrival_angle_rad(node.pose, position_m))
+        slope = np.cos(angle) if self._bearing == "sine" else 1.0
+        for row, m in enumerate(self._bearings, start=len(self._ranges)):
+            if m.rx.node_id == node.node_id:
+                rows[row] = -slope * np.array([gradient[0], gradient[1], 1.0])
+        return rows
+
+    def solve(
+        self, start_m: FloatArray, *, max_iterations: int = 20, tolerance_m: float = 1e-6
+    ) -> WlsSolution:
+        """Gauss-Newton from one start, with the step halved while the cost rises.
+
+        The joint covariance is taken at the start of every iteration. A direction without
+        information keeps its start and an infinite-like variance (1e12 m^2).
+        """
+        position = np.asarray(start_m, dtype=np.float64)
+        for _ in range(max_iterations):
+            root = self._whitener(position)
+            residual = _whiten(root, self.residual(position))
+            jacobian = _whiten(root, self.jacobian(position))
+            step = np.linalg.lstsq(jacobian, residual, rcond=1e-9)[0]
+            cost = residual @ residual
+            for _ in range(_MAX_HALVINGS):
+                trial = _whiten(root, self.residual(position + step))
+                if trial @ trial <= cost:
+                    break
+                step = step / 2.0
+            position = position + step
+            if np.hypot(*step) <= tolerance_m:
+                break
+        return self._solution(position)
+
+    def _solution(self, position: FloatArray) -> WlsSolution:
+        root = self._whitener(position)
+        residual = _whiten(root, self.residual(position))
+        jacobian = _whiten(root, self.jacobian(position))
+        information = jacobian.T @ jacobian
+        cost = float(residual @ residual)
+        log_det = 2.0 * np.log(root if root.ndim == 1 else np.diag(root)).sum()
+        log_likelihood = -0.5 * (cost + log_det + len(residual) * np.log(2.0 * np.pi))
+        covariance = np.linalg.inv(information + 1e-12 * np.eye(2))
+        return WlsSolution(position, covariance, cost, float(log_likelihood))
+
+
+def _whiten(root: FloatArray, rows: FloatArray) -> FloatArray:
+    """Divide rows by standard deviations or by a Cholesky factor."""
+    if root.ndim == 1:
+        return (rows.T / root).T
+    return np.asarray(np.linalg.solve(root, rows))
+
+
+def bearing_range_points(measurement: Measurement) -> list[FloatArray]:
+    """Closed-form positions of one delay and one angle, in front of the array then behind it.
+
+    The ray from the receiver at angle ``a`` meets the ellipse of bistatic range ``rho`` over
+    baseline ``D`` at ``r = (rho^2 - D^2) / (2 (rho - D cos b))``, ``b`` between ray and baseline.
+    Empty where either is missing or the range is shorter than the baseline.
+    """
+    hypothesis, rx = measurement.hypothesis, measurement.rx.pose
+    if hypothesis.sine is None or not measurement.use_delay:
+        return []
+    range_m = hypothesis.delay_s * SPEED_OF_LIGHT_M_PER_S
+    baseline = measurement.tx.pose.position - rx.position
+    if range_m <= np.hypot(*baseline):
+        return []
+    angle = float(np.arcsin(np.clip(hypothesis.sine, -1.0, 1.0)))
+    return [_ray_meets_ellipse(rx, a, baseline, range_m) for a in (angle, np.pi - angle)]
+
+
+def _ray_meets_ellipse(
+    rx: Pose, angle_rad: float, baseline_m: FloatArray, range_m: float
+) -> FloatArray:
+    heading = rx.boresight_rad + angle_rad
+    unit = np.array([np.cos(heading), np.sin(heading)])
+    reach_m = (range_m**2 - baseline_m @ baseline_m) / (2.0 * (range_m - baseline_m @ unit))
+    return np.asarray(rx.position + reach_m * unit)
+
+
+def shared_focus_points(first: Measurement, second: Measurement) -> list[FloatArray]:
+    """Closed-form intersections of two bistatic ellipses that share a node, at most two.
+
+    With the shared focus as origin and ``r = |p|``, the ellipse with other focus ``f`` and range
+    ``rho`` is linear in ``(p, r)``: ``p . f - rho r = (|f|^2 - rho^2) / 2``. Two of them give
+    ``p = a + b r``, and ``|p|^2 = r^2`` a quadratic. Empty where no node is shared, a delay is
+    missing, or the three foci stand in one line.
+    """
+    if not (first.use_delay and second.use_delay):
+        return []
+    shared = {first.tx.node_id, first.rx.node_id} & {second.tx.node_id, second.rx.node_id}
+    if len(shared) != 1:
+        return []
+    focus_id = shared.pop()
+    others = [m.rx if m.tx.node_id == focus_id else m.tx for m in (first, second)]
+    focus = first.tx if first.tx.node_id == focus_id else first.rx
+    origin = focus.pose.position
+    foci = np.array([other.pose.position - origin for other in others])
+    ranges = SPEED_OF_LIGHT_M_PER_S * np.array(
+        [m.hypothesis.delay_s for m in (first, second)]
+    )
+    if abs(np.linalg.det(foci)) < 1e-9 * np.abs(foci).max() ** 2:
+        return []
+    offset = np.linalg.solve(foci, (np.sum(foci**2, axis=1) - ranges**2) / 2.0)
+    slope = np.linalg.solve(foci, ranges)
+    roots = np.roots([slope @ slope - 1.0, 2.0 * offset @ slope, offset @ offset])
+    real = [float(r.real) for r in roots if abs(r.imag) < 1e-9 * max(abs(r), 1.0) and r.real > 0.0]
+    return [origin + offset + slope * radius for radius in real]
