@@ -9,7 +9,7 @@ import numpy as np
 from drivers.geometry import FloatArray
 from fusion.belief import Belief
 from fusion.likelihood import detection_probability
-from fusion.modes import SIGMA_WEIGHTS, Mode, sigma_points
+from fusion.modes import Mode
 from fusion.network import Network
 from fusion.planning import (
     Plan,
@@ -27,6 +27,8 @@ Stopping = Literal["radius", "repeat"]
 
 # A mode is sensed by P2 once it is more probable than not; below that the search goes on.
 _REFINE_PROBABILITY = 0.5
+# Below this spread (root of the trace) every link looks the same from all over the mode.
+_NARROW_M = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,12 +213,11 @@ class Controller:
 
     def _refine_plan(self, mode: Mode) -> Plan:
         """P2 at the mode, averaged over its covariance, on top of what is known already."""
-        if self._settings.fusion == "latest":
+        literal = self._settings.fusion == "latest"
+        prior = np.zeros(3) if literal else _entries(np.linalg.inv(mode.covariance_m2))
+        points, weights = mode.points_m, mode.weights
+        if literal or np.trace(mode.covariance_m2) < _NARROW_M**2:
             points, weights = mode.position_m[None], np.ones(1)
-            prior = np.zeros(3)
-        else:
-            points, weights = sigma_points(mode.position_m, mode.covariance_m2), SIGMA_WEIGHTS
-            prior = _entries(np.linalg.inv(mode.covariance_m2))
         snr = self._network.snr(points, np.full(len(points), mode.rcs_m2))
         snr *= self._link_memory()
         seen = detection_probability(snr, self._detection_snr) * (snr > 0.0)

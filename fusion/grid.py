@@ -118,7 +118,7 @@ class PositionGrid:
         """The heaviest cells, a few cells apart."""
         weight = self.cell_probability().copy()
         peaks: list[FloatArray] = []
-        for _ in range(_NUM_GRID_STARTS):
+        for _ in range(_NUM_PEAKS):
             best = self.points_m[int(np.argmax(weight))]
             peaks.append(best)
             weight[distance_m(best, self.points_m) < 4.0 * self.cell_m] = 0.0

@@ -10,9 +10,26 @@ from drivers.geometry import FloatArray
 from fusion.likelihood import LinkEvidence, RcsPrior
 from fusion.wls import Bearing, Measurement, WlsProblem, WlsSolution, bearing_range_points
 
-# Standard deviation (1/5 of the search area's side is plenty) beyond which a start is no Gaussian.
-_SIGMA_POINTS = np.array([(0.0, 0.0), (1.0, 0.0), (-1.0, 0.0), (0.0, 1.0), (0.0, -1.0)])
+# Below this spread (root of the trace) P1 has one minimum and needs no second start.
 _WIDE_M = 0.5
+
+
+def _unit_points(num_rings: int = 4, per_ring: int = 8) -> FloatArray:
+    """Equally likely points of a unit Gaussian, shape ``(32, 2)``, with exact second moments.
+
+    Rings at the mid-quantiles of the radius, staggered in angle.
+    """
+    quantile = (np.arange(num_rings) + 0.5) / num_rings
+    radius = np.sqrt(-2.0 * np.log1p(-quantile))
+    radius *= np.sqrt(2.0 / np.mean(radius**2))
+    turn = (np.arange(per_ring) + 0.5 * (np.arange(num_rings)[:, None] % 2)) / per_ring
+    rings = radius[:, None, None] * np.stack(
+        (np.cos(2.0 * np.pi * turn), np.sin(2.0 * np.pi * turn)), axis=-1
+    )
+    return np.asarray(rings.reshape(-1, 2))
+
+
+_UNIT_POINTS = _unit_points()
 
 
 @dataclass(frozen=True)
@@ -22,7 +39,10 @@ class Mode:
     Attributes
     ----------
     position_m, covariance_m2
-        Of the target under this explanation.
+        Of the target under this explanation: P1 reweighted by what the misses and the echoes'
+        strengths say about each of `points_m`.
+    points_m, weights
+        Points over the mode, shape ``(Q, 2)``, and their probabilities, shape ``(Q,)``.
     choice
         For every report, the index of the hypothesis taken for the target, or ``None`` (missed).
     log_weight
@@ -33,6 +53,8 @@ class Mode:
 
     position_m: FloatArray
     covariance_m2: FloatArray
+    points_m: FloatArray
+    weights: FloatArray
     choice: tuple[int | None, ...]
     log_weight: float
     rcs_m2: float
@@ -147,8 +169,8 @@ class ModeFinder:
         return float(-0.5 * (distance + np.linalg.slogdet(2.0 * np.pi * spread)[1]))
 
     def _snr_at(self, solution: WlsSolution, link: LinkEvidence) -> FloatArray:
-        """Predicted SNR at the position's sigma points and RCS levels, shape ``(S, 5)``."""
-        points = sigma_points(solution.position_m, solution.covariance_m2)
+        """Predicted SNR at RCS levels and points over the solution, shape ``(S, Q)``."""
+        points = gaussian_points(solution.position_m, solution.covariance_m2)
         return np.asarray(self._prior.level_m2[:, None] * link.unit_snr(points))
 
     def _log_rcs(
@@ -164,38 +186,39 @@ class ModeFinder:
     def _mode(
         self, solution: WlsSolution, chosen: dict[int, int], evidence: Sequence[LinkEvidence]
     ) -> Mode:
-        log_rcs = self._prior.log_probability.copy()
+        points = gaussian_points(solution.position_m, solution.covariance_m2)
+        log_joint = np.repeat(self._prior.log_probability[:, None], len(points), axis=1)
         for index, link in enumerate(evidence):
-            snr = self._snr_at(solution, link)
+            snr = self._prior.level_m2[:, None] * link.unit_snr(points)
             if index in chosen:
-                log_rcs += _log_mean(link.log_ratio(chosen[index], snr))
+                log_joint += link.log_ratio(chosen[index], snr)
             else:
-                log_rcs += _log_mean(link.log_miss(snr))
+                log_joint += link.log_miss(snr)
+        total = float(logsumexp(log_joint))
+        joint = np.exp(log_joint - total)
+        weights = joint.sum(axis=0)
+        position = weights @ points
+        offset = points - position
         log_volume = 0.5 * np.linalg.slogdet(2.0 * np.pi * solution.covariance_m2)[1]
-        total = float(logsumexp(log_rcs))
+        log_weight = total - np.log(len(points)) + solution.log_likelihood + log_volume
         return Mode(
-            position_m=solution.position_m,
-            covariance_m2=solution.covariance_m2,
+            position_m=position,
+            covariance_m2=(offset * weights[:, None]).T @ offset,
+            points_m=points,
+            weights=weights,
             choice=tuple(chosen.get(i) for i in range(len(evidence))),
-            log_weight=float(total + solution.log_likelihood + log_volume - self._log_area),
-            rcs_m2=float(np.exp(log_rcs - total) @ self._prior.level_m2),
+            log_weight=float(log_weight - self._log_area),
+            rcs_m2=float(joint.sum(axis=1) @ self._prior.level_m2),
         )
 
 
-def sigma_points(position_m: FloatArray, covariance_m2: FloatArray) -> FloatArray:
-    """Position and four points at one standard deviation of its axes times sqrt(2), ``(5, 2)``.
-
-    Averages over them match those over the Gaussian up to second order with weights 1/2 (centre)
-    and 1/8; see `_log_mean`.
-    """
+def gaussian_points(position_m: FloatArray, covariance_m2: FloatArray) -> FloatArray:
+    """Equally likely points of a Gaussian that keep its mean and covariance, ``(Q, 2)``."""
     values, vectors = np.linalg.eigh(covariance_m2)
-    axes = vectors * np.sqrt(2.0 * np.maximum(values, 0.0))
-    return np.asarray(position_m + _SIGMA_POINTS @ axes.T)
-
-
-SIGMA_WEIGHTS = np.array([0.5, 0.125, 0.125, 0.125, 0.125])
+    axes = vectors * np.sqrt(np.maximum(values, 0.0))
+    return np.asarray(position_m + _UNIT_POINTS @ axes.T)
 
 
 def _log_mean(log_values: FloatArray) -> FloatArray:
-    """Log of the weighted mean over sigma points, shape ``(S, 5)`` to ``(S,)``."""
-    return np.asarray(logsumexp(log_values, b=SIGMA_WEIGHTS, axis=-1))
+    """Log of the mean over points, shape ``(S, Q)`` to ``(S,)``."""
+    return np.asarray(logsumexp(log_values, axis=-1) - np.log(log_values.shape[-1]))
