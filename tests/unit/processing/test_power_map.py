@@ -72,7 +72,7 @@ def test_map_equals_the_literal_equations(
 
 
 def test_narrowband_steering_would_not_do():
-    """The comparison above can tell: without squint its default tolerance is far exceeded."""
+    """The comparison above can tell: without squint its default tolerance is exceeded 20 times."""
     grid = small_grid(48, 100e6)
     array = half_wavelength_array(8, grid)
     plan = plan_power_map(grid, array, 20 / grid.bandwidth_hz, num_angles=9)
@@ -81,7 +81,7 @@ def test_narrowband_steering_would_not_do():
     carrier_hz = np.full(48, grid.carrier_hz)
     narrowband = oracle.power_map(residual, carrier_hz, array.spacing_m, plan.angle_grid_rad, 48)
     narrowband = narrowband[:, : found.shape[1]] * 48**2
-    assert np.abs(found - narrowband).max() > 100e-4 * found.max()
+    assert np.abs(found - narrowband).max() > 20e-4 * found.max()
 
 
 def test_map_covers_the_longest_delay_and_no_more_than_the_fft():
@@ -116,7 +116,7 @@ def test_peak_is_the_matched_cell():
 
 
 @pytest.mark.parametrize("snr_db", [None, 60.0])
-@pytest.mark.parametrize(("num_elements", "num_captures"), [(4, 120), (32, 20)])
+@pytest.mark.parametrize(("num_elements", "num_captures"), [(4, 250), (32, 30)])
 def test_noise_floor_is_unbiased(num_elements, num_captures, snr_db):
     """Within 1 %, its 99.9 % interval included, with noise alone and beside a strong echo."""
     grid = OfdmGrid(10e9, 15e3, 6666)  # the paper's: 190 of 6720 bins can hold an echo

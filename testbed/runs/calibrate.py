@@ -1,0 +1,38 @@
+"""A calibration campaign over all links of a simulated site."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from testbed.runs.backgrounds import LearnedBackgrounds, open_dictionary
+from testbed.runs.localize import simulate
+from testbed.site import Site
+
+
+def calibrate(
+    site: Site, seed: int, out: Path, progress: Callable[[int, int], None] = lambda _d, _t: None
+) -> tuple[int, int]:
+    """Learn every entry that is not there yet; how many were learned, and how many there are.
+
+    Transmitters take turns, all other nodes listen, as in section III-A. A campaign that was
+    stopped goes on where it was: whole entries are kept.
+
+    Parameters
+    ----------
+    progress
+        Called with the entries that are done and the entries in all.
+    """
+    simulation = simulate(site, seed)
+    nodes = simulation.source.nodes
+    dictionary = open_dictionary(
+        out, nodes, simulation.source.grid, seed, site.calibration.num_captures
+    )
+    backgrounds = LearnedBackgrounds(simulation.source, dictionary)
+    links = [(tx, rx) for tx in nodes for rx in nodes if tx is not rx]
+    learned = 0
+    for done, (tx, rx) in enumerate(links):
+        progress(done, len(links))
+        if (tx.location_id, rx.location_id) not in dictionary:
+            backgrounds.learn(tx.node_id, rx.node_id)
+            learned += 1
+    progress(len(links), len(links))
+    return learned, len(links)

@@ -1,0 +1,227 @@
+"""One localization: the sensing loop over a capture source."""
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from drivers.array import UniformLinearArray
+from drivers.capture import Capture, CaptureSource
+from drivers.geometry import FloatArray, bistatic_delay_s
+from drivers.node import Node
+from drivers.waveform import OfdmGrid
+from fusion.controller import Controller
+from fusion.network import Network
+from fusion.sensing import PositionEstimate, SensingConfig
+from processing.pipeline import Background, LinkProcessor, delay_limits_s
+from processing.report import LinkReport
+from sim_backend.scene import random_stream
+from sim_backend.source import SimulatedSource
+from testbed.build import (
+    assumed_rcs_m2,
+    build_fusion,
+    build_grid,
+    build_nodes,
+    build_processing,
+    build_scene,
+)
+from testbed.runs.backgrounds import BackgroundOf
+from testbed.site import Site
+
+
+@dataclass(frozen=True)
+class SensingRecord:
+    """What one sensing brought.
+
+    Attributes
+    ----------
+    config
+        Who sent and who listened.
+    captures, backgrounds
+        Of each receiver, in the order of ``config.rx_ids``; for figures.
+    reports
+        Link reports, likewise.
+    estimate
+        The position after fusing it.
+    error_m
+        Distance to the truth where a simulator knows it.
+    """
+
+    config: SensingConfig
+    captures: tuple[Capture, ...]
+    backgrounds: tuple[Background | None, ...]
+    reports: tuple[LinkReport, ...]
+    estimate: PositionEstimate
+    error_m: float | None
+
+
+class Processors:
+    """Link processors of a site, one for each kind of array, made when first needed."""
+
+    def __init__(self, site: Site, nodes: Sequence[Node]) -> None:
+        self._grid: OfdmGrid = build_grid(site)
+        self._settings = build_processing(site)
+        self._max_delay_s = longest_delay_s(nodes, site.area_m)
+        self._made: dict[UniformLinearArray, LinkProcessor] = {}
+
+    def of(self, node: Node) -> LinkProcessor:
+        """The processor for captures of a node."""
+        if node.array not in self._made:
+            self._made[node.array] = LinkProcessor(
+                self._grid, node.array, self._max_delay_s, self._settings
+            )
+        return self._made[node.array]
+
+
+def longest_delay_s(nodes: Sequence[Node], area_m: tuple[float, float, float, float]) -> float:
+    """Longest bistatic delay from anywhere in the area on any link, in seconds."""
+    x_min, y_min, x_max, y_max = area_m
+    corners = np.array([(x_min, y_min), (x_min, y_max), (x_max, y_min), (x_max, y_max)])
+    return max(
+        float(bistatic_delay_s(n.pose.position_m, n.pose.position_m, corners).max()) for n in nodes
+    )
+
+
+class Localization:
+    """The loop of Algorithm 1 over a capture source.
+
+    Parameters
+    ----------
+    site
+        The lab.
+    source
+        Where captures come from.
+    background_of
+        Background of each link.
+    processors
+        Shared between runs of one site.
+    planning_rng
+        For the samples of the initialization.
+    target_m
+        The truth where it is known, only to report errors against.
+    """
+
+    def __init__(
+        self,
+        site: Site,
+        source: CaptureSource,
+        background_of: BackgroundOf,
+        processors: Processors,
+        planning_rng: np.random.Generator,
+        target_m: FloatArray | None = None,
+    ) -> None:
+        self._site = site
+        self._source = source
+        self._background_of = background_of
+        self._processors = processors
+        self._target_m = target_m
+        self.network = Network(source.nodes, source.grid)
+        self.controller = Controller(
+            self.network,
+            site.area_m,
+            assumed_rcs_m2(site),
+            processors.of(source.nodes[0]).detection_snr,
+            build_fusion(site),
+            planning_rng,
+        )
+
+    def run(self) -> Iterator[SensingRecord]:
+        """Sense until converged or out of budget, yielding one record a sensing."""
+        while (config := self.controller.next_config()) is not None:
+            index = self.controller.num_sensings
+            captures = tuple(
+                self._source.sense(config.tx_id, rx_id, index) for rx_id in config.rx_ids
+            )
+            backgrounds = tuple(
+                self._background_of(config.tx_id, rx_id) for rx_id in config.rx_ids
+            )
+            reports = tuple(
+                self._report(capture, background, index)
+                for capture, background in zip(captures, backgrounds, strict=True)
+            )
+            estimate = self.controller.update(reports)
+            yield SensingRecord(
+                config, captures, backgrounds, reports, estimate, self._error_m(estimate)
+            )
+
+    def _report(self, capture: Capture, background: Background | None, index: int) -> LinkReport:
+        nodes, order = self.network.nodes, self.network.index
+        tx, rx = nodes[order[capture.tx_id]], nodes[order[capture.rx_id]]
+        limits = delay_limits_s(tx.pose.position, rx.pose.position, self._site.area_m)
+        return self._processors.of(rx).report(
+            capture, background, sensing_index=index, delay_limits_s=limits
+        )
+
+    def _error_m(self, estimate: PositionEstimate) -> float | None:
+        if self._target_m is None:
+            return None
+        return float(np.hypot(*(estimate.position_m - self._target_m)))
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """A simulated scene of a site, ready to be sensed.
+
+    Attributes
+    ----------
+    source
+        Captures of the scene.
+    target_m
+        The truth, shape ``(2,)``.
+    seed
+        What the scene was drawn from.
+    """
+
+    source: SimulatedSource
+    target_m: FloatArray
+    seed: int
+
+    def planning_rng(self) -> np.random.Generator:
+        """Generator for the planner's own samples."""
+        return random_stream(self.seed, "planning")
+
+
+def simulate(site: Site, seed: int, *, cancel_static: bool = False) -> Simulation:
+    """Draw the scene of a seed and put simulated radios at its nodes, at pilot fidelity."""
+    nodes = build_nodes(site, seed)
+    scene = build_scene(site, nodes, seed)
+    model = "cancelled" if cancel_static else "synthesized"
+    return Simulation(
+        SimulatedSource(scene, nodes, build_grid(site), model), scene.target_m, seed
+    )
+
+
+def result_object(
+    site: Site, records: Sequence[SensingRecord], simulation: Simulation, started_s: float
+) -> dict[str, object]:
+    """The object that ``localize --json`` prints; metres, square metres, seconds, per cent."""
+    last = records[-1].estimate
+    return {
+        "site": site.name,
+        "estimate_m": last.position_m.tolist(),
+        "covariance_m2": last.covariance_m2.tolist(),
+        "truth_m": simulation.target_m.tolist(),
+        "error_m": records[-1].error_m,
+        "status": last.status,
+        "num_sensings": len(records),
+        "throughput_loss_pct": throughput_loss_pct(site, len(records)),
+        "seed": simulation.seed,
+        "elapsed_s": time.monotonic() - started_s,
+        "sensings": [
+            {
+                "tx_id": record.config.tx_id,
+                "rx_ids": list(record.config.rx_ids),
+                "detected": [len(report.hypotheses) for report in record.reports],
+                "estimate_m": record.estimate.position_m.tolist(),
+                "error_m": record.error_m,
+                "peb_m": record.estimate.peb_m,
+            }
+            for record in records
+        ],
+    }
+
+
+def throughput_loss_pct(site: Site, num_sensings: float) -> float:
+    """Share of a frame's symbols that sensing takes from communication, per cent; section VI."""
+    return 100.0 * num_sensings / site.waveform.symbols_per_frame

@@ -1,0 +1,198 @@
+"""Monte Carlo studies: many seeded scenes of one site, on one machine."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+
+import numpy as np
+from scipy import stats
+from threadpoolctl import threadpool_limits
+
+from fusion.sensing import CHI2_50, CHI2_95
+from testbed.build import build_nodes
+from testbed.runs.backgrounds import (
+    BackgroundKind,
+    BackgroundOf,
+    equivalent_background,
+    no_background,
+)
+from testbed.runs.localize import Localization, Processors, Simulation, simulate, throughput_loss_pct
+from testbed.site import Site
+
+WRONG_M = 5.0
+_PERCENTILES = (25, 50, 75, 90, 95, 99)
+_CHUNK = 8
+
+
+@dataclass(frozen=True, slots=True)
+class TrialResult:
+    """One trial of a study.
+
+    Attributes
+    ----------
+    seed
+        Of its scene.
+    error_m
+        After each sensing.
+    converged
+        Whether the run says so.
+    nees
+        Squared error normalized by the stated covariance, two degrees of freedom.
+    peb_m
+        Stated bound at the end.
+    num_links
+        Links sensed.
+    """
+
+    seed: int
+    error_m: tuple[float, ...]
+    converged: bool
+    nees: float
+    peb_m: float
+    num_links: int
+
+
+def trial_seeds(seed: int, trials: int) -> list[int]:
+    """Scene seeds of a study: they follow from its seed and the trial's number alone."""
+    return [
+        int(np.random.SeedSequence(entropy=seed, spawn_key=(n,)).generate_state(1, np.uint64)[0])
+        for n in range(trials)
+    ]
+
+
+def run_trial(
+    site: Site, seed: int, background: BackgroundKind, processors: Processors
+) -> TrialResult:
+    """Localize in one drawn scene.
+
+    ``learned`` uses the equivalent form (static channel cancelled, the median's noise drawn),
+    ``none`` synthesizes the whole channel.
+    """
+    simulation = simulate(site, seed, cancel_static=background != "none")
+    run = Localization(
+        site, simulation.source, _background_of(site, simulation, background), processors,
+        simulation.planning_rng(), simulation.target_m,
+    )  # fmt: skip
+    errors: list[float] = []
+    num_links = 0
+    for record in run.run():
+        errors.append(record.error_m or 0.0)
+        num_links += len(record.reports)
+    estimate = run.controller.estimate
+    offset = estimate.position_m - simulation.target_m
+    return TrialResult(
+        seed=seed,
+        error_m=tuple(errors),
+        converged=estimate.status == "converged",
+        nees=float(offset @ np.linalg.solve(estimate.covariance_m2, offset)),
+        peb_m=estimate.peb_m,
+        num_links=num_links,
+    )
+
+
+def _background_of(
+    site: Site, simulation: Simulation, background: BackgroundKind
+) -> BackgroundOf:
+    if background == "learned":
+        return equivalent_background(simulation.source, site.calibration.num_captures)
+    return no_background  # perfect: the cancelled static channel leaves nothing to subtract
+
+
+def _run_chunk(
+    site: Site, seeds: Sequence[int], background: BackgroundKind
+) -> list[TrialResult]:
+    # One thread a process: processes do not fight, and sums do not depend on how many there are.
+    with threadpool_limits(limits=1):
+        processors = Processors(site, build_nodes(site, seeds[0]))
+        return [run_trial(site, seed, background, processors) for seed in seeds]
+
+
+def run_study(
+    site: Site,
+    trials: int,
+    seed: int,
+    background: BackgroundKind,
+    jobs: int,
+    progress: Callable[[int], None] = lambda _done: None,
+) -> tuple[list[TrialResult], float]:
+    """All trials in order, and the seconds they took; the same whatever `jobs` is.
+
+    Parameters
+    ----------
+    progress
+        Called with the number of trials just finished.
+    """
+    seeds = trial_seeds(seed, trials)
+    chunks = [seeds[start : start + _CHUNK] for start in range(0, trials, _CHUNK)]
+    started = time.monotonic()
+    results: list[TrialResult] = []
+    for chunk in _finished_chunks(site, chunks, background, jobs):
+        results += chunk
+        progress(len(chunk))
+    return results, time.monotonic() - started
+
+
+def _finished_chunks(
+    site: Site, chunks: Sequence[Sequence[int]], background: BackgroundKind, jobs: int
+) -> Iterator[list[TrialResult]]:
+    if jobs == 1:
+        yield from (_run_chunk(site, chunk, background) for chunk in chunks)
+        return
+    pool = ProcessPoolExecutor(jobs, mp_context=get_context("spawn"))
+    try:
+        yield from pool.map(_run_chunk, [site] * len(chunks), chunks, [background] * len(chunks))
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def study_object(
+    site: Site, results: Sequence[TrialResult], seed: int, elapsed_s: float
+) -> dict[str, object]:
+    """The object that ``study run --json`` prints; metres, fractions with 95 % intervals."""
+    errors = held_errors_m(results, site.sensing.max_sensings)
+    final = errors[:, -1]
+    converged = np.array([r.converged for r in results])
+    nees = np.array([r.nees for r in results])[converged]
+    counts = np.array([len(r.error_m) for r in results])
+    wrong = int(np.sum(converged & (final > WRONG_M)))
+    unresolved = int(np.sum(~converged))
+    trials = len(results)
+    return {
+        "site": site.name,
+        "rmse_m": np.sqrt(np.mean(errors**2, axis=0)).tolist(),
+        "median_m": np.median(errors, axis=0).tolist(),
+        "p99_m": np.percentile(errors, 99, axis=0).tolist(),
+        "percentiles_m": {str(p): float(np.percentile(final, p)) for p in _PERCENTILES},
+        "wrong_fraction": wrong / trials,
+        "wrong_interval": clopper_pearson(wrong, trials),
+        "unresolved_fraction": unresolved / trials,
+        "unresolved_interval": clopper_pearson(unresolved, trials),
+        "mean_num_sensings": float(counts.mean()),
+        "throughput_loss_pct": throughput_loss_pct(site, float(counts.mean())),
+        "coverage_50": _fraction(nees <= CHI2_50),
+        "coverage_95": _fraction(nees <= CHI2_95),
+        "nees_median": float(np.median(nees)) if len(nees) else None,
+        "links_per_second": sum(r.num_links for r in results) / elapsed_s,
+        "elapsed_s": elapsed_s,
+        "trials": trials,
+        "seed": seed,
+    }
+
+
+def held_errors_m(results: Sequence[TrialResult], max_sensings: int) -> np.ndarray:
+    """Error after each sensing, shape ``(T, J_max)``; a trial that stopped holds its last."""
+    return np.array(
+        [list(r.error_m) + [r.error_m[-1]] * (max_sensings - len(r.error_m)) for r in results]
+    )
+
+
+def _fraction(inside: np.ndarray) -> float | None:
+    return float(np.mean(inside)) if len(inside) else None
+
+
+def clopper_pearson(successes: int, trials: int, confidence: float = 0.95) -> list[float]:
+    """Exact two-sided interval of a binomial fraction (Clopper and Pearson 1934)."""
+    interval = stats.binomtest(successes, trials).proportion_ci(confidence, method="exact")
+    return [float(interval.low), float(interval.high)]

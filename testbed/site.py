@@ -1,0 +1,248 @@
+"""Site files: what a lab is, in YAML, refused with the place, the rule and the value."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+import yaml
+from msgspec import Meta
+
+from drivers.array import PatternKind
+from fusion.controller import Fusion, Initialization, Stopping
+from fusion.wls import Bearing
+from sim_backend.scene import RcsDraw, Wavefront
+
+SCHEMA = 1
+
+Positive = Annotated[float, Meta(gt=0.0)]
+NonNegative = Annotated[float, Meta(ge=0.0)]
+Count = Annotated[int, Meta(ge=1)]
+Name = Annotated[str, Meta(min_length=1, max_length=64)]
+Point = tuple[float, float]
+
+
+class SiteError(Exception):
+    """A site file that cannot be used.
+
+    Attributes
+    ----------
+    problems
+        One line each: place, rule, value.
+    """
+
+    def __init__(self, path: Path | str, problems: list[str]) -> None:
+        super().__init__("\n".join(f"{path}: {problem}" for problem in problems))
+        self.problems = problems
+
+
+class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    pass
+
+
+class WaveformSection(_Section):
+    """OFDM pilots.
+
+    Attributes
+    ----------
+    carrier_mhz, subcarrier_spacing_khz, num_subcarriers
+        The grid, symmetric about the carrier.
+    symbols_per_frame
+        OFDM symbols in a frame, for the throughput that a sensing costs.
+    """
+
+    carrier_mhz: Positive
+    subcarrier_spacing_khz: Positive
+    num_subcarriers: Annotated[int, Meta(ge=16)]
+    symbols_per_frame: Count = 140
+
+
+class PatternSection(_Section):
+    """Element pattern; an infinite front-to-back ratio is written ``.inf``."""
+
+    kind: PatternKind = "sector"
+    field_of_view_deg: Annotated[float, Meta(gt=0.0, le=360.0)] = 180.0
+    front_to_back_db: NonNegative = 30.0
+    gain_dbi: float = 0.0
+
+
+class ArraySection(_Section):
+    """Uniform linear array."""
+
+    num_elements: Annotated[int, Meta(ge=1, le=1024)] = 8
+    spacing_wavelengths: Positive = 0.5
+
+
+class SurveySection(_Section):
+    """Standard deviations of the survey."""
+
+    position_std_m: NonNegative = 0.0
+    boresight_std_deg: NonNegative = 0.0
+
+
+class RadioSection(_Section):
+    """Which radio a node drives; ``address`` is the radio's own device string."""
+
+    kind: Literal["sim", "pluto", "usrp", "replay"] = "sim"
+    address: str | None = None
+
+
+class NodeDefaults(_Section):
+    """What holds for every node that does not say otherwise."""
+
+    array: ArraySection = ArraySection()
+    receive_pattern: PatternSection = PatternSection()
+    transmit_pattern: PatternSection = PatternSection(kind="omnidirectional")
+    tx_power_dbm: float = 23.0
+    noise_figure_db: NonNegative = 0.0
+    survey: SurveySection = SurveySection()
+    radio: RadioSection = RadioSection()
+
+
+class NodeSection(_Section):
+    """One node; what is left out comes from ``node_defaults``."""
+
+    node_id: Name
+    location_id: Name
+    boresight_deg: float
+    array: ArraySection | None = None
+    receive_pattern: PatternSection | None = None
+    transmit_pattern: PatternSection | None = None
+    tx_power_dbm: float | None = None
+    noise_figure_db: NonNegative | None = None
+    survey: SurveySection | None = None
+    radio: RadioSection | None = None
+
+
+class LocationSection(_Section):
+    """A surveyed place at which a node can stand."""
+
+    location_id: Name
+    position_m: Point
+
+
+class UniformNodes(_Section):
+    """Simulated nodes drawn anew for every seed, uniform in position and boresight."""
+
+    num_nodes: Annotated[int, Meta(ge=2, le=10_000)]
+
+
+class SensingSection(_Section):
+    """The sensing loop; see ``fusion.controller.FusionSettings``."""
+
+    num_receivers: Count = 1
+    max_sensings: Count = 10
+    tolerance_m: Positive = 0.25
+    min_improvement: Annotated[float, Meta(ge=0.0, lt=1.0)] = 0.3
+    min_probability: Annotated[float, Meta(gt=0.0, lt=1.0)] = 0.999
+    fusion: Fusion = "accumulate"
+    initialization: Initialization = "expected_error"
+    stopping: Stopping = "radius"
+    bearing: Bearing = "sine"
+    num_scene_samples: Count = 200
+    mean_rcs_dbsm: float = 0.0
+
+
+class ProcessingSection(_Section):
+    """From capture to report; see ``processing.pipeline.ProcessingSettings``."""
+
+    false_alarm_probability: Annotated[float, Meta(gt=0.0, lt=0.5)] = 1e-6
+    num_angles: Annotated[int, Meta(ge=3)] = 181
+    delay_oversampling: Annotated[int, Meta(ge=1, le=8)] = 1
+    max_hypotheses: Count = 4
+    num_snapshots: Count = 4
+
+
+class CalibrationSection(_Section):
+    """Background learning; ``num_captures`` is N_BG."""
+
+    num_captures: Count = 70
+
+
+class SimulationSection(_Section):
+    """The scene of simulated radios; see ``sim_backend.scene.SceneStatistics``."""
+
+    num_clutter: Annotated[int, Meta(ge=0)] = 30
+    mean_rcs_dbsm: float = 0.0
+    nodes_are_clutter: bool = True
+    direct_path: bool = True
+    rcs_draw: RcsDraw = "burst_link"
+    wavefront: Wavefront = "plane"
+    target_m: Point | None = None
+
+
+class Site(_Section):
+    """A whole site file."""
+
+    schema: Literal[1]
+    name: Name
+    waveform: WaveformSection
+    area_m: tuple[float, float, float, float]
+    node_defaults: NodeDefaults = NodeDefaults()
+    uniform_nodes: UniformNodes | None = None
+    locations: list[LocationSection] = []
+    nodes: list[NodeSection] = []
+    sensing: SensingSection = SensingSection()
+    processing: ProcessingSection = ProcessingSection()
+    calibration: CalibrationSection = CalibrationSection()
+    simulation: SimulationSection = SimulationSection()
+
+
+def load_site(path: Path) -> Site:
+    """Read and check a site file.
+
+    Raises
+    ------
+    SiteError
+        With every problem found, each naming its place, the rule and the value.
+    """
+    from testbed.site_checks import site_problems  # noqa: PLC0415
+
+    try:
+        raw = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeyLoader)  # noqa: S506
+    except OSError as error:
+        raise SiteError(path, [error.strerror or str(error)]) from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise SiteError(path, [f"not YAML: {' '.join(str(error).split())}"]) from error
+    try:
+        site = msgspec.convert(raw, Site)
+    except msgspec.ValidationError as error:
+        raise SiteError(path, [_with_value(str(error), raw)]) from error
+    problems = site_problems(site)
+    if problems:
+        raise SiteError(path, problems)
+    return site
+
+
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """Safe YAML that refuses a key given twice, where YAML would silently keep the last."""
+
+
+def _unique_mapping(loader: _UniqueKeyLoader, node: yaml.MappingNode) -> dict[Any, Any]:
+    loader.flatten_mapping(node)
+    mapping: dict[Any, Any] = {}
+    for key_node, value_node in node.value:
+        key = loader.construct_object(key_node, deep=True)
+        if key in mapping:
+            raise yaml.constructor.ConstructorError(
+                problem=f"key {key!r} is given twice", problem_mark=key_node.start_mark
+            )
+        mapping[key] = loader.construct_object(value_node, deep=True)
+    return mapping
+
+
+_UniqueKeyLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _unique_mapping)
+
+
+def _with_value(message: str, raw: object) -> str:
+    """Add the offending value to msgspec's message, which names rule and place only."""
+    place = message.rpartition(" - at `")[2].rstrip("`") if " - at `" in message else "$"
+    value: Any = raw
+    for part in place.removeprefix("$").replace("[", ".[").split("."):
+        if not part:
+            continue
+        try:
+            value = value[int(part[1:-1])] if part.startswith("[") else value[part]
+        except (KeyError, IndexError, TypeError, ValueError):
+            return message
+    shown = repr(value)
+    return message if isinstance(value, dict | list) else f"{message}, got {shown[:60]}"
