@@ -58,8 +58,15 @@ def arrival_angle_rad(rx: Pose, points_m: ArrayLike) -> FloatArray:
     The printed equation lost its subscripts; this is
     ``wrap(atan2(p_y - s_y, p_x - s_x) - psi)``, counter-clockwise positive.
     """
-    offset = np.asarray(points_m, dtype=np.float64) - rx.position
-    return wrap_angle(np.arctan2(offset[..., 1], offset[..., 0]) - rx.boresight_rad)
+    return angle_from_boresight_rad(rx.position_m, rx.boresight_rad, points_m)
+
+
+def angle_from_boresight_rad(
+    position_m: ArrayLike, boresight_rad: ArrayLike, points_m: ArrayLike
+) -> FloatArray:
+    """Arrival angle as `arrival_angle_rad`, for positions and boresights that broadcast."""
+    offset = np.asarray(points_m, dtype=np.float64) - np.asarray(position_m, dtype=np.float64)
+    return wrap_angle(np.arctan2(offset[..., 1], offset[..., 0]) - boresight_rad)
 
 
 def delay_gradient_s_per_m(tx_m: ArrayLike, rx_m: ArrayLike, points_m: ArrayLike) -> FloatArray:

@@ -8,7 +8,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from drivers.array import ElementPattern
-from drivers.geometry import FloatArray, Pose, arrival_angle_rad, distance_m
+from drivers.geometry import (
+    FloatArray,
+    angle_from_boresight_rad,
+    arrival_angle_rad,
+    distance_m,
+)
 from drivers.node import Node
 from drivers.waveform import OfdmGrid
 
@@ -17,15 +22,20 @@ THERMAL_NOISE_DBM_PER_HZ = -174.0
 
 
 def leg_gain_per_m2(
-    pattern: ElementPattern, pose: Pose, points_m: ArrayLike, *, min_distance_m: float = 0.0
+    pattern: ElementPattern,
+    position_m: ArrayLike,
+    boresight_rad: ArrayLike,
+    points_m: ArrayLike,
+    *,
+    min_distance_m: float = 0.0,
 ) -> FloatArray:
     """Element gain over squared distance, ``G / d^2``, of one leg of an echo, in 1/m^2.
 
-    Shape of the points. Distances under `min_distance_m` count as that; with the default the
-    result is infinite at the node's own position.
+    Position, boresight and points broadcast. Distances under `min_distance_m` count as that;
+    with the default the result is infinite at the node's own position.
     """
-    gain = pattern.power_gain(arrival_angle_rad(pose, points_m))
-    leg_m = np.maximum(distance_m(pose.position_m, points_m), min_distance_m)
+    gain = pattern.power_gain(angle_from_boresight_rad(position_m, boresight_rad, points_m))
+    leg_m = np.maximum(distance_m(position_m, points_m), min_distance_m)
     with np.errstate(divide="ignore"):
         return np.asarray(gain / leg_m**2)
 
@@ -38,8 +48,10 @@ def path_gain(
     ``sqrt(G_i G_j lambda^2 sigma / (4 pi)^3) / (d_i d_j)``: the bracket of (7) as in section V,
     with the element gains towards the point. Infinite at a node's own position.
     """
-    legs = leg_gain_per_m2(tx.transmit_pattern, tx.pose, points_m)
-    legs = legs * leg_gain_per_m2(rx.receive_pattern, rx.pose, points_m)
+    tx_pose, rx_pose = tx.pose, rx.pose
+    legs = leg_gain_per_m2(
+        tx.transmit_pattern, tx_pose.position_m, tx_pose.boresight_rad, points_m
+    ) * leg_gain_per_m2(rx.receive_pattern, rx_pose.position_m, rx_pose.boresight_rad, points_m)
     return np.asarray(np.sqrt(legs * wavelength_m**2 * np.asarray(rcs_m2) / (4.0 * np.pi) ** 3))
 
 

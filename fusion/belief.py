@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.special import logsumexp
 
 from drivers.geometry import FloatArray
 from fusion.grid import PositionGrid
@@ -39,6 +38,15 @@ class Belief:
         Mean RCS of the targets that are searched for.
     bearing
         Residual of P1.
+
+    Attributes
+    ----------
+    grid
+        The posterior on cells.
+    modes
+        Heaviest first.
+    best
+        The most probable mode and its probability; ``None`` while nothing was detected.
     """
 
     def __init__(
@@ -55,6 +63,7 @@ class Belief:
         self.grid = PositionGrid(area_m, self._prior)
         self._evidence: list[LinkEvidence] = []
         self.modes: list[Mode] = []
+        self.best: tuple[Mode, float] | None = None
 
     @property
     def num_reports(self) -> int:
@@ -73,6 +82,7 @@ class Belief:
         extended = [self._extend(mode, fresh) for mode in self.modes]
         born = self._born(fresh, [mode for mode in extended if mode is not None])
         self.modes = _distinct([mode for mode in (*extended, *born) if mode is not None])
+        self.best = self._weigh()
 
     def _delay_limits(self, report: LinkReport) -> tuple[float, float]:
         nodes, index = self._network.nodes, self._network.index
@@ -137,32 +147,24 @@ class Belief:
         """Each report with the hypothesis that a mode takes for the target."""
         return list(zip(self._evidence, mode.choice, strict=True))
 
-    def mode_probabilities(self) -> FloatArray:
-        """Probability of each mode; the rest is the grid's mass away from all of them."""
+    def _weigh(self) -> tuple[Mode, float] | None:
+        """Best mode and its probability among all modes and the grid's mass away from them."""
         if not self.modes:
-            return np.zeros(0)
+            return None
         log_weights = np.array([mode.log_weight for mode in self.modes])
         rest = self.grid.log_mass_away_from(
             [mode.position_m for mode in self.modes],
             [mode.covariance_m2 for mode in self.modes],
             _NEAR_MAHALANOBIS2,
         )
-        total = np.logaddexp(logsumexp(log_weights), rest)
-        return np.asarray(np.exp(log_weights - total))
-
-    def best_mode(self) -> tuple[Mode, float] | None:
-        """The most probable mode and its probability, or ``None`` if nothing was detected."""
-        probability = self.mode_probabilities()
-        if not len(probability):
-            return None
-        best = int(np.argmax(probability))
-        return self.modes[best], float(probability[best])
+        total = np.logaddexp(np.logaddexp.reduce(log_weights), rest)
+        best = int(np.argmax(log_weights))
+        return self.modes[best], float(np.exp(log_weights[best] - total))
 
     def summary(self) -> PositionEstimate:
         """Best position now: the most probable mode, or mean and spread of the grid."""
-        best = self.best_mode()
-        if best is not None:
-            mode, probability = best
+        if self.best is not None:
+            mode, probability = self.best
             return PositionEstimate(
                 mode.position_m, mode.covariance_m2, probability, "searching"
             )

@@ -69,7 +69,7 @@ class FusionSettings:
     initialization: Initialization = "expected_error"
     stopping: Stopping = "radius"
     bearing: Bearing = "sine"
-    num_scene_samples: int = 200
+    num_scene_samples: int = 128
 
 
 class Controller:
@@ -134,7 +134,7 @@ class Controller:
             self.belief.update(reports)
         self._remember()
         before = self._plan
-        found = self.belief.best_mode()
+        found = self.belief.best
         self._plan = self._next_plan(found)
         repeated = self._plan.config == before.config
         self._conclude(found, repeated=repeated)
@@ -149,11 +149,10 @@ class Controller:
 
     def _remember(self) -> None:
         """Keep the SNR that each link has shown of the best mode, relative to the prediction."""
-        found = self.belief.best_mode()
-        if found is None:
-            return
-        mode = found[0]
         self._looks.clear()
+        if self.belief.best is None:
+            return
+        mode = self.belief.best[0]
         for link, chosen in self.belief.explained(mode):
             expected = float(link.unit_snr(mode.position_m)) * mode.rcs_m2
             if expected > 0.0:
@@ -220,7 +219,7 @@ class Controller:
             points, weights = mode.position_m[None], np.ones(1)
         snr = self._network.snr(points, np.full(len(points), mode.rcs_m2))
         snr *= self._link_memory()
-        seen = detection_probability(snr, self._detection_snr) * (snr > 0.0)
+        seen = detection_probability(snr, self._detection_snr)
         information = self._network.information(points, snr) * seen[..., None]
         mean = np.tensordot(weights, information, axes=1)
         plan = best_configuration(self._network, mean, prior, self._settings.num_receivers)

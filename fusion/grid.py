@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 
 import numpy as np
-from scipy.special import logsumexp
 
 from drivers.geometry import (
     SPEED_OF_LIGHT_M_PER_S,
@@ -55,10 +54,13 @@ class PositionGrid:
         self.points_m = np.stack(np.meshgrid(x, y, indexing="ij"), axis=-1).reshape(-1, 2)
         prior_log = prior.log_probability[:, None] - np.log(len(self.points_m))
         self._log = np.repeat(prior_log, len(self.points_m), axis=1)
+        self._cell_log = np.full(len(self.points_m), -np.log(len(self.points_m)))
 
     def update(self, link: LinkEvidence) -> None:
         """Take in one report."""
         self._log += self._log_likelihood(link)
+        peak = self._log.max(axis=0)
+        self._cell_log = peak + np.log(np.exp(self._log - peak).sum(axis=0))
 
     def _log_likelihood(self, link: LinkEvidence) -> FloatArray:
         """Log likelihood of one report at every RCS level and cell, shape ``(S, cells)``."""
@@ -110,8 +112,7 @@ class PositionGrid:
 
     def cell_probability(self) -> FloatArray:
         """Probability of each cell, shape ``(cells,)``, summed over RCS levels."""
-        peak = self._log.max()
-        weight = np.exp(self._log - peak).sum(axis=0)
+        weight = np.exp(self._cell_log - self._cell_log.max())
         return np.asarray(weight / weight.sum())
 
     def peaks(self) -> list[FloatArray]:
@@ -136,7 +137,7 @@ class PositionGrid:
             spread = covariance + self.cell_m**2 * np.eye(2)
             offset = self.points_m - position
             away &= np.sum(offset * np.linalg.solve(spread, offset.T).T, axis=1) > limit
-        return float(logsumexp(self._log[:, away])) if away.any() else -np.inf
+        return float(np.logaddexp.reduce(self._cell_log[away])) if away.any() else -np.inf
 
     def sample(
         self, rng: np.random.Generator, count: int

@@ -102,7 +102,7 @@ class LinkEvidence:
 
     def log_miss(self, snr: FloatArray) -> FloatArray:
         """Log probability that a target of predicted `snr` is not among the hypotheses."""
-        detection = np.exp(-self.report.detection_snr / (1.0 + snr))
+        detection = detection_probability(snr, self.report.detection_snr)
         return np.asarray(np.log1p(-(1.0 - _MISS_ANYWAY) * detection))
 
     def log_ratio(self, index: int, snr: FloatArray) -> FloatArray:
@@ -113,5 +113,9 @@ class LinkEvidence:
 
 
 def detection_probability(snr: FloatArray, detection_snr: float) -> FloatArray:
-    """Probability that a Swerling I echo of mean `snr` exceeds the threshold."""
-    return np.asarray(np.exp(-detection_snr / (1.0 + snr)))
+    """Probability that a Swerling I echo of mean `snr` exceeds the threshold.
+
+    ``exp(-T / (1 + snr))``; none where there is no echo, as behind an infinite front-to-back
+    ratio (there only false alarms exceed it, and those are accounted for elsewhere).
+    """
+    return np.asarray(np.exp(-detection_snr / (1.0 + snr)) * (snr > 0.0))

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import logsumexp
 
 from drivers.geometry import FloatArray
 from fusion.likelihood import LinkEvidence, RcsPrior
@@ -152,10 +151,10 @@ class ModeFinder:
             return None
         snr = self._snr_at(solution, link)
         log_rcs = self._log_rcs(solution, chosen, evidence)
-        scores = [float(logsumexp(log_rcs + _log_mean(link.log_miss(snr))))]
+        scores = [_log_sum(log_rcs + _log_mean(link.log_miss(snr)))]
         for h, measurement in enumerate(link.measurements):
-            ratio = logsumexp(log_rcs + _log_mean(link.log_ratio(h, snr)))
-            scores.append(float(ratio) + self._log_innovation(solution, measurement))
+            ratio = _log_sum(log_rcs + _log_mean(link.log_ratio(h, snr)))
+            scores.append(ratio + self._log_innovation(solution, measurement))
         best = int(np.argmax(scores))
         return None if best == 0 else best - 1
 
@@ -181,7 +180,7 @@ class ModeFinder:
         for index, h in chosen.items():
             snr = self._prior.level_m2 * evidence[index].unit_snr(solution.position_m)
             log_rcs += evidence[index].log_ratio(h, snr)
-        return np.asarray(log_rcs - logsumexp(log_rcs))
+        return np.asarray(log_rcs - _log_sum(log_rcs))
 
     def _mode(
         self, solution: WlsSolution, chosen: dict[int, int], evidence: Sequence[LinkEvidence]
@@ -194,7 +193,7 @@ class ModeFinder:
                 log_joint += link.log_ratio(chosen[index], snr)
             else:
                 log_joint += link.log_miss(snr)
-        total = float(logsumexp(log_joint))
+        total = _log_sum(log_joint)
         joint = np.exp(log_joint - total)
         weights = joint.sum(axis=0)
         position = weights @ points
@@ -219,6 +218,12 @@ def gaussian_points(position_m: FloatArray, covariance_m2: FloatArray) -> FloatA
     return np.asarray(position_m + _UNIT_POINTS @ axes.T)
 
 
+def _log_sum(log_values: FloatArray) -> float:
+    """Log of the sum of everything."""
+    return float(np.logaddexp.reduce(log_values, axis=None))
+
+
 def _log_mean(log_values: FloatArray) -> FloatArray:
     """Log of the mean over points, shape ``(S, Q)`` to ``(S,)``."""
-    return np.asarray(logsumexp(log_values, axis=-1) - np.log(log_values.shape[-1]))
+    total = np.logaddexp.reduce(log_values, axis=-1)
+    return np.asarray(total - np.log(log_values.shape[-1]))

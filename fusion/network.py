@@ -4,11 +4,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from drivers.array import ElementPattern
 from drivers.geometry import (
     SPEED_OF_LIGHT_M_PER_S,
     FloatArray,
+    angle_from_boresight_rad,
     angle_gradient_rad_per_m,
-    arrival_angle_rad,
     distance_m,
 )
 from drivers.link_budget import delay_var_s2, leg_gain_per_m2, sine_var, snr_scale_m2
@@ -35,11 +36,26 @@ class Network:
         self.nodes = tuple(nodes)
         self.grid = grid
         self.index = {node.node_id: n for n, node in enumerate(self.nodes)}
-        self.snr_scale_m2 = np.array(
-            [[snr_scale_m2(tx, rx, grid) for rx in self.nodes] for tx in self.nodes]
-        )
+        self._position_m = np.array([node.pose.position_m for node in self.nodes])
+        self._boresight_rad = np.array([node.pose.boresight_rad for node in self.nodes])
+        self._scale_m2 = self._snr_scales_m2()
         self._unit_delay_var = float(delay_var_s2(1.0, grid.rms_bandwidth_hz))
         self._unit_sine_var = np.array([self._sine_var(node) for node in self.nodes])
+        survey = [node.survey for node in self.nodes]
+        self._position_var_m2 = np.array([s.position_std_m**2 for s in survey])
+        self._boresight_var_rad2 = np.array([s.boresight_std_rad**2 for s in survey])
+
+    def _snr_scales_m2(self) -> FloatArray:
+        """SNR scale of every link, shape ``(N, N)``; equal radios are evaluated once."""
+        known: dict[tuple[float, float, int], float] = {}
+        scales = np.empty((len(self.nodes), len(self.nodes)))
+        for i, tx in enumerate(self.nodes):
+            for j, rx in enumerate(self.nodes):
+                key = tx.tx_power_dbm, rx.noise_figure_db, rx.array.num_elements
+                if key not in known:
+                    known[key] = snr_scale_m2(tx, rx, self.grid)
+                scales[i, j] = known[key]
+        return scales
 
     def _sine_var(self, node: Node) -> float:
         wavelengths = node.array.spacing_m / self.grid.wavelength_m
@@ -49,36 +65,40 @@ class Network:
         """Ambiguity of a receiver's sine, ``lambda / d``: 2 at half a wavelength."""
         return self.grid.wavelength_m / rx.array.spacing_m
 
-    def transmit_leg_per_m2(self, node: Node, points_m: FloatArray) -> FloatArray:
-        """Gain of the illuminating leg to points, shape of the points, in 1/m^2."""
-        return leg_gain_per_m2(
-            node.transmit_pattern, node.pose, points_m, min_distance_m=MIN_DISTANCE_M
-        )
-
-    def receive_leg_per_m2(self, node: Node, points_m: FloatArray) -> FloatArray:
-        """Gain of the receiving leg from points, shape of the points, in 1/m^2."""
-        return leg_gain_per_m2(
-            node.receive_pattern, node.pose, points_m, min_distance_m=MIN_DISTANCE_M
-        )
-
     def link_snr(self, tx: Node, rx: Node, points_m: FloatArray) -> FloatArray:
         """Matched-cell SNR of one link for unit RCS, shape of the points, in 1/m^2."""
-        scale = self.snr_scale_m2[self.index[tx.node_id], self.index[rx.node_id]]
-        legs = self.transmit_leg_per_m2(tx, points_m) * self.receive_leg_per_m2(rx, points_m)
-        return np.asarray(scale * legs)
+        scale = self._scale_m2[self.index[tx.node_id], self.index[rx.node_id]]
+        legs = scale * np.ones(points_m.shape[:-1])
+        for node, pattern in ((tx, tx.transmit_pattern), (rx, rx.receive_pattern)):
+            legs *= leg_gain_per_m2(
+                pattern, node.pose.position_m, node.pose.boresight_rad, points_m,
+                min_distance_m=MIN_DISTANCE_M,
+            )  # fmt: skip
+        return legs
 
     def snr(self, points_m: FloatArray, rcs_m2: FloatArray) -> FloatArray:
         """Predicted matched-cell SNR of all links, shape ``(P, N, N)`` as point, tx, rx.
 
         The diagonal is zero: no node hears itself.
         """
-        transmit = np.stack([self.transmit_leg_per_m2(n, points_m) for n in self.nodes], axis=-1)
-        receive = np.stack([self.receive_leg_per_m2(n, points_m) for n in self.nodes], axis=-1)
-        snr = transmit[:, :, None] * receive[:, None, :] * rcs_m2[:, None, None]
-        snr *= self.snr_scale_m2
+        transmit = self._legs([node.transmit_pattern for node in self.nodes], points_m)
+        receive = self._legs([node.receive_pattern for node in self.nodes], points_m)
+        snr = (transmit * rcs_m2[:, None])[:, :, None] * receive[:, None, :]
+        snr *= self._scale_m2
         diagonal = np.arange(len(self.nodes))
         snr[:, diagonal, diagonal] = 0.0
         return np.asarray(snr)
+
+    def _legs(self, patterns: Sequence[ElementPattern], points_m: FloatArray) -> FloatArray:
+        """Leg gains of all nodes, shape ``(P, N)``; nodes of one pattern in one go."""
+        legs = np.empty((len(points_m), len(patterns)))
+        for pattern in set(patterns):
+            members = [n for n, own in enumerate(patterns) if own == pattern]
+            legs[:, members] = leg_gain_per_m2(
+                pattern, self._position_m[members], self._boresight_rad[members],
+                points_m[:, None], min_distance_m=MIN_DISTANCE_M,
+            )  # fmt: skip
+        return legs
 
     def information(self, points_m: FloatArray, snr: FloatArray) -> FloatArray:
         """Fisher information of every link about a point, shape ``(P, N, N, 3)``, in 1/m^2.
@@ -92,48 +112,24 @@ class Network:
         snr
             Predicted matched-cell SNR, shape ``(P, N, N)``; zero means no information.
         """
-        unit, angle_gradient, cosine = self._geometry(points_m)
-        gradient = (unit[:, :, None] + unit[:, None, :]) / SPEED_OF_LIGHT_M_PER_S
-        survey_delay, survey_sine = self._survey_vars(points_m, cosine)
-        noise = 1.0 / np.maximum(snr, 1e-30)
-        delay_weight = 1.0 / (
-            self._unit_delay_var * noise + survey_delay[:, :, None] + survey_delay[:, None, :]
+        points = points_m[:, None]
+        offset = points - self._position_m
+        separation = np.maximum(distance_m(self._position_m, points), MIN_DISTANCE_M)
+        cosine = np.cos(angle_from_boresight_rad(self._position_m, self._boresight_rad, points))
+        bearing_var = self._boresight_var_rad2 + self._position_var_m2 / separation**2
+        position_var = self._position_var_m2 / SPEED_OF_LIGHT_M_PER_S**2
+        delay_weight = snr / (
+            self._unit_delay_var + snr * (position_var[:, None] + position_var[None])
         )
-        with np.errstate(invalid="ignore"):
-            sine_total = self._unit_sine_var * noise + survey_sine[:, None, :]
-        angle_weight = cosine[:, None, :] ** 2 / sine_total
-        delay_weight = np.where(snr > 0.0, delay_weight, 0.0)
-        angle_weight = np.where(snr > 0.0, angle_weight, 0.0)
-        return _outer(gradient) * delay_weight[..., None] + (
-            _outer(angle_gradient)[:, None] * angle_weight[..., None]
-        )
-
-    def _geometry(self, points_m: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Unit vectors, angle gradients and cosines of all nodes, shapes ``(P, N[, 2])``."""
-        positions = np.array([node.pose.position_m for node in self.nodes])
-        offset = points_m[:, None, :] - positions
-        separation = np.maximum(np.linalg.norm(offset, axis=-1, keepdims=True), MIN_DISTANCE_M)
-        gradient = angle_gradient_rad_per_m(positions, positions + offset)
-        too_near = separation[..., 0] <= MIN_DISTANCE_M
-        gradient[too_near] = 0.0  # inside an antenna's own size a bearing means nothing
-        angles = [arrival_angle_rad(node.pose, points_m) for node in self.nodes]
-        return offset / separation, gradient, np.cos(np.stack(angles, axis=-1))
-
-    def _survey_vars(
-        self, points_m: FloatArray, cosine: FloatArray
-    ) -> tuple[FloatArray, FloatArray]:
-        """Delay and sine variances from each node's survey uncertainty, shape ``(P, N)``."""
-        position_var = np.array([node.survey.position_std_m**2 for node in self.nodes])
-        boresight_var = np.array([node.survey.boresight_std_rad**2 for node in self.nodes])
-        separation = np.stack(
-            [distance_m(node.pose.position_m, points_m) for node in self.nodes], axis=-1
-        )
-        bearing_var = boresight_var + position_var / np.maximum(separation, MIN_DISTANCE_M) ** 2
-        delay_var = np.broadcast_to(position_var / SPEED_OF_LIGHT_M_PER_S**2, separation.shape)
-        return delay_var, cosine**2 * bearing_var
-
-
-def _outer(gradient: FloatArray) -> FloatArray:
-    """Entries ``xx, xy, yy`` of the outer product of gradients, shape ``(..., 3)``."""
-    x, y = gradient[..., 0], gradient[..., 1]
-    return np.stack((x * x, x * y, y * y), axis=-1)
+        sine_weight = snr / (self._unit_sine_var + snr * (cosine**2 * bearing_var)[:, None])
+        leg = offset / (separation * SPEED_OF_LIGHT_M_PER_S)[..., None]  # one half of (15)
+        delay_gradient = leg[:, :, None] + leg[:, None, :]
+        sine_gradient = cosine[..., None] * angle_gradient_rad_per_m(self._position_m, points)
+        # Inside an antenna's own size a bearing means nothing.
+        sine_gradient[separation <= MIN_DISTANCE_M] = 0.0
+        information = np.empty((*snr.shape, 3))
+        for entry, (a, b) in enumerate(((0, 0), (0, 1), (1, 1))):
+            delay = delay_gradient[..., a] * delay_gradient[..., b]
+            sine = sine_gradient[..., a] * sine_gradient[..., b]
+            information[..., entry] = delay * delay_weight + sine[:, None] * sine_weight
+        return information

@@ -42,7 +42,8 @@ def peb_m(information: FloatArray) -> FloatArray:
     """
     xx = information[..., 0] + REGULARIZATION_PER_M2
     yy = information[..., 2] + REGULARIZATION_PER_M2
-    return np.asarray(np.sqrt((xx + yy) / (xx * yy - information[..., 1] ** 2)))
+    xy = information[..., 1]
+    return np.asarray(np.sqrt((xx + yy) / (xx * yy - xy * xy)))
 
 
 @lru_cache(maxsize=8)
@@ -136,8 +137,9 @@ def expected_error_plan(
         Error of not seeing the target at all.
     """
     snr = network.snr(points_m, rcs_m2)
-    seen = detection_probability(snr, detection_snr) * (snr > 0.0)
-    information = network.information(points_m, snr) * seen[..., None]
+    seen = detection_probability(snr, detection_snr)
+    information = network.information(points_m, snr)
+    information *= seen[..., None]
     num_nodes = len(network.nodes)
     total = np.zeros((len(points_m), num_nodes, 3))
     missed = np.ones((len(points_m), num_nodes))

@@ -138,7 +138,7 @@ class SensingSection(_Section):
     initialization: Initialization = "expected_error"
     stopping: Stopping = "radius"
     bearing: Bearing = "sine"
-    num_scene_samples: Count = 200
+    num_scene_samples: Count = 128
     mean_rcs_dbsm: float = 0.0
 
 

@@ -59,10 +59,10 @@ class SensingRecord:
 class Processors:
     """Link processors of a site, one for each kind of array, made when first needed."""
 
-    def __init__(self, site: Site, nodes: Sequence[Node]) -> None:
+    def __init__(self, site: Site) -> None:
         self._grid: OfdmGrid = build_grid(site)
         self._settings = build_processing(site)
-        self._max_delay_s = longest_delay_s(nodes, site.area_m)
+        self._max_delay_s = longest_delay_s(site)
         self._made: dict[UniformLinearArray, LinkProcessor] = {}
 
     def of(self, node: Node) -> LinkProcessor:
@@ -74,13 +74,12 @@ class Processors:
         return self._made[node.array]
 
 
-def longest_delay_s(nodes: Sequence[Node], area_m: tuple[float, float, float, float]) -> float:
+def longest_delay_s(site: Site) -> float:
     """Longest bistatic delay from anywhere in the area on any link, in seconds."""
-    x_min, y_min, x_max, y_max = area_m
+    x_min, y_min, x_max, y_max = site.area_m
     corners = np.array([(x_min, y_min), (x_min, y_max), (x_max, y_min), (x_max, y_max)])
-    return max(
-        float(bistatic_delay_s(n.pose.position_m, n.pose.position_m, corners).max()) for n in nodes
-    )
+    stands = [location.position_m for location in site.locations] or corners
+    return max(float(bistatic_delay_s(stand, stand, corners).max()) for stand in stands)
 
 
 class Localization:

@@ -4,14 +4,15 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
 from multiprocessing import get_context
 
+import msgspec
 import numpy as np
 from scipy import stats
 from threadpoolctl import threadpool_limits
 
 from fusion.sensing import CHI2_50, CHI2_95
-from testbed.build import build_nodes
 from testbed.runs.backgrounds import (
     BackgroundKind,
     BackgroundOf,
@@ -105,8 +106,14 @@ def _run_chunk(
 ) -> list[TrialResult]:
     # One thread a process: processes do not fight, and sums do not depend on how many there are.
     with threadpool_limits(limits=1):
-        processors = Processors(site, build_nodes(site, seeds[0]))
+        processors = _processors(msgspec.msgpack.encode(site))
         return [run_trial(site, seed, background, processors) for seed in seeds]
+
+
+@lru_cache(maxsize=1)
+def _processors(encoded_site: bytes) -> Processors:
+    """Processors of a site, planned once a process."""
+    return Processors(msgspec.msgpack.decode(encoded_site, type=Site))
 
 
 def run_study(
