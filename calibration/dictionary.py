@@ -150,9 +150,7 @@ class BackgroundDictionary:
             SCHEMA, tx_location, rx_location, content_hash,
             (channel.shape[0], channel.shape[1]), config_epoch, _now(),
         )  # fmt: skip
-        _write_atomically(
-            self._header_path(tx_location, rx_location), msgspec.json.encode(header)
-        )
+        _write_atomically(self._header_path(tx_location, rx_location), msgspec.json.encode(header))
         return content_hash
 
     def get(self, tx_location: str, rx_location: str) -> tuple[ComplexArray, str]:

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from drivers.geometry import FloatArray
 from fusion.grid import PositionGrid
 from fusion.likelihood import LinkEvidence, RcsPrior, exponential_rcs_prior
 from fusion.modes import Mode, ModeFinder
@@ -118,9 +117,7 @@ class Belief:
         for point in bearing_range_points(measurement):
             solution = self._finder.start([measurement], point)
             if solution is not None:
-                modes.append(
-                    self._finder.extend(solution, {index: h}, self._evidence, others)
-                )
+                modes.append(self._finder.extend(solution, {index: h}, self._evidence, others))
         if modes:
             return [mode for mode in modes if mode is not None]
         return self._born_from_pairs(index, h, others)
@@ -136,9 +133,7 @@ class Belief:
                 rest = [i for i in others if i != other]
                 for start in starts:
                     solution = self._finder.start([measurement, partner], start)
-                    mode = solution and self._finder.extend(
-                        solution, chosen, self._evidence, rest
-                    )
+                    mode = solution and self._finder.extend(solution, chosen, self._evidence, rest)
                     if mode:
                         modes.append(mode)
         return modes
@@ -165,9 +160,7 @@ class Belief:
         """Best position now: the most probable mode, or mean and spread of the grid."""
         if self.best is not None:
             mode, probability = self.best
-            return PositionEstimate(
-                mode.position_m, mode.covariance_m2, probability, "searching"
-            )
+            return PositionEstimate(mode.position_m, mode.covariance_m2, probability, "searching")
         weight = self.grid.cell_probability()
         mean = weight @ self.grid.points_m
         offset = self.grid.points_m - mean

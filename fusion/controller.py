@@ -63,7 +63,7 @@ class FusionSettings:
     num_receivers: int = 1
     max_sensings: int = 10
     tolerance_m: float = 0.5
-    min_improvement: float = 0.2
+    min_improvement: float = 0.35
     min_probability: float = 0.999
     fusion: Fusion = "accumulate"
     initialization: Initialization = "expected_error"
@@ -213,7 +213,7 @@ class Controller:
     def _refine_plan(self, mode: Mode) -> Plan:
         """P2 at the mode, averaged over its covariance, on top of what is known already."""
         literal = self._settings.fusion == "latest"
-        prior = np.zeros(3) if literal else _entries(np.linalg.inv(mode.covariance_m2))
+        prior = np.zeros(3) if literal else _entries(np.asarray(np.linalg.inv(mode.covariance_m2)))
         points, weights = mode.points_m, mode.weights
         if literal or np.trace(mode.covariance_m2) < _NARROW_M**2:
             points, weights = mode.position_m[None], np.ones(1)
@@ -241,4 +241,3 @@ class Controller:
 
 def _entries(matrix: FloatArray) -> FloatArray:
     return np.array([matrix[0, 0], matrix[0, 1], matrix[1, 1]])
-

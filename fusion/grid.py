@@ -45,9 +45,7 @@ class PositionGrid:
     def __init__(self, area_m: tuple[float, float, float, float], prior: RcsPrior) -> None:
         self.area_m = area_m
         self._prior = prior
-        self.cell_m = float(
-            np.sqrt((area_m[2] - area_m[0]) * (area_m[3] - area_m[1]) / _NUM_CELLS)
-        )
+        self.cell_m = float(np.sqrt((area_m[2] - area_m[0]) * (area_m[3] - area_m[1]) / _NUM_CELLS))
         x = _cell_centres(area_m[0], area_m[2], self.cell_m)
         y = _cell_centres(area_m[1], area_m[3], self.cell_m)
         self.shape = (len(x), len(y))
@@ -82,9 +80,7 @@ class PositionGrid:
         log_density = np.zeros((len(link.measurements), len(self.points_m)))
         cell_var = self.cell_m**2 / 12.0
         if link.report.delay_is_absolute:
-            range_m = SPEED_OF_LIGHT_M_PER_S * bistatic_delay_s(
-                tx_m, rx.position_m, self.points_m
-            )
+            range_m = SPEED_OF_LIGHT_M_PER_S * bistatic_delay_s(tx_m, rx.position_m, self.points_m)
             gradient = SPEED_OF_LIGHT_M_PER_S * delay_gradient_s_per_m(
                 tx_m, rx.position_m, self.points_m
             )
@@ -139,9 +135,7 @@ class PositionGrid:
             away &= np.sum(offset * np.linalg.solve(spread, offset.T).T, axis=1) > limit
         return float(np.logaddexp.reduce(self._cell_log[away])) if away.any() else -np.inf
 
-    def sample(
-        self, rng: np.random.Generator, count: int
-    ) -> tuple[FloatArray, FloatArray]:
+    def sample(self, rng: np.random.Generator, count: int) -> tuple[FloatArray, FloatArray]:
         """Positions ``(count, 2)`` and RCS levels ``(count,)`` drawn from the grid."""
         flat = np.exp(self._log - self._log.max()).ravel()
         # Systematic resampling: one uniform draw, evenly spaced quantiles, least variance.

@@ -81,7 +81,7 @@ class ModeFinder:
         self._bearing: Bearing = bearing
 
     def start(self, measurements: Sequence[Measurement], start_m: FloatArray) -> WlsSolution | None:
-        """Local minimum of P1 near a start, or ``None`` if it leaves the area or is undetermined."""
+        """Local minimum of P1 near a start; ``None`` if outside the area or undetermined."""
         solution = WlsProblem(measurements, self._bearing).solve(start_m)
         margin = 3.0 * np.sqrt(np.diag(solution.covariance_m2))
         inside = np.all(solution.position_m >= self._low - margin) and np.all(

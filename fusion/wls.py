@@ -22,6 +22,8 @@ from processing.report import Hypothesis
 Bearing = Literal["sine", "angle"]
 
 _MAX_HALVINGS = 8
+# A direction with less information than this is undetermined: a standard deviation of 1000 km.
+_MIN_INFORMATION_PER_M2 = 1e-12
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,9 +132,7 @@ class WlsProblem:
 
     def jacobian(self, position_m: FloatArray) -> FloatArray:
         """Gradient of the predictions, shape ``(R, 2)``; eqs. (15) and (16)."""
-        ranges = SPEED_OF_LIGHT_M_PER_S * delay_gradient_s_per_m(
-            self._tx_m, self._rx_m, position_m
-        )
+        ranges = SPEED_OF_LIGHT_M_PER_S * delay_gradient_s_per_m(self._tx_m, self._rx_m, position_m)
         bearings = angle_gradient_rad_per_m(self._ear_m, position_m)
         if self._bearing == "sine":
             bearings = bearings * np.cos(self._bearing_angle(position_m))[:, None]
@@ -142,7 +142,7 @@ class WlsProblem:
         """Standard deviations, shape ``(R,)``, or a Cholesky factor ``(R, R)`` if correlated."""
         if not self._uncertain:
             return np.sqrt(self._noise_var)
-        return np.linalg.cholesky(self.covariance(position_m))
+        return np.asarray(np.linalg.cholesky(self.covariance(position_m)))
 
     def covariance(self, position_m: FloatArray) -> FloatArray:
         """Joint covariance of the residuals, shape ``(R, R)``."""
@@ -204,7 +204,9 @@ class WlsProblem:
         cost = float(residual @ residual)
         log_det = 2.0 * np.log(root if root.ndim == 1 else np.diag(root)).sum()
         log_likelihood = -0.5 * (cost + log_det + len(residual) * np.log(2.0 * np.pi))
-        covariance = np.linalg.inv(information + 1e-12 * np.eye(2))
+        values, vectors = np.linalg.eigh(information)
+        values = np.maximum(values, _MIN_INFORMATION_PER_M2)
+        covariance = (vectors / values) @ vectors.T
         return WlsSolution(position, covariance, cost, float(log_likelihood))
 
 
@@ -260,9 +262,7 @@ def shared_focus_points(first: Measurement, second: Measurement) -> list[FloatAr
     focus = first.tx if first.tx.node_id == focus_id else first.rx
     origin = focus.pose.position
     foci = np.array([other.pose.position - origin for other in others])
-    ranges = SPEED_OF_LIGHT_M_PER_S * np.array(
-        [m.hypothesis.delay_s for m in (first, second)]
-    )
+    ranges = SPEED_OF_LIGHT_M_PER_S * np.array([m.hypothesis.delay_s for m in (first, second)])
     if abs(np.linalg.det(foci)) < 1e-9 * np.abs(foci).max() ** 2:
         return []
     offset = np.linalg.solve(foci, (np.sum(foci**2, axis=1) - ranges**2) / 2.0)

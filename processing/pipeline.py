@@ -91,7 +91,9 @@ class LinkProcessor:
         self.cfar: CfarPlan = plan_cfar(self.map_plan, settings.false_alarm_probability)
         # An echo between two delay bins loses up to sinc^2(1/2): what detection sees on average.
         offset_cells = np.linspace(-0.5, 0.5, 101) / self.map_plan.bins_per_cell
-        self.detection_snr: float = self.cfar.typical_snr / float(np.mean(np.sinc(offset_cells) ** 2))
+        self.detection_snr: float = self.cfar.typical_snr / float(
+            np.mean(np.sinc(offset_cells) ** 2)
+        )
 
     def residual(self, capture: Capture, background: Background | None) -> ComplexArray:
         """Residual channel of a capture, shape ``(K, M)``; eqs. (2) and (9)."""

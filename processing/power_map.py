@@ -163,7 +163,7 @@ def _noise_power(profile: ComplexArray, num_bins: int, power: np.ndarray) -> flo
     num_empty = profile.shape[-1] - num_bins
     margin = int(_FLOOR_MARGIN * num_empty)
     empty = profile[:, num_bins + margin : profile.shape[-1] - margin : _FLOOR_STRIDE]
-    samples = empty.real**2 + empty.imag**2 if empty.size >= 256 else power  # noqa: PLR2004
+    samples = empty.real**2 + empty.imag**2 if empty.size >= 256 else power
     return float(np.median(samples) / np.log(2.0))
 
 

@@ -1,5 +1,6 @@
 """Refinement of one candidate: MUSIC for the angle, coherent sub-bands for the delay."""
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -85,9 +86,7 @@ def _subband_matrix(
     num_bands = min(_NUM_SUBBANDS, grid.num_subcarriers)
     edges = np.linspace(0, grid.num_subcarriers, num_bands + 1).astype(int)
     turn = np.exp(2j * np.pi * offset_hz * delay_s).astype(np.complex64)
-    sums = np.stack(
-        [turn[a:b] @ residual[a:b] for a, b in zip(edges[:-1], edges[1:], strict=True)]
-    )
+    sums = np.stack([turn[a:b] @ residual[a:b] for a, b in itertools.pairwise(edges)])
     means = np.add.reduceat(offset_hz, edges[:-1]) / np.diff(edges)
     return sums.astype(np.complex128), means
 

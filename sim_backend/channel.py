@@ -90,9 +90,7 @@ def scatterer_channel(
     return sum_of_paths(grid, gain, element_path_delay_s(rx, points_m, delay, wavefront))
 
 
-def background_channel(
-    scene: Scene, grid: OfdmGrid, tx_index: int, rx_index: int
-) -> ComplexArray:
+def background_channel(scene: Scene, grid: OfdmGrid, tx_index: int, rx_index: int) -> ComplexArray:
     """Everything static on one link: clutter and, if the scene has it, the direct path."""
     tx, rx = scene.nodes[tx_index], scene.nodes[rx_index]
     points, rcs = scene.clutter_of_link(tx_index, rx_index)
@@ -111,5 +109,3 @@ def background_channel(
         grid, gain[audible],
         element_path_delay_s(rx, points[audible], delay[audible], wavefront),
     )  # fmt: skip
-
-

@@ -45,7 +45,7 @@ def overridden(site: Site, overrides: Overrides) -> Site:
     SiteError
         If an option breaks a rule; the message names the site field that it stands for.
     """
-    from testbed.site_checks import site_problems  # noqa: PLC0415
+    from testbed.site_checks import site_problems
 
     fields = {
         name: getattr(overrides, name)

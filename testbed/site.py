@@ -39,7 +39,7 @@ class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     pass
 
 
-class WaveformSection(_Section):
+class WaveformSection(_Section, frozen=True):
     """OFDM pilots.
 
     Attributes
@@ -56,7 +56,7 @@ class WaveformSection(_Section):
     symbols_per_frame: Count = 140
 
 
-class PatternSection(_Section):
+class PatternSection(_Section, frozen=True):
     """Element pattern; an infinite front-to-back ratio is written ``.inf``."""
 
     kind: PatternKind = "sector"
@@ -65,28 +65,28 @@ class PatternSection(_Section):
     gain_dbi: float = 0.0
 
 
-class ArraySection(_Section):
+class ArraySection(_Section, frozen=True):
     """Uniform linear array."""
 
     num_elements: Annotated[int, Meta(ge=1, le=1024)] = 8
     spacing_wavelengths: Positive = 0.5
 
 
-class SurveySection(_Section):
+class SurveySection(_Section, frozen=True):
     """Standard deviations of the survey."""
 
     position_std_m: NonNegative = 0.0
     boresight_std_deg: NonNegative = 0.0
 
 
-class RadioSection(_Section):
+class RadioSection(_Section, frozen=True):
     """Which radio a node drives; ``address`` is the radio's own device string."""
 
     kind: Literal["sim", "pluto", "usrp", "replay"] = "sim"
     address: str | None = None
 
 
-class NodeDefaults(_Section):
+class NodeDefaults(_Section, frozen=True):
     """What holds for every node that does not say otherwise."""
 
     array: ArraySection = ArraySection()
@@ -98,7 +98,7 @@ class NodeDefaults(_Section):
     radio: RadioSection = RadioSection()
 
 
-class NodeSection(_Section):
+class NodeSection(_Section, frozen=True):
     """One node; what is left out comes from ``node_defaults``."""
 
     node_id: Name
@@ -113,26 +113,26 @@ class NodeSection(_Section):
     radio: RadioSection | None = None
 
 
-class LocationSection(_Section):
+class LocationSection(_Section, frozen=True):
     """A surveyed place at which a node can stand."""
 
     location_id: Name
     position_m: Point
 
 
-class UniformNodes(_Section):
+class UniformNodes(_Section, frozen=True):
     """Simulated nodes drawn anew for every seed, uniform in position and boresight."""
 
     num_nodes: Annotated[int, Meta(ge=2, le=10_000)]
 
 
-class SensingSection(_Section):
+class SensingSection(_Section, frozen=True):
     """The sensing loop; see ``fusion.controller.FusionSettings``."""
 
     num_receivers: Count = 1
     max_sensings: Count = 10
     tolerance_m: Positive = 0.25
-    min_improvement: Annotated[float, Meta(ge=0.0, lt=1.0)] = 0.3
+    min_improvement: Annotated[float, Meta(ge=0.0, lt=1.0)] = 0.35
     min_probability: Annotated[float, Meta(gt=0.0, lt=1.0)] = 0.999
     fusion: Fusion = "accumulate"
     initialization: Initialization = "expected_error"
@@ -142,7 +142,7 @@ class SensingSection(_Section):
     mean_rcs_dbsm: float = 0.0
 
 
-class ProcessingSection(_Section):
+class ProcessingSection(_Section, frozen=True):
     """From capture to report; see ``processing.pipeline.ProcessingSettings``."""
 
     false_alarm_probability: Annotated[float, Meta(gt=0.0, lt=0.5)] = 1e-6
@@ -152,13 +152,13 @@ class ProcessingSection(_Section):
     num_snapshots: Count = 4
 
 
-class CalibrationSection(_Section):
+class CalibrationSection(_Section, frozen=True):
     """Background learning; ``num_captures`` is N_BG."""
 
     num_captures: Count = 70
 
 
-class SimulationSection(_Section):
+class SimulationSection(_Section, frozen=True):
     """The scene of simulated radios; see ``sim_backend.scene.SceneStatistics``."""
 
     num_clutter: Annotated[int, Meta(ge=0)] = 30
@@ -170,7 +170,7 @@ class SimulationSection(_Section):
     target_m: Point | None = None
 
 
-class Site(_Section):
+class Site(_Section, frozen=True):
     """A whole site file."""
 
     schema: Literal[1]
@@ -195,7 +195,7 @@ def load_site(path: Path) -> Site:
     SiteError
         With every problem found, each naming its place, the rule and the value.
     """
-    from testbed.site_checks import site_problems  # noqa: PLC0415
+    from testbed.site_checks import site_problems
 
     try:
         raw = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeyLoader)  # noqa: S506

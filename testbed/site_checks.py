@@ -77,7 +77,7 @@ def _nodes(site: Site) -> Iterator[str]:
     if site.uniform_nodes and (site.nodes or site.locations):
         yield "$: give either uniform_nodes or locations and nodes, not both"
         return
-    if not site.uniform_nodes and len(site.nodes) < 2:  # noqa: PLR2004
+    if not site.uniform_nodes and len(site.nodes) < 2:
         yield (
             "$.nodes: at least two nodes are needed, a transmitter and a receiver, got "
             f"{len(site.nodes)} (or give uniform_nodes)"
@@ -114,7 +114,7 @@ def _arrays(site: Site) -> Iterator[str]:
         *((f"$.nodes[{n}]", x.array, x.receive_pattern) for n, x in enumerate(site.nodes)),
     ]
     for place, array, _ in sections:
-        if array and array.num_elements > 1 and array.spacing_wavelengths > 0.5:  # noqa: PLR2004
+        if array and array.num_elements > 1 and array.spacing_wavelengths > 0.5:
             yield (
                 f"{place}.array.spacing_wavelengths: at most 0.5, or one echo has several "
                 f"angles (grating lobes), got {array.spacing_wavelengths:g}"

@@ -17,7 +17,7 @@ from fusion.sensing import PositionEstimate, SensingConfig
 from processing.pipeline import Background, LinkProcessor, delay_limits_s
 from processing.report import LinkReport
 from sim_backend.scene import random_stream
-from sim_backend.source import SimulatedSource
+from sim_backend.source import SimulatedSource, StaticModel
 from testbed.build import (
     assumed_rcs_m2,
     build_fusion,
@@ -132,9 +132,7 @@ class Localization:
             captures = tuple(
                 self._source.sense(config.tx_id, rx_id, index) for rx_id in config.rx_ids
             )
-            backgrounds = tuple(
-                self._background_of(config.tx_id, rx_id) for rx_id in config.rx_ids
-            )
+            backgrounds = tuple(self._background_of(config.tx_id, rx_id) for rx_id in config.rx_ids)
             reports = tuple(
                 self._report(capture, background, index)
                 for capture, background in zip(captures, backgrounds, strict=True)
@@ -185,10 +183,8 @@ def simulate(site: Site, seed: int, *, cancel_static: bool = False) -> Simulatio
     """Draw the scene of a seed and put simulated radios at its nodes, at pilot fidelity."""
     nodes = build_nodes(site, seed)
     scene = build_scene(site, nodes, seed)
-    model = "cancelled" if cancel_static else "synthesized"
-    return Simulation(
-        SimulatedSource(scene, nodes, build_grid(site), model), scene.target_m, seed
-    )
+    model: StaticModel = "cancelled" if cancel_static else "synthesized"
+    return Simulation(SimulatedSource(scene, nodes, build_grid(site), model), scene.target_m, seed)
 
 
 def result_object(

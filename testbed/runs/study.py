@@ -19,7 +19,13 @@ from testbed.runs.backgrounds import (
     equivalent_background,
     no_background,
 )
-from testbed.runs.localize import Localization, Processors, Simulation, simulate, throughput_loss_pct
+from testbed.runs.localize import (
+    Localization,
+    Processors,
+    Simulation,
+    simulate,
+    throughput_loss_pct,
+)
 from testbed.site import Site
 
 WRONG_M = 5.0
@@ -93,17 +99,13 @@ def run_trial(
     )
 
 
-def _background_of(
-    site: Site, simulation: Simulation, background: BackgroundKind
-) -> BackgroundOf:
+def _background_of(site: Site, simulation: Simulation, background: BackgroundKind) -> BackgroundOf:
     if background == "learned":
         return equivalent_background(simulation.source, site.calibration.num_captures)
     return no_background  # perfect: the cancelled static channel leaves nothing to subtract
 
 
-def _run_chunk(
-    site: Site, seeds: Sequence[int], background: BackgroundKind
-) -> list[TrialResult]:
+def _run_chunk(site: Site, seeds: Sequence[int], background: BackgroundKind) -> list[TrialResult]:
     # One thread a process: processes do not fight, and sums do not depend on how many there are.
     with threadpool_limits(limits=1):
         processors = _processors(msgspec.msgpack.encode(site))

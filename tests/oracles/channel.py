@@ -8,7 +8,8 @@ import numpy as np
 
 SPEED_OF_LIGHT_M_PER_S = 299_792_458.0
 
-Point = Sequence[float]
+Floats = Sequence[float] | np.ndarray
+Point = Floats
 
 
 def bistatic_delay_s(tx_m: Point, rx_m: Point, point_m: Point) -> float:
@@ -41,9 +42,9 @@ def echo_channel(
     tx_m: Point,
     rx_m: Point,
     boresight_rad: float,
-    points_m: Sequence[Point],
-    amplitude: Sequence[float],
-    frequency_hz: Sequence[float],
+    points_m: Sequence[Point] | np.ndarray,
+    amplitude: Floats,
+    frequency_hz: Floats,
     num_elements: int,
     spacing_m: float,
 ) -> np.ndarray:
@@ -59,9 +60,7 @@ def echo_channel(
     return channel
 
 
-def channel_of_delays(
-    frequency_hz: Sequence[float], gain: Sequence[float], path_delay_s: np.ndarray
-) -> np.ndarray:
+def channel_of_delays(frequency_hz: Floats, gain: Floats, path_delay_s: np.ndarray) -> np.ndarray:
     """Channel of paths whose delay to each element, shape ``(S, M)``, is given; ``(K, M)``."""
     channel = np.zeros((len(frequency_hz), path_delay_s.shape[1]), dtype=complex)
     for s, amplitude in enumerate(gain):

@@ -1,18 +1,17 @@
 """The range-angle power map of eqs. (10) and (11), with exact wideband steering."""
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 
-from tests.oracles.channel import steering
+from tests.oracles.channel import Floats, steering
 
 
 def power_map(
     residual: np.ndarray,
-    frequency_hz: Sequence[float],
+    frequency_hz: Floats,
     spacing_m: float,
-    angle_grid_rad: Sequence[float],
+    angle_grid_rad: Floats,
     fft_length: int,
 ) -> np.ndarray:
     """Power in every swept angle and every delay bin, shape ``(G, fft_length)``.

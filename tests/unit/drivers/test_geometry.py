@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from drivers.geometry import (
     SPEED_OF_LIGHT_M_PER_S,
     Pose,
+    angle_from_boresight_rad,
     angle_gradient_rad_per_m,
     arrival_angle_rad,
     bistatic_delay_s,
@@ -130,6 +131,19 @@ def test_gradients_are_undefined_at_a_node():
     assert np.isnan(delay_gradient_s_per_m(TX_M, RX_M, TX_M)).all()
     assert np.isnan(delay_gradient_s_per_m(TX_M, RX_M, RX_M)).all()
     assert np.isnan(angle_gradient_rad_per_m(RX_M, RX_M)).all()
+
+
+def test_angles_at_several_nodes_at_once_are_those_at_each():
+    rng = np.random.default_rng(2)
+    positions_m = rng.uniform(-100.0, 100.0, (3, 2))
+    boresights_rad = rng.uniform(-4.0, 4.0, 3)
+    points_m = rng.uniform(-100.0, 100.0, (7, 2))
+    together = angle_from_boresight_rad(positions_m[:, None], boresights_rad[:, None], points_m)
+    one_by_one = [
+        arrival_angle_rad(Pose((float(x), float(y)), float(boresight)), points_m)
+        for (x, y), boresight in zip(positions_m, boresights_rad, strict=True)
+    ]
+    np.testing.assert_array_equal(together, one_by_one)
 
 
 def test_batched_equals_looped():

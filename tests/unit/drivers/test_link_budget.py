@@ -81,12 +81,27 @@ def test_path_gain_equals_the_literal_equation_and_is_reciprocal(tx_m, rx_m, rcs
 
 
 def test_leg_gain_has_a_floor_on_distance_where_asked():
-    pose = Pose((0.0, 0.0), 0.0)
     points_m = [(0.0, 0.0), (0.1, 0.0), (10.0, 0.0)]
-    floored = leg_gain_per_m2(OMNIDIRECTIONAL, pose, points_m, min_distance_m=0.5)
+    floored = leg_gain_per_m2(OMNIDIRECTIONAL, (0.0, 0.0), 0.0, points_m, min_distance_m=0.5)
     np.testing.assert_allclose(floored, [4.0, 4.0, 0.01])
-    plain = leg_gain_per_m2(OMNIDIRECTIONAL, pose, points_m)
+    plain = leg_gain_per_m2(OMNIDIRECTIONAL, (0.0, 0.0), 0.0, points_m)
     np.testing.assert_allclose(plain, [math.inf, 100.0, 0.01])
+
+
+def test_leg_gain_of_several_nodes_at_once_is_that_of_each():
+    rng = np.random.default_rng(1)
+    positions_m = rng.uniform(-50.0, 50.0, (3, 2))
+    boresights_rad = rng.uniform(-math.pi, math.pi, 3)
+    points_m = rng.uniform(-50.0, 50.0, (40, 2))
+    sector = ElementPattern(gain_dbi=3.0)
+    together = leg_gain_per_m2(
+        sector, positions_m[:, None], boresights_rad[:, None], points_m, min_distance_m=0.5
+    )
+    one_by_one = [
+        leg_gain_per_m2(sector, position, boresight, points_m, min_distance_m=0.5)
+        for position, boresight in zip(positions_m, boresights_rad, strict=True)
+    ]
+    np.testing.assert_array_equal(together, one_by_one)
 
 
 def test_direct_path_golden():
@@ -101,9 +116,7 @@ def test_direct_path_golden():
 def test_direct_path_takes_both_element_gains():
     # The receiver at (60, 80) sees the transmitter in its back (bearing -127 degrees, 30 dB
     # down); the transmitter's sector faces it (bearing 53 degrees, 5 dBi).
-    tx = node(
-        0.0, 0.0, transmit_pattern=ElementPattern(field_of_view_rad=math.pi, gain_dbi=5.0)
-    )
+    tx = node(0.0, 0.0, transmit_pattern=ElementPattern(field_of_view_rad=math.pi, gain_dbi=5.0))
     rx = node(60.0, 80.0, receive_pattern=ElementPattern())
     gain = direct_path_gain(tx, rx, GRID.wavelength_m)
     assert 20 * math.log10(gain / 2.38567258e-5) == pytest.approx(5.0 - 30.0, abs=1e-6)

@@ -33,6 +33,6 @@ def test_without_background_the_channel_stays():
 def test_background_of_another_shape_is_refused(shape):
     # Shapes that NumPy would broadcast without a word are refused as well.
     with pytest.raises(ValueError, match="calibrate this link again") as raised:
-        suppress_background(np.zeros((8, 4)), np.zeros(shape))
+        suppress_background(np.zeros((8, 4), complex), np.zeros(shape, complex))
     assert str(shape) in str(raised.value)
     assert "(8, 4)" in str(raised.value)

@@ -1,6 +1,7 @@
 """CA-CFAR against the textbook, and what becomes a candidate."""
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -48,9 +49,7 @@ def test_independent_cells_have_the_textbook_threshold(probability):
 @pytest.mark.parametrize("oversampling", [1, 2])
 @pytest.mark.parametrize("num_elements", [1, 4])
 def test_training_mean_equals_the_loop(num_elements, oversampling):
-    plan = plan_for(
-        num_elements, 70 * CELL_S, num_angles=11, delay_oversampling=oversampling
-    )
+    plan = plan_for(num_elements, 70 * CELL_S, num_angles=11, delay_oversampling=oversampling)
     cfar = plan_cfar(plan, 1e-3)
     guard, train = GUARD * oversampling, TRAIN * oversampling
     assert (cfar.guard, cfar.train, cfar.angle_halfwidth) == (guard, train, ANGLE_HALFWIDTH)
@@ -59,15 +58,13 @@ def test_training_mean_equals_the_loop(num_elements, oversampling):
     power[0, 3] = 1e6  # 60 dB: running sums must not lose the small cells beside it
     expected = oracle.training_mean(power, guard, train, ANGLE_HALFWIDTH)
     np.testing.assert_allclose(training_mean(power, cfar), expected, rtol=1e-9)
-    np.testing.assert_array_equal(
-        exceedances(power, cfar), power > cfar.threshold * expected
-    )
+    np.testing.assert_array_equal(exceedances(power, cfar), power > cfar.threshold * expected)
 
 
 def test_threshold_falls_with_the_false_alarm_probability():
     plan = plan_for(4, 70 * CELL_S, num_angles=21)
     rising = [plan_cfar(plan, p).threshold for p in (0.1, 1e-2, 1e-3, 1e-6, 1e-9)]
-    assert all((high > low).all() for low, high in zip(rising[:-1], rising[1:], strict=True))
+    assert all((high > low).all() for low, high in pairwise(rising))
 
 
 def test_edges_have_fewer_cells_and_so_higher_thresholds():

@@ -53,9 +53,7 @@ def capture_of(residual: np.ndarray) -> Capture:
 
 
 def report_of(link: LinkProcessor, capture: Capture, background: Background | None = None):
-    return link.report(
-        capture, background, sensing_index=0, delay_limits_s=(0.0, MAX_DELAY_S)
-    )
+    return link.report(capture, background, sensing_index=0, delay_limits_s=(0.0, MAX_DELAY_S))
 
 
 @pytest.mark.parametrize("num_elements", [1, 4, 32])
@@ -75,7 +73,7 @@ def test_a_target_is_found_where_it_is(num_elements):
     assert report.config_epoch == 0
     assert report.delay_is_absolute
     # 1000 M entries of exponential power, one in eight of them used: 99.9 % at one element
-    assert report.noise_var == pytest.approx(channel_noise_var(*nodes, GRID), rel=0.35)
+    assert report.noise_var == pytest.approx(channel_noise_var(nodes[0], nodes[1], GRID), rel=0.35)
 
     assert len(report.hypotheses) == 1
     found = report.hypotheses[0]
@@ -153,6 +151,27 @@ def test_reported_snr_is_unbiased(snr_db):
     halfwidth = 3.29 * np.std(ratios, ddof=1) / math.sqrt(len(ratios))  # 99.9 %
     assert halfwidth < 0.05
     assert abs(np.mean(ratios) - 1.0) < halfwidth + 0.01
+
+
+@pytest.mark.parametrize("num_elements", [4, 32])
+def test_half_of_the_echoes_at_the_reported_threshold_are_detected(num_elements):
+    """`detection_snr` is where detection sets in for echoes anywhere between the bins."""
+    link = processor(num_elements)
+    array = half_wavelength_array(num_elements)
+    rng = np.random.default_rng(10)
+    num_draws = 120
+    num_detected = 0
+    for _ in range(num_draws):
+        delay_s, sine = rng.uniform(30.0, 160.0) * CELL_S, rng.uniform(-0.8, 0.8)
+        snr_db = 10 * math.log10(link.detection_snr)
+        residual = unit_noise(rng, array) + echo(delay_s, sine, array, snr_db)
+        hypotheses = report_of(link, capture_of(residual)).hypotheses
+        num_detected += any(abs(h.delay_s - delay_s) < CELL_S for h in hypotheses)
+    # The best of the cells around it counts, which helps; so does a peak between two of them.
+    low = stats.beta.ppf(0.025, num_detected, num_draws - num_detected + 1)
+    high = stats.beta.ppf(0.975, num_detected + 1, num_draws - num_detected)
+    assert low < 0.65, num_detected
+    assert high > 0.45, num_detected
 
 
 def test_background_of_another_array_is_refused_by_shape():

@@ -152,7 +152,9 @@ def test_element_0_is_nearest_to_a_source_at_plus_90_degrees(wavefront):
     spacing_m = 0.015
     rx = node("rx", (0.0, 0.0), 0.0, UniformLinearArray(4, spacing_m))
     source_m = np.array([[0.0, 10.0]])
-    delay_s = element_path_delay_s(rx, source_m, np.array([10.0 / SPEED_OF_LIGHT_M_PER_S]), wavefront)
+    delay_s = element_path_delay_s(
+        rx, source_m, np.array([10.0 / SPEED_OF_LIGHT_M_PER_S]), wavefront
+    )
     expected_m = 10.0 - (1.5 - np.arange(4)) * spacing_m
     np.testing.assert_allclose(delay_s[0] * SPEED_OF_LIGHT_M_PER_S, expected_m, rtol=1e-12)
 

@@ -33,7 +33,7 @@ def test_streams_are_reproducible():
 
 
 def test_streams_differ_by_seed_meaning_and_every_index():
-    keys = [
+    keys: list[tuple] = [
         (5, "noise", 1, 2, 3),
         (6, "noise", 1, 2, 3),
         (5, "background", 1, 2, 3),

@@ -89,7 +89,7 @@ def test_sensing_adds_the_target_with_the_rcs_of_the_look():
         target = target_channel(scene, GRID, 1, 2, scene.target_rcs_m2(1, 2, look))
         found = channel_of(simulated.sense("n1", "n2", look))
         noise.append(found - simulated.static_channel(1, 2) - target)
-    assert_is_noise(np.concatenate(noise), channel_noise_var(*nodes()[1:3], GRID))
+    assert_is_noise(np.concatenate(noise), channel_noise_var(nodes()[1], nodes()[2], GRID))
 
 
 def test_captures_are_reproducible_and_independent():
@@ -108,7 +108,9 @@ def test_captures_are_reproducible_and_independent():
         channel_of(quiet.sense("n1", "n0", 4)),
         channel_of(quiet.sense("n2", "n1", 4)),
         quiet.entry_noise("n0", "n1", 4),
-        channel_of(source(static_model="cancelled", mean_rcs_m2=1e-12, seed=4).sense("n0", "n1", 4)),
+        channel_of(
+            source(static_model="cancelled", mean_rcs_m2=1e-12, seed=4).sense("n0", "n1", 4)
+        ),
         channel_of(quiet.sense_background("n0", "n1", 4)) - quiet.static_channel(0, 1),
     ]
     correlation = np.abs(np.corrcoef([n.ravel() for n in noise]))[np.triu_indices(len(noise), 1)]
@@ -147,9 +149,7 @@ def test_unknown_node_is_refused():
 
 
 def test_survey_error_is_in_the_channel_but_not_in_the_nodes():
-    surveyed = [
-        replace(node, survey=replace(node.survey, position_std_m=1.0)) for node in nodes()
-    ]
+    surveyed = [replace(node, survey=replace(node.survey, position_std_m=1.0)) for node in nodes()]
     scene = draw_scene(3, surveyed, SceneStatistics(AREA_M))
     simulated = SimulatedSource(scene, surveyed, GRID)
     assert simulated.nodes == tuple(surveyed)
@@ -161,10 +161,10 @@ def test_survey_error_is_in_the_channel_but_not_in_the_nodes():
 @pytest.mark.parametrize("num_captures", [1, 4, 70])
 def test_entry_noise_is_what_the_median_leaves(num_captures):
     simulated = source()
-    entries = [
-        source(seed=seed).entry_noise("n0", "n1", num_captures) for seed in range(20)
-    ]
-    var = channel_noise_var(*simulated.nodes[:2], GRID) * median_var_ratio(num_captures)
+    entries = [source(seed=seed).entry_noise("n0", "n1", num_captures) for seed in range(20)]
+    var = channel_noise_var(simulated.nodes[0], simulated.nodes[1], GRID) * median_var_ratio(
+        num_captures
+    )
     assert entries[0].shape == (512, 3)
     assert_is_noise(np.concatenate(entries), var)
 

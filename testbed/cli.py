@@ -1,0 +1,62 @@
+"""The `testbed` command: subcommands are imported when called, errors end in one line."""
+
+import sys
+from importlib import import_module
+
+import click
+
+_COMMANDS = {
+    "calibrate": "learn the background of every link into a dictionary",
+    "init": "write a commented site file",
+    "localize": "find the target: sense, fuse, choose nodes, repeat",
+    "schema": "print the JSON schema of site files",
+    "study": "run many seeded scenes and print their statistics",
+}
+
+
+class _LazyGroup(click.Group):
+    """A group that imports a subcommand's module only when the subcommand is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        return sorted(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return super().get_command(ctx, cmd_name)
+        command = import_module(f"testbed.commands.{cmd_name}").command
+        if not isinstance(command, click.Command):
+            msg = f"testbed.commands.{cmd_name}.command is no click command"
+            raise TypeError(msg)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Commands"):
+            formatter.write_dl(sorted(_COMMANDS.items()))
+
+
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="isac-testbed")
+def cli() -> None:
+    """Locate a target with several cooperating radio nodes.
+
+    Site files say what a lab is: `testbed init` writes one, `testbed localize` runs it.
+    """
+
+
+def main() -> None:
+    """Run the command line; bad input ends with one message and status 2."""
+    from testbed.errors import USER_ERRORS, explain
+
+    try:
+        cli.main(standalone_mode=False)
+    except click.exceptions.Exit as stop:
+        sys.exit(stop.exit_code)
+    except click.Abort:
+        click.echo("interrupted", err=True)
+        sys.exit(130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except USER_ERRORS as error:
+        click.echo(f"error: {explain(error)}", err=True)
+        sys.exit(2)

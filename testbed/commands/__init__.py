@@ -1,0 +1,1 @@
+"""The subcommands of `testbed`, one module each, imported when called."""

@@ -1,0 +1,58 @@
+"""`testbed calibrate`: the background of every link, into a dictionary on disk."""
+
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from threadpoolctl import threadpool_limits
+
+from testbed.build import Overrides
+from testbed.commands.options import resolve_site
+from testbed.runs.calibrate import calibrate
+
+
+@click.command("calibrate")
+@click.argument("site_path", metavar="SITE.yaml", type=click.Path(path_type=Path))
+@click.option(
+    "--out",
+    required=True,
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    help="The dictionary; entries already there are kept.",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Of the simulated scene.",
+)
+@click.option("--num-elements", type=click.IntRange(min=1), help="Elements M of every array.")
+@click.option(
+    "--simulate", is_flag=True, help="Replace every radio of the site by a simulated one."
+)
+def command(
+    site_path: Path, out: Path, seed: int, num_elements: int | None, simulate: bool
+) -> None:  # fmt: skip
+    """Learn the background of every ordered pair of nodes; stopped, it goes on where it was."""
+    site = resolve_site(site_path, Overrides(num_elements=num_elements), simulate=simulate)
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
+        TextColumn("elapsed"), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(),
+    )  # fmt: skip
+    with threadpool_limits(limits=1), Progress(*columns, console=console) as progress:
+        task = progress.add_task("entries", total=None)
+        learned, total = calibrate(
+            site, seed, out,
+            lambda done, links: progress.update(task, completed=done, total=links),
+        )  # fmt: skip
+    click.echo(f"{out}: {total} entries, {learned} learned now, {total - learned} kept")

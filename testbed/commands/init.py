@@ -1,0 +1,38 @@
+"""`testbed init`: a commented site file to start from."""
+
+from importlib.resources import files
+from pathlib import Path
+
+import click
+
+from testbed.errors import UsageError
+
+_PRESETS = ("factory", "lab")
+
+
+@click.command("init")
+@click.argument("out", metavar="[FILE.yaml]", required=False, type=click.Path(path_type=Path))
+@click.option(
+    "--preset",
+    type=click.Choice(_PRESETS),
+    default="factory",
+    show_default=True,
+    help="factory: the paper's hall, nodes drawn at random; lab: six listed nodes.",
+)
+@click.option("--force", is_flag=True, help="Overwrite a file that is there.")
+def command(out: Path | None, preset: str, force: bool) -> None:
+    """Write a commented site file from a preset."""
+    path = out or Path(f"{preset}.yaml")
+    text = preset_text(preset)
+    try:
+        with path.open("w" if force else "x", encoding="utf-8") as stream:
+            stream.write(text)
+    except FileExistsError as error:
+        msg = f"{path}: is there already; name another file or add --force"
+        raise UsageError(msg) from error
+    click.echo(f"{path}: preset {preset!r}; run it with: testbed localize {path}")
+
+
+def preset_text(preset: str) -> str:
+    """The text of a preset."""
+    return (files("testbed") / "presets" / f"{preset}.yaml").read_text(encoding="utf-8")

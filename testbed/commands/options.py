@@ -1,0 +1,72 @@
+"""Options that several subcommands share, and the site that they result in."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from testbed.build import Overrides, overridden, radio_kinds
+from testbed.errors import UsageError
+from testbed.site import Site, load_site
+
+_AT_LEAST_ONE = click.IntRange(min=1)
+
+_SHARED = (
+    click.argument("site_path", metavar="SITE.yaml", type=click.Path(path_type=Path)),
+    click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True,
+                 help="Everything random follows from it."),
+    click.option("--max-sensings", type=_AT_LEAST_ONE, help="Budget J_max."),
+    click.option("--num-receivers", type=_AT_LEAST_ONE, help="Receivers per sensing N_r."),
+    click.option("--num-elements", type=_AT_LEAST_ONE, help="Elements M of every array."),
+    click.option("--fusion", type=click.Choice(["accumulate", "latest"]),
+                 help="Fuse all sensings, or the latest only (the paper)."),
+    click.option("--tolerance", "tolerance_m", type=click.FloatRange(min=0.0, min_open=True),
+                 metavar="M", help="Demanded 95 % radius, in metres."),
+    click.option("--rcs-draw", type=click.Choice(["burst_link", "link", "scene"]),
+                 help="When the simulated target's RCS is drawn anew."),
+    click.option("--background", type=click.Choice(["learned", "none", "perfect"]),
+                 default="learned", show_default=True, help="What is subtracted from a capture."),
+    click.option("--fidelity", type=click.Choice(["pilot", "iq"]), default="pilot",
+                 show_default=True, help="Simulate demodulated pilots, or IQ samples."),
+    click.option("--simulate", is_flag=True,
+                 help="Replace every radio of the site by a simulated one."),
+    click.option("--json", "as_json", is_flag=True,
+                 help="Print one JSON object and nothing else."),
+)  # fmt: skip
+
+
+def shared_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the site argument and the options that every run takes."""
+    for decorate in reversed(_SHARED):
+        function = decorate(function)
+    return function
+
+
+def resolve_site(
+    site_path: Path, overrides: Overrides, *, simulate: bool, fidelity: str = "pilot"
+) -> Site:
+    """Read a site, apply options, and refuse what cannot be run.
+
+    Raises
+    ------
+    SiteError
+        If the site or an option breaks a rule.
+    UsageError
+        If the site's radios or the fidelity are not available.
+    """
+    site = overridden(load_site(site_path), overrides)
+    if fidelity == "iq":
+        msg = (
+            "--fidelity iq: simulated radios do not exchange IQ samples in this version; "
+            "use --fidelity pilot"
+        )
+        raise UsageError(msg)
+    hardware = radio_kinds(site) - {"sim"}
+    if hardware and not simulate:
+        msg = (
+            f"{site_path}: radios of kind {', '.join(sorted(hardware))} cannot be driven in this "
+            "version; add --simulate to replace every radio by a simulated one"
+        )
+        raise UsageError(msg)
+    return site

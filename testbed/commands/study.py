@@ -1,0 +1,111 @@
+"""`testbed study run`: many seeded scenes of one site."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+from testbed.build import Overrides
+from testbed.commands.options import resolve_site, shared_options
+from testbed.commands.tables import metres
+from testbed.runs.backgrounds import BackgroundKind
+from testbed.runs.study import run_study, study_object
+
+
+@click.group("study")
+def command() -> None:
+    """Monte Carlo studies of a site."""
+
+
+@command.command("run")
+@shared_options
+@click.option("--trials", type=click.IntRange(min=1), required=True, help="Seeded scenes.")
+@click.option(
+    "--jobs",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Processes; the result does not depend on it.",
+)
+def run(
+    site_path: Path, seed: int, background: BackgroundKind, fidelity: str, as_json: bool,
+    trials: int, jobs: int, **options: object,
+) -> None:  # fmt: skip
+    """Run seeded scenes with the site's statistics and print what came of them."""
+    replace_radios = bool(options.pop("simulate"))
+    overrides = Overrides(**options)  # type: ignore[arg-type]
+    site = resolve_site(site_path, overrides, simulate=replace_radios, fidelity=fidelity)
+    console = Console(stderr=True)
+    with _progress(console) as progress:
+        task = progress.add_task("trials", total=trials)
+        results, elapsed_s = run_study(
+            site, trials, seed, background, jobs, lambda done: progress.advance(task, done)
+        )
+    found = study_object(site, results, seed, elapsed_s)
+    if as_json:
+        click.echo(msgspec.json.format(msgspec.json.encode(found)).decode())
+        return
+    screen = Console()
+    screen.print(_sensing_table(found))
+    for line in _summary(found):
+        screen.print(line, highlight=False)
+
+
+def _progress(console: Console) -> Progress:
+    return Progress(
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
+        TextColumn("elapsed"), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(),
+        console=console,
+    )  # fmt: skip
+
+
+def _sensing_table(found: dict[str, Any]) -> Table:
+    table = Table(title=f"{found['site']}: error after each sensing", title_justify="left")
+    for name in ("sensing", "RMSE", "median", "99 %"):
+        table.add_column(name, justify="right")
+    rows = zip(found["rmse_m"], found["median_m"], found["p99_m"], strict=True)
+    for number, row in enumerate(rows, start=1):
+        table.add_row(str(number), *(metres(value) for value in row))
+    return table
+
+
+def _summary(found: dict[str, Any]) -> list[str]:
+    percentiles = ", ".join(f"{p} %: {metres(e)}" for p, e in found["percentiles_m"].items())
+    coverage = "no trial converged"
+    if found["nees_median"] is not None:
+        coverage = (
+            f"truth inside the 50 % ellipse in {100 * found['coverage_50']:.1f} %, inside the "
+            f"95 % ellipse in {100 * found['coverage_95']:.1f} %; median normalized squared error "
+            f"{found['nees_median']:.3f} (1.386 is ideal)"
+        )
+    return [
+        f"final error {percentiles}",
+        f"wrong (converged, off by more than 5 m): {_fraction(found, 'wrong')}",
+        f"unresolved: {_fraction(found, 'unresolved')}",
+        (
+            f"sensings: {found['mean_num_sensings']:.2f} on average, "
+            f"{found['throughput_loss_pct']:.2f} % of a frame's symbols"
+        ),
+        coverage,
+        (
+            f"{found['trials']} trials, seed {found['seed']}, {found['elapsed_s']:.1f} s, "
+            f"{found['links_per_second']:.1f} links sensed per second"
+        ),
+    ]
+
+
+def _fraction(found: dict[str, Any], name: str) -> str:
+    low, high = found[f"{name}_interval"]
+    value = found[f"{name}_fraction"]
+    return f"{100 * value:.2f} % (95 % interval {100 * low:.2f} to {100 * high:.2f} %)"

@@ -1,0 +1,80 @@
+"""What the commands print for people: tables and verdicts, a unit on every number."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from rich.table import Table
+
+from fusion.sensing import CHI2_95
+from testbed.runs.localize import SensingRecord, Simulation, throughput_loss_pct
+from testbed.site import Site
+
+
+def metres(value: float | None) -> str:
+    """A length for people, in the unit that suits it: 1.23 m, 45.6 mm; a dash for ``None``."""
+    if value is None:
+        return "-"
+    return f"{value:.2f} m" if abs(value) >= 1.0 else f"{1e3 * value:.2f} mm"
+
+
+def sensing_table(site: Site, records: Sequence[SensingRecord]) -> Table:
+    """A row a sensing."""
+    table = Table(title=f"{site.name}: {len(records)} sensings", title_justify="left")
+    table.add_column("#")
+    table.add_column("transmitter", overflow="fold")
+    table.add_column("receivers", overflow="fold")
+    for name in ("SNR", "x", "y", "PEB", "error"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for number, record in enumerate(records, start=1):
+        x, y = record.estimate.position_m
+        table.add_row(
+            str(number),
+            record.config.tx_id,
+            "\n".join(record.config.rx_ids),
+            "\n".join(_detected(record)),
+            *((f"{x:.3f} m", f"{y:.3f} m") if record.estimate.probability > 0.0 else ("-", "-")),
+            metres(record.estimate.peb_m),
+            metres(record.error_m),
+        )
+    return table
+
+
+def _detected(record: SensingRecord) -> list[str]:
+    """Strongest detection of each receiver, and how many more there were."""
+    return [
+        f"{10.0 * np.log10(report.hypotheses[0].snr):.1f} dB"
+        + (f" (+{len(report.hypotheses) - 1})" if len(report.hypotheses) > 1 else "")
+        if report.hypotheses
+        else "nothing"
+        for report in record.reports
+    ]
+
+
+def verdict(site: Site, records: Sequence[SensingRecord], simulation: Simulation) -> str:
+    """The final position with its 95 % ellipse, and what it cost."""
+    last = records[-1].estimate
+    values, vectors = np.linalg.eigh(last.covariance_m2)
+    major, minor = np.sqrt(CHI2_95 * values[::-1])
+    direction_deg = np.degrees(np.arctan2(vectors[1, 1], vectors[0, 1])) % 180.0
+    x, y = last.position_m
+    lines = [
+        f"{last.status}: x = {x:.4f} m, y = {y:.4f} m",
+        (
+            f"95 % ellipse: semi-axes {metres(major)} and {metres(minor)}, major axis at "
+            f"{direction_deg:.0f} degrees from x"
+        ),
+        (
+            f"sensings: {len(records)}, {throughput_loss_pct(site, len(records)):.2f} % of a "
+            f"frame's symbols"
+        ),
+    ]
+    if records[-1].error_m is not None:
+        tx, ty = simulation.target_m
+        lines.append(f"truth: x = {tx:.4f} m, y = {ty:.4f} m, error {metres(records[-1].error_m)}")
+    if last.status == "unresolved":
+        lines.append(
+            f"the 95 % radius stayed above tolerance_m ({site.sensing.tolerance_m:g} m) or another "
+            f"position remained possible: allow more sensings (--max-sensings) or receivers "
+            f"(--num-receivers)"
+        )
+    return "\n".join(lines)
