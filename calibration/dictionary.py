@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -39,6 +40,25 @@ class Provenance(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     geometry_hash: str
     origin: str
     num_captures: int
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One learned background.
+
+    Attributes
+    ----------
+    channel
+        Shape ``(K, M)``, complex64.
+    content_hash
+        Of `channel`.
+    config_epoch
+        Of the captures that it was learned from.
+    """
+
+    channel: ComplexArray
+    content_hash: str
+    config_epoch: int
 
 
 class _Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -153,8 +173,8 @@ class BackgroundDictionary:
         _write_atomically(self._header_path(tx_location, rx_location), msgspec.json.encode(header))
         return content_hash
 
-    def get(self, tx_location: str, rx_location: str) -> tuple[ComplexArray, str]:
-        """Entry of an ordered pair of locations and its content hash.
+    def get(self, tx_location: str, rx_location: str) -> Entry:
+        """Entry of an ordered pair of locations.
 
         Raises
         ------
@@ -179,7 +199,7 @@ class BackgroundDictionary:
                 f"{header.content_hash}; delete both files and calibrate this link again"
             )
             raise DictionaryError(msg)
-        return channel, header.content_hash
+        return Entry(channel, header.content_hash, header.config_epoch)
 
     def _stem(self, tx_location: str, rx_location: str) -> str:
         """File name of a pair: readable, and unique whatever the locations are called."""

@@ -29,6 +29,9 @@ def _unit_points(num_rings: int = 4, per_ring: int = 8) -> FloatArray:
 
 
 _UNIT_POINTS = _unit_points()
+# Each point stands for a neighbourhood with this share of the whole covariance, so that weight
+# collapsing onto one point of a wide mode never passes for certainty.
+_KERNEL_SHARE = 0.1
 
 
 @dataclass(frozen=True)
@@ -202,7 +205,8 @@ class ModeFinder:
         log_weight = total - np.log(len(points)) + solution.log_likelihood + log_volume
         return Mode(
             position_m=position,
-            covariance_m2=(offset * weights[:, None]).T @ offset,
+            covariance_m2=(offset * weights[:, None]).T @ offset
+            + _KERNEL_SHARE * solution.covariance_m2,
             points_m=points,
             weights=weights,
             choice=tuple(chosen.get(i) for i in range(len(evidence))),
@@ -212,9 +216,12 @@ class ModeFinder:
 
 
 def gaussian_points(position_m: FloatArray, covariance_m2: FloatArray) -> FloatArray:
-    """Equally likely points of a Gaussian that keep its mean and covariance, ``(Q, 2)``."""
+    """Equally likely points of a Gaussian, shape ``(Q, 2)``.
+
+    They keep its mean and, with a kernel of `_KERNEL_SHARE` of it about each, its covariance.
+    """
     values, vectors = np.linalg.eigh(covariance_m2)
-    axes = vectors * np.sqrt(np.maximum(values, 0.0))
+    axes = vectors * np.sqrt((1.0 - _KERNEL_SHARE) * np.maximum(values, 0.0))
     return np.asarray(position_m + _UNIT_POINTS @ axes.T)
 
 

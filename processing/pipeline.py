@@ -54,10 +54,13 @@ class Background:
         Shape ``(K, M)``.
     content_hash
         Of the dictionary entry.
+    config_epoch
+        Of the captures that it was learned from.
     """
 
     channel: ComplexArray
     content_hash: str
+    config_epoch: int = 0
 
 
 class LinkProcessor:
@@ -84,6 +87,7 @@ class LinkProcessor:
         self.array = array
         self.settings = settings
         self._pilots = pilot_symbols(grid)
+        self._waveform_hash = grid.waveform_hash
         self.map_plan: PowerMapPlan = plan_power_map(
             grid, array, max_delay_s,
             num_angles=settings.num_angles, delay_oversampling=settings.delay_oversampling,
@@ -96,7 +100,27 @@ class LinkProcessor:
         )
 
     def residual(self, capture: Capture, background: Background | None) -> ComplexArray:
-        """Residual channel of a capture, shape ``(K, M)``; eqs. (2) and (9)."""
+        """Residual channel of a capture, shape ``(K, M)``; eqs. (2) and (9).
+
+        Raises
+        ------
+        ValueError
+            If capture, background and processor do not belong together: another waveform,
+            another tuning since the background was learned, another array.
+        """
+        link = f"{capture.tx_id} -> {capture.rx_id}"
+        if capture.waveform_hash != self._waveform_hash:
+            msg = (
+                f"{link}: capture of waveform {capture.waveform_hash}, expected "
+                f"{self._waveform_hash}"
+            )
+            raise ValueError(msg)
+        if background is not None and background.config_epoch != capture.config_epoch:
+            msg = (
+                f"{link}: background learned in config epoch {background.config_epoch}, capture "
+                f"in {capture.config_epoch}: the radio was retuned; calibrate this link again"
+            )
+            raise ValueError(msg)
         estimate = channel_estimate(capture.rx_pilots, self._pilots)
         return suppress_background(estimate, None if background is None else background.channel)
 

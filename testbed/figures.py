@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -19,8 +20,9 @@ from matplotlib.patheffects import withStroke
 
 from drivers.geometry import SPEED_OF_LIGHT_M_PER_S, FloatArray, arrival_angle_rad, bistatic_delay_s
 from drivers.node import Node
+from fusion.grid import PositionGrid
 from fusion.sensing import CHI2_50, CHI2_95, PositionEstimate
-from processing.power_map import PowerMap, bistatic_range_m
+from processing.power_map import bistatic_range_m
 from processing.report import LinkReport
 from testbed.runs.localize import Localization, Processors, SensingRecord, Simulation
 from testbed.site import Site
@@ -29,21 +31,18 @@ SUFFIXES = (".png", ".svg", ".pdf")
 
 # From Okabe and Ito's palette, which the usual kinds of colour blindness tell apart.
 _TX, _RX, _TRUTH, _NODE = "#D55E00", "#0072B2", "#B0307F", "#6F6F6F"
-_BELIEF = LinearSegmentedColormap.from_list("belief", ["#FFFFFF", "#D5ECE2", "#5FB796"])
+_BELIEF = LinearSegmentedColormap.from_list("belief", ["#FFFFFF", "#CDE8DC", "#4FB08C"])
 _LEAST_BELIEF = 1e-9
-_STYLE = {
-    "font.size": 9.0,
-    "axes.titlesize": 10.0,
-    "axes.linewidth": 0.6,
-    "text.parse_math": False,  # names are free text: a dollar sign is a dollar sign
-}
+# Names are free text: in them a dollar sign is a dollar sign.
+_STYLE: Any = {"font.size": 9.0, "axes.titlesize": 10.0, "text.parse_math": False}
+_TRUTH_MARK: Any = {"marker": "o", "mfc": "none", "mec": _TRUTH, "ms": 12.0, "mew": 1.8, "ls": ""}
+_FOUND_MARK: Any = {"marker": "x", "mec": "black", "ms": 7.0, "mew": 1.8, "ls": ""}
+_EARLIER_MARK: Any = {"marker": "o", "mfc": "white", "mec": "black", "ms": 4.0, "ls": ""}
+_ECHO_MARK: Any = {"marker": "D", "mfc": "none", "mec": "black", "ms": 6.0, "mew": 1.2, "ls": ""}
 _HALO = [withStroke(linewidth=2.5, foreground="white")]
-_TRUTH_STYLE = {"marker": "o", "mfc": "none", "mec": _TRUTH, "ms": 11.0, "mew": 1.8, "ls": ""}
-_FOUND_STYLE = {"marker": "x", "mec": "black", "ms": 7.0, "mew": 1.8, "ls": ""}
-_ECHO_STYLE = {"marker": "D", "mfc": "none", "mec": "black", "ms": 6.0, "mew": 1.2, "ls": ""}
-_LEAST_SPAN_DB, _HEADROOM_DB = 30.0, 10.0
-# The zoom reaches out to the truth only while the ellipse is still to be seen beside it.
-_MAX_ZOOM_RADII = 6.0
+_LEAST_TOP_DB, _HEADROOM_DB = 30.0, 10.0
+# The zoom takes in what lies within this many radii; beyond, the ellipse would be a dot.
+_ZOOM_RADII = 5.0
 
 
 def localization_figure(
@@ -53,7 +52,7 @@ def localization_figure(
     simulation: Simulation,
     processors: Processors,
 ) -> Figure:
-    """Floor plan, zoom on the estimate, and the last sensing's map before and after suppression.
+    """Floor plan, zoom on the estimate, and the last sensing's maps.
 
     Parameters
     ----------
@@ -65,25 +64,22 @@ def localization_figure(
         Those of the run; they make the maps again from the recorded captures.
     """
     target_m = simulation.target_m
+    nodes = {node.node_id: node for node in localization.network.nodes}
     with mpl.rc_context(_STYLE):
-        figure = Figure(figsize=(14.0, 7.4), dpi=150)
-        cells = figure.add_gridspec(
-            2, 4, width_ratios=(2.35, 1.25, 1.6, 0.06), wspace=0.3, hspace=0.3,
-            left=0.045, right=0.945, bottom=0.075, top=0.875,
-        )  # fmt: skip
+        figure = Figure(figsize=(14.0, 7.0), dpi=150)
         figure.suptitle(_headline(site, records, simulation), fontsize=13.0, y=0.965)
-        belief = _draw_plan(figure.add_subplot(cells[:, 0]), site, localization, records, target_m)
-        _draw_zoom(figure.add_subplot(cells[0, 1]), records, target_m)
-        key = figure.add_subplot(cells[1, 1])
-        _draw_key(key)
-        bar = figure.colorbar(belief, cax=key.inset_axes((0, 0, 1, 0.04)), orientation="horizontal")
-        bar.set_label("belief in a cell, relative to its peak")
-        bar.set_ticks([1e-9, 1e-6, 1e-3, 1.0], labels=["≤ 1e-9", "1e-6", "1e-3", "1"])
-        pair = figure.add_subplot(cells[0, 2]), figure.add_subplot(cells[1, 2])
-        power = _draw_maps(pair, localization, records[-1], processors, target_m)
-        if power is not None:
-            bar = figure.colorbar(power, cax=figure.add_subplot(cells[:, 3]), extend="both")
-            bar.set_label("power over the noise floor (dB)")
+        plan = figure.add_axes((0.045, 0.07, 0.415, 0.83), anchor="NW")
+        belief = _draw_belief(plan, localization.controller.belief.grid)
+        _draw_plan(plan, nodes, records, target_m)
+        _draw_zoom(figure.add_axes((0.525, 0.53, 0.17, 0.34), anchor="N"), records, target_m)
+        _draw_key(figure.add_axes((0.5, 0.13, 0.2, 0.32)))
+        bar = figure.add_axes((0.51, 0.105, 0.18, 0.015), xlabel="belief, relative to its peak")
+        figure.colorbar(belief, cax=bar, orientation="horizontal")
+        bar.set_xticks([1e-9, 1e-6, 1e-3, 1.0], ["≤ 1e-9", "1e-6", "1e-3", "1"])
+        pair = [figure.add_axes((0.755, bottom, 0.18, 0.34)) for bottom in (0.53, 0.07)]
+        power = _draw_maps(pair, nodes, records, processors, target_m)
+        bar = figure.add_axes((0.945, 0.07, 0.01, 0.8))
+        figure.colorbar(power, cax=bar, extend="both", label="power over the noise floor (dB)")
     return figure
 
 
@@ -113,56 +109,37 @@ def _short(name: str) -> str:
     return name if len(name) <= 12 else f"{name[:11]}…"
 
 
-def _draw_plan(
-    ax: Axes,
-    site: Site,
-    localization: Localization,
-    records: Sequence[SensingRecord],
-    target_m: FloatArray,
-) -> AxesImage:
-    """Draw the hall with all that was sensed; the belief's image."""
-    nodes = localization.network.nodes
-    place_m = np.array([node.pose.position_m for node in nodes])
-    low = np.minimum(place_m.min(axis=0), site.area_m[:2])
-    high = np.maximum(place_m.max(axis=0), site.area_m[2:])
-    span_m = float(np.max(high - low))
-    ax.set(
-        xlim=(low[0] - 0.04 * span_m, high[0] + 0.04 * span_m), xlabel="x (m)", aspect="equal",
-        ylim=(low[1] - 0.04 * span_m, high[1] + 0.04 * span_m), ylabel="y (m)",
+def _draw_belief(ax: Axes, grid: PositionGrid) -> AxesImage:
+    x_min, y_min, x_max, y_max = grid.area_m
+    ax.add_patch(Rectangle((x_min, y_min), x_max - x_min, y_max - y_min, fill=False, ls="--"))
+    probability = grid.cell_probability().reshape(grid.shape).T
+    return ax.imshow(
+        np.maximum(probability / probability.max(), _LEAST_BELIEF), cmap=_BELIEF,
+        norm=LogNorm(_LEAST_BELIEF, 1.0), extent=(x_min, x_max, y_min, y_max), origin="lower",
     )  # fmt: skip
-    image = _draw_belief(ax, localization)
+
+
+def _draw_plan(
+    ax: Axes, nodes: dict[str, Node], records: Sequence[SensingRecord], target_m: FloatArray
+) -> None:
+    """Draw nodes, what they see, links, estimate and truth over the belief."""
+    place_m = np.array([node.pose.position_m for node in nodes.values()])
+    low, high = np.transpose((ax.get_xlim(), ax.get_ylim()))
+    low, high = np.minimum(low, place_m.min(axis=0)), np.maximum(high, place_m.max(axis=0))
+    span_m = float(np.max(high - low))
+    (x_low, y_low), (x_high, y_high) = low - 0.04 * span_m, high + 0.04 * span_m
+    ax.set(xlim=(x_low, x_high), ylim=(y_low, y_high), xlabel="x (m)", ylabel="y (m)")
+    listening = records[-1].config.rx_ids
     radius_m = span_m * min(0.035, 0.25 / np.sqrt(len(nodes)))
-    _draw_fields_of_view(ax, nodes, records[-1].config.rx_ids, radius_m)
-    ax.scatter(*place_m.T, s=9, color=_NODE, zorder=2)
-    legs = _draw_links(ax, localization, records)
+    for heard, color, alpha, factor in ((False, _NODE, 0.16, 1.0), (True, _RX, 0.4, 1.7)):
+        group = [node for node in nodes.values() if (node.node_id in listening) == heard]
+        patches = [_field_of_view(node, factor * radius_m) for node in group]
+        ax.add_collection(PatchCollection(patches, color=color, alpha=alpha, lw=0))
+    ax.plot(*place_m.T, ".", color=_NODE)
+    legs = _draw_links(ax, nodes, records)
     _draw_estimate(ax, records[-1].estimate, target_m, np.zeros(2), 1.0)
     used = {i for record in records for i in (record.config.tx_id, *record.config.rx_ids)}
-    labels = [(_short(n.node_id), n.pose.position) for n in nodes if n.node_id in used]
-    _draw_labels(ax, labels, [*legs, target_m])
-    return image
-
-
-def _draw_belief(ax: Axes, localization: Localization) -> AxesImage:
-    grid = localization.controller.belief.grid
-    relative = grid.cell_probability().reshape(grid.shape).T
-    x_min, y_min, x_max, y_max = grid.area_m
-    outline = Rectangle((x_min, y_min), x_max - x_min, y_max - y_min, fill=False, ls="--")
-    ax.add_patch(outline)
-    return ax.imshow(
-        np.maximum(relative / relative.max(), _LEAST_BELIEF), norm=LogNorm(_LEAST_BELIEF, 1.0),
-        extent=(x_min, x_max, y_min, y_max), origin="lower", cmap=_BELIEF, zorder=0,
-    )  # fmt: skip
-
-
-def _draw_fields_of_view(
-    ax: Axes, nodes: Sequence[Node], listening: Sequence[str], radius_m: float
-) -> None:
-    """Draw what nodes see; larger and in the receivers' colour for those of the last sensing."""
-    for is_listening, color, alpha in ((False, _NODE, 0.16), (True, _RX, 0.4)):
-        group = [node for node in nodes if (node.node_id in listening) == is_listening]
-        size_m = 1.7 * radius_m if is_listening else radius_m
-        patches = [_field_of_view(node, size_m) for node in group]
-        ax.add_collection(PatchCollection(patches, color=color, alpha=alpha, lw=0, zorder=1))
+    _draw_labels(ax, [(_short(i), nodes[i].pose.position) for i in sorted(used)], legs)
 
 
 def _field_of_view(node: Node, radius_m: float) -> Patch:
@@ -174,33 +151,23 @@ def _field_of_view(node: Node, radius_m: float) -> Patch:
 
 
 def _draw_links(
-    ax: Axes, localization: Localization, records: Sequence[SensingRecord]
+    ax: Axes, nodes: dict[str, Node], records: Sequence[SensingRecord]
 ) -> list[FloatArray]:
     """Draw each echo's two legs, the last sensing's strong; points along them."""
-    nodes, index = localization.network.nodes, localization.network.index
     over_m = records[-1].estimate.position_m
-    along = np.linspace(0.0, 1.0, 30)[:, None]
     points: list[FloatArray] = []
-    for age, record in enumerate(reversed(records)):
-        alpha, width, size = (0.95, 2.2, 9.0) if age == 0 else (max(0.5 - 0.06 * age, 0.2), 1.1, 7)
-        heard = {report.rx_id: bool(report.hypotheses) for report in record.reports}
-        ends = [(record.config.tx_id, _TX, "^", any(heard.values()))]
-        ends += [(rx_id, _RX, "s", heard[rx_id]) for rx_id in record.config.rx_ids]
-        for node_id, color, marker, is_heard in ends:
-            end_m = nodes[index[node_id]].pose.position
-            ax.plot(
-                *np.stack((end_m, over_m)).T, color=color, alpha=alpha, lw=width,
-                ls="-" if is_heard else ":", zorder=3 - 0.01 * age,
-            )  # fmt: skip
-            ax.plot(
-                *end_m,
-                marker,
-                ms=size,
-                mfc=color if age == 0 else "white",
-                mec=color,
-                zorder=5 - 0.01 * age,
-            )
-            points.extend(end_m + along * (over_m - end_m))
+    for n, record in enumerate(records, 1):
+        is_last, silent = n == len(records), {r.rx_id for r in record.reports if not r.hypotheses}
+        line: Any = {"lw": 2.2} if is_last else {"lw": 1.1, "alpha": 0.15 + 0.35 * n / len(records)}
+        ends = [(i, _RX, "s", i in silent) for i in record.config.rx_ids]
+        ends.append((record.config.tx_id, _TX, "^", len(silent) == len(ends)))
+        for node_id, color, marker, is_silent in ends:
+            end_m = nodes[node_id].pose.position
+            leg_m = end_m + np.linspace(0.0, 1.0, 30)[:, None] * (over_m - end_m)
+            ax.plot(*leg_m[[0, -1]].T, color=color, ls=":" if is_silent else "-", zorder=2, **line)
+            face, size = (color, 9.0) if is_last else ("white", 7.0)
+            ax.plot(*end_m, marker, ms=size, mfc=face, mec=color, zorder=3)
+            points.extend(leg_m)
     return points
 
 
@@ -221,149 +188,114 @@ def _draw_labels(
         outside = np.any((spots - half < low) | (spots + half > high), axis=-1)
         spot = spots[int(np.argmax(np.minimum(room, 2.0) - 9.0 * outside))]
         taken.append(spot)
-        ax.text(*spot, label, ha="center", va="center", path_effects=_HALO, zorder=7)
+        ax.text(spot[0], spot[1], label, ha="center", va="center", path_effects=_HALO, zorder=7)
 
 
 def _draw_estimate(
     ax: Axes, estimate: PositionEstimate, target_m: FloatArray, origin_m: FloatArray, per_m: float
 ) -> None:
-    """Draw estimate, its 95 % ellipse and the truth, `per_m` units a metre from an origin."""
-    at = (estimate.position_m - origin_m) * per_m
+    """Draw estimate, ellipses and truth, in `per_m` units a metre from an origin."""
+    x, y = (estimate.position_m - origin_m) * per_m
     variance, axes = np.linalg.eigh(estimate.covariance_m2)
     minor, major = 2.0 * per_m * np.sqrt(np.maximum(variance, 0.0))
     angle_deg = float(np.rad2deg(np.arctan2(axes[1, 1], axes[0, 1])))
-    for chi2, style in ((CHI2_95, "-"), (CHI2_50, "--")):
-        k = np.sqrt(chi2)
-        ax.add_patch(
-            Ellipse(at, k * major, k * minor, angle=angle_deg, fill=False, ls=style, zorder=5)
-        )
-    ax.plot(*((target_m - origin_m) * per_m), **_TRUTH_STYLE)
-    ax.plot(*at, **_FOUND_STYLE)
+    for k, line in ((np.sqrt(CHI2_95), "-"), (np.sqrt(CHI2_50), "--")):
+        ellipse = Ellipse((x, y), k * major, k * minor, angle=angle_deg, fill=False, ls=line)
+        ax.add_patch(ellipse).set_zorder(5)
+    ax.plot(*((target_m - origin_m) * per_m), **_TRUTH_MARK, zorder=6)
+    ax.plot(x, y, **_FOUND_MARK, zorder=6)
 
 
 def _draw_zoom(ax: Axes, records: Sequence[SensingRecord], target_m: FloatArray) -> None:
     """Draw what is around the estimate, in a unit in which it reads well."""
     last = records[-1].estimate
-    error = target_m - last.position_m
-    error_m, radius_m = float(np.hypot(*error)), last.radius_95_m
-    half_m = 1.3 * max(radius_m, min(error_m, _MAX_ZOOM_RADII * radius_m))
-    unit, per_m = _unit(half_m)
-    half = half_m * per_m
+    offsets_m = np.array([target_m, *(r.estimate.position_m for r in records)]) - last.position_m
+    away_m = np.hypot(*offsets_m.T)
+    reach_m = max(last.radius_95_m, *away_m[away_m < _ZOOM_RADII * last.radius_95_m])
+    unit, per_m = _unit(1.25 * reach_m)
+    half = 1.25 * reach_m * per_m
     ax.set(
-        xlim=(-half, half), ylim=(-half, half), aspect="equal", title="Around the estimate",
-        xlabel=f"x from the estimate ({unit})", ylabel=f"y from the estimate ({unit})",
+        xlim=(-half, half), xlabel=f"x from the estimate ({unit})", title="Around the estimate",
+        ylim=(-half, half), ylabel=f"y from the estimate ({unit})", aspect="equal",
     )  # fmt: skip
     ax.locator_params(nbins=5)
     ax.grid(lw=0.4, color="0.88")
-    ax.set_axisbelow(True)
+    earlier = [
+        (str(n), offsets_m[n] * per_m) for n in range(1, len(records)) if away_m[n] <= reach_m
+    ]
+    for _, at in earlier:
+        ax.plot(*at, **_EARLIER_MARK, zorder=5)
     _draw_estimate(ax, last, target_m, last.position_m, per_m)
-    offsets = [(r.estimate.position_m - last.position_m) * per_m for r in records]
-    shown = [(str(n), at) for n, at in enumerate(offsets, 1) if np.max(np.abs(at)) < half]
-    for _, at in shown[:-1]:
-        ax.plot(*at, "o", color=_NODE, ms=4.0)
-    _draw_labels(ax, shown, [error * per_m])
-    if error_m > half_m:
-        tip = error * (0.95 * half / np.max(np.abs(error)))
+    _draw_labels(ax, earlier, [offsets_m[0] * per_m, np.zeros(2)])
+    if away_m[0] > reach_m:
+        x, y = offsets_m[0] * (0.95 * half / np.abs(offsets_m[0]).max())
         ax.annotate(
-            f"truth {_length(error_m)} away", tip, 0.45 * tip, color=_TRUTH, ha="center",
-            va="center", arrowprops={"arrowstyle": "->", "color": _TRUTH}, path_effects=_HALO,
+            f"truth {_length(away_m[0])} away", (x, y), (0.45 * x, 0.45 * y), color=_TRUTH,
+            ha="center", arrowprops={"arrowstyle": "->", "color": _TRUTH}, path_effects=_HALO,
         )  # fmt: skip
 
 
 def _draw_key(ax: Axes) -> None:
     ax.set_axis_off()
-    leg = {"lw": 2.2, "ms": 8.0}
-    handles = [
-        Line2D([], [], color=_TX, marker="^", **leg, label="transmitter and its leg"),
-        Line2D([], [], color=_RX, marker="s", **leg, label="receiver and its leg"),
-        Line2D(
-            [],
-            [],
-            color=_RX,
-            alpha=0.4,
-            lw=1.1,
-            marker="s",
-            ms=7,
-            mfc="w",
-            label="... of earlier sensings",
-        ),
-        Line2D([], [], color=_TX, ls=":", lw=2.2, label="nothing detected"),
-        Line2D([], [], **_FOUND_STYLE, label="estimate"),
-        Line2D([], [], **_TRUTH_STYLE, label="truth"),
-        Line2D([], [], color="black", label="95 % ellipse"),
-        Line2D([], [], color="black", ls="--", label="50 % ellipse"),
-        Line2D([], [], color=_NODE, marker="o", ms=4, ls="", label="estimate after that sensing"),
-        Patch(color=_NODE, alpha=0.25, lw=0, label="node and its field of view"),
-        Line2D([], [], mec="black", mfc="none", marker="D", ls="", label="detection"),
-    ]
+    entries: dict[str, dict[str, Any]] = {
+        "transmitter and its leg": {"color": _TX, "marker": "^", "ms": 9.0, "lw": 2.2},
+        "receiver and its leg": {"color": _RX, "marker": "s", "ms": 9.0, "lw": 2.2},
+        "in an earlier sensing": {"color": _RX, "marker": "s", "mfc": "white", "lw": 1.1},
+        "nothing detected": {"color": _RX, "ls": ":", "lw": 2.2},
+        "estimate": _FOUND_MARK,
+        "estimate after an earlier sensing": _EARLIER_MARK,
+        "95 % ellipse": {"color": "black"},
+        "50 % ellipse": {"color": "black", "ls": "--"},
+        "truth": _TRUTH_MARK,
+        "detection": _ECHO_MARK,
+    }
+    handles: list[Any] = [Line2D([], [], **entry, label=label) for label, entry in entries.items()]
+    handles.append(Patch(color=_NODE, alpha=0.25, lw=0, label="receivers' field of view"))
     ax.legend(handles=handles, loc="upper left", frameon=False, borderaxespad=0.0)
 
 
 def _draw_maps(
     pair: Sequence[Axes],
-    localization: Localization,
-    record: SensingRecord,
+    nodes: dict[str, Node],
+    records: Sequence[SensingRecord],
     processors: Processors,
     target_m: FloatArray,
-) -> AxesImage | None:
-    """Draw the last sensing's first link before and after suppression; an image, if any."""
-    nodes, index = localization.network.nodes, localization.network.index
-    report, background = record.reports[0], record.backgrounds[0]
-    tx, rx = nodes[index[report.tx_id]], nodes[index[report.rx_id]]
-    processor = processors.of(rx)
-    raw, clean = (
-        processor.map_of(processor.residual(record.captures[0], b)) for b in (None, background)
-    )
-    top_db = max(
-        _LEAST_SPAN_DB, 10.0 * np.log10(clean.power.max() / clean.noise_power) + _HEADROOM_DB
-    )
-    link = f"Link {_short(tx.node_id)} to {_short(rx.node_id)}"
-    count = f"{len(report.hypotheses)} detected"
-    titles = (
-        f"{link} before background suppression",
-        f"{link} after suppression: {count}"
-        if background
-        else f"{link} has no background: {count}",
-    )
+) -> AxesImage:
+    """Draw the last sensing's first link before and after suppression; the latter's image."""
+    report, capture = records[-1].reports[0], records[-1].captures[0]
+    background, processor = records[-1].backgrounds[0], processors.of(nodes[report.rx_id])
+    raw, clean = (processor.map_of(processor.residual(capture, b)) for b in (None, background))
+    peak_db = 10.0 * np.log10(clean.power.max() / clean.noise_power)
+    after = "After suppression" if background else "No background, nothing suppressed"
+    titles = "Before suppression", f"{after}: {len(report.hypotheses)} detected"
+    link = f"sensing {len(records)}, {_short(report.tx_id)} to {_short(report.rx_id)}"
     for ax, found, title in zip(pair, (raw, clean), titles, strict=True):
-        image = _draw_map(ax, found, 10.0 * np.log10(found.power / clean.noise_power), top_db)
-        _draw_echoes(ax, report, tx, rx, target_m)
-        ax.set_title(title)
+        power_db = 10.0 * np.log10(found.power / clean.noise_power)
+        range_m = bistatic_range_m(found.plan)
+        image = ax.imshow(
+            power_db, vmin=0.0, vmax=max(_LEAST_TOP_DB, peak_db + _HEADROOM_DB), aspect="auto",
+            cmap="viridis", extent=(range_m[0], range_m[-1], -90.0, 90.0), origin="lower",
+        )  # fmt: skip
+        _draw_echoes(ax, nodes, report, target_m)
+        ax.set(xlabel="bistatic range (m)", ylabel="angle from boresight (°)")
+        ax.set(title=f"{title}\n{link}", yticks=range(-90, 91, 30))
     return image
 
 
-def _draw_map(ax: Axes, found: PowerMap, power_db: FloatArray, top_db: float) -> AxesImage | None:
-    """Draw a map, or the profile of a receiver with one element; the image, if it is one."""
-    range_m = bistatic_range_m(found.plan)
-    ax.set(xlabel="bistatic range (m)", xlim=(0.0, range_m[-1]))
-    if len(power_db) == 1:
-        ax.plot(range_m, power_db[0], color=_NODE, lw=1.0)
-        ax.set(ylabel="power over the noise floor (dB)", ylim=(-10.0, top_db))
-        return None
-    angle_deg = np.rad2deg(found.plan.angle_grid_rad)
-    half_m, half_deg = range_m[1] / 2.0, (angle_deg[1] - angle_deg[0]) / 2.0
-    edges = (-half_m, range_m[-1] + half_m, angle_deg[0] - half_deg, angle_deg[-1] + half_deg)
-    ax.set(ylabel="angle from boresight (°)", yticks=range(-90, 91, 30))
-    return ax.imshow(
-        power_db, extent=edges, origin="lower", aspect="auto", interpolation="nearest",
-        cmap="viridis", vmin=0.0, vmax=top_db,
-    )  # fmt: skip
-
-
-def _draw_echoes(ax: Axes, report: LinkReport, tx: Node, rx: Node, target_m: FloatArray) -> None:
-    """Mark what was detected, and where the target's echo must be."""
-    delay_s = float(bistatic_delay_s(tx.pose.position_m, rx.pose.position_m, target_m))
-    angle_rad = float(np.arcsin(np.sin(arrival_angle_rad(rx.pose, target_m))))
-    for style, delay, angle in (
-        (_TRUTH_STYLE, delay_s, angle_rad),
-        *((_ECHO_STYLE, h.delay_s, h.angle_rad) for h in report.hypotheses),
-    ):
-        ax.plot(
-            delay * SPEED_OF_LIGHT_M_PER_S,
-            np.rad2deg(angle or 0.0),
-            **style,
-            path_effects=_HALO,
-        )
+def _draw_echoes(
+    ax: Axes, nodes: dict[str, Node], report: LinkReport, target_m: FloatArray
+) -> None:
+    """Mark what was detected, as lines where there is no angle, and where the target is."""
+    tx, rx = nodes[report.tx_id].pose, nodes[report.rx_id].pose
+    true_m = SPEED_OF_LIGHT_M_PER_S * bistatic_delay_s(tx.position_m, rx.position_m, target_m)
+    true_rad = np.arcsin(np.sin(arrival_angle_rad(rx, target_m)))
+    ax.plot(true_m, np.rad2deg(true_rad), **_TRUTH_MARK, path_effects=_HALO)
+    for hypothesis in report.hypotheses:
+        range_m = SPEED_OF_LIGHT_M_PER_S * hypothesis.delay_s
+        if hypothesis.angle_rad is None:
+            ax.axvline(range_m, color="black", lw=1.2, path_effects=_HALO)
+        else:
+            ax.plot(range_m, np.rad2deg(hypothesis.angle_rad), **_ECHO_MARK, path_effects=_HALO)
 
 
 def check_figure_path(path: Path) -> None:

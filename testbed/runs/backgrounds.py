@@ -73,8 +73,8 @@ class LearnedBackgrounds:
         link = self._location[tx_id], self._location[rx_id]
         if link not in self._dictionary:
             self.learn(tx_id, rx_id)
-        channel, content_hash = self._dictionary.get(*link)
-        return Background(channel, content_hash)
+        entry = self._dictionary.get(*link)
+        return Background(entry.channel, entry.content_hash, entry.config_epoch)
 
     def learn(self, tx_id: str, rx_id: str) -> ComplexArray:
         """Learn and keep one entry, whether or not it is there already."""

@@ -39,7 +39,7 @@ class SensingRecord:
     config
         Who sent and who listened.
     captures, backgrounds
-        Of each receiver, in the order of ``config.rx_ids``; for figures.
+        Of each receiver whose capture is usable, in the order of ``config.rx_ids``.
     reports
         Link reports, likewise.
     estimate
@@ -120,7 +120,7 @@ class Localization:
             self.network,
             site.area_m,
             assumed_rcs_m2(site),
-            processors.of(source.nodes[0]).detection_snr,
+            max(processors.of(node).detection_snr for node in source.nodes),
             build_fusion(site),
             planning_rng,
         )
@@ -129,10 +129,9 @@ class Localization:
         """Sense until converged or out of budget, yielding one record a sensing."""
         while (config := self.controller.next_config()) is not None:
             index = self.controller.num_sensings
-            captures = tuple(
-                self._source.sense(config.tx_id, rx_id, index) for rx_id in config.rx_ids
-            )
-            backgrounds = tuple(self._background_of(config.tx_id, rx_id) for rx_id in config.rx_ids)
+            sensed = (self._source.sense(config.tx_id, rx_id, index) for rx_id in config.rx_ids)
+            captures = tuple(capture for capture in sensed if capture.quality.usable)
+            backgrounds = tuple(self._background_of(c.tx_id, c.rx_id) for c in captures)
             reports = tuple(
                 self._report(capture, background, index)
                 for capture, background in zip(captures, backgrounds, strict=True)
