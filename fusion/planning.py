@@ -43,7 +43,10 @@ def peb_m(information: FloatArray) -> FloatArray:
     xx = information[..., 0] + REGULARIZATION_PER_M2
     yy = information[..., 2] + REGULARIZATION_PER_M2
     xy = information[..., 1]
-    return np.asarray(np.sqrt((xx + yy) / (xx * yy - xy * xy)))
+    # det(A) >= mu tr(A) - mu^2 for any information; rounding may fall below where one direction
+    # holds nearly all of it.
+    least = REGULARIZATION_PER_M2 * (xx + yy - REGULARIZATION_PER_M2)
+    return np.asarray(np.sqrt((xx + yy) / np.maximum(xx * yy - xy * xy, least)))
 
 
 @lru_cache(maxsize=8)

@@ -57,9 +57,7 @@ def random_nodes(
         x, y = rng.uniform(AREA_M[:2], AREA_M[2:])
         boresight, drawn = rng.uniform(0.0, 2 * math.pi), int(rng.integers(1, 9))
         elements = drawn if num_elements is None else num_elements
-        nodes.append(
-            make_node(f"n{n:02d}", (x, y), boresight, elements, receive_pattern, **fields)
-        )
+        nodes.append(make_node(f"n{n:02d}", (x, y), boresight, elements, receive_pattern, **fields))
     return nodes
 
 
@@ -91,7 +89,9 @@ def true_angle_rad(rx: Node, point_m: np.ndarray) -> float:
     return math.atan2(point_m[1] - y, point_m[0] - x) - rx.pose.boresight_rad
 
 
-def true_snr(tx: Node, rx: Node, point_m: np.ndarray, rcs_m2: float, grid: OfdmGrid = GRID) -> float:
+def true_snr(
+    tx: Node, rx: Node, point_m: np.ndarray, rcs_m2: float, grid: OfdmGrid = GRID
+) -> float:
     """Matched-cell SNR by the radar equation over thermal noise of -174 dBm/Hz."""
     tx_gain = float(tx.transmit_pattern.power_gain(true_angle_rad(tx, point_m)))
     rx_gain = float(rx.receive_pattern.power_gain(true_angle_rad(rx, point_m)))
