@@ -60,3 +60,7 @@ def main() -> None:
     except USER_ERRORS as error:
         click.echo(f"error: {explain(error)}", err=True)
         sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()
