@@ -64,11 +64,6 @@ class Belief:
         self.modes: list[Mode] = []
         self.best: tuple[Mode, float] | None = None
 
-    @property
-    def num_reports(self) -> int:
-        """Reports taken in so far."""
-        return len(self._evidence)
-
     def update(self, reports: Sequence[LinkReport]) -> None:
         """Take in the reports of one sensing."""
         first = len(self._evidence)

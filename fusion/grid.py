@@ -51,6 +51,7 @@ class PositionGrid:
         self.shape = (len(x), len(y))
         self.points_m = np.stack(np.meshgrid(x, y, indexing="ij"), axis=-1).reshape(-1, 2)
         prior_log = prior.log_probability[:, None] - np.log(len(self.points_m))
+        self._cell_var_m2 = self.cell_m**2 / 12.0
         self._log = np.repeat(prior_log, len(self.points_m), axis=1)
         self._cell_log = np.full(len(self.points_m), -np.log(len(self.points_m)))
 
@@ -76,35 +77,39 @@ class PositionGrid:
 
     def _position_log(self, link: LinkEvidence) -> FloatArray:
         """Log density of each hypothesis' delay and sine at every cell, ``(H, cells)``."""
-        tx_m, rx = link.tx.pose.position_m, link.rx.pose
         log_density = np.zeros((len(link.measurements), len(self.points_m)))
-        cell_var = self.cell_m**2 / 12.0
         if link.report.delay_is_absolute:
-            range_m = SPEED_OF_LIGHT_M_PER_S * bistatic_delay_s(tx_m, rx.position_m, self.points_m)
-            gradient = SPEED_OF_LIGHT_M_PER_S * delay_gradient_s_per_m(
-                tx_m, rx.position_m, self.points_m
-            )
-            spread = cell_var * np.nan_to_num(np.sum(gradient**2, axis=-1), nan=4.0)
-            for h, measurement in enumerate(link.measurements):
-                hypothesis = measurement.hypothesis
-                var = hypothesis.delay_var_s2 * SPEED_OF_LIGHT_M_PER_S**2 + spread
-                log_density[h] += _log_normal(
-                    hypothesis.delay_s * SPEED_OF_LIGHT_M_PER_S - range_m, var
-                )
+            log_density += self._range_log(link)
         if link.rx.array.num_elements > 1:
-            angle = arrival_angle_rad(rx, self.points_m)
-            separation = np.maximum(distance_m(rx.position_m, self.points_m), self.cell_m / 2.0)
-            # Near endfire the slope vanishes but the cell still spans second-order sines.
-            slope2 = np.maximum(np.cos(angle) ** 2, (self.cell_m / separation) ** 2)
-            spread = cell_var * slope2 / separation**2
-            for h, measurement in enumerate(link.measurements):
-                half = measurement.sine_period / 2.0
-                error = (measurement.hypothesis.sine or 0.0) - np.sin(angle)
-                error = (error + half) % (2.0 * half) - half
-                log_density[h] += _log_normal(
-                    error, (measurement.hypothesis.sine_var or 0.0) + spread
-                )
+            log_density += self._sine_log(link)
         return log_density
+
+    def _range_log(self, link: LinkEvidence) -> FloatArray:
+        """Log density of each hypothesis' bistatic range at every cell, ``(H, cells)``, in 1/m."""
+        foci = link.tx.pose.position_m, link.rx.pose.position_m
+        range_m = SPEED_OF_LIGHT_M_PER_S * bistatic_delay_s(*foci, self.points_m)
+        gradient = SPEED_OF_LIGHT_M_PER_S * delay_gradient_s_per_m(*foci, self.points_m)
+        slope2 = np.nan_to_num(np.sum(gradient**2, axis=-1), nan=4.0)
+        survey_var = link.tx.survey.position_std_m**2 + link.rx.survey.position_std_m**2
+        hypotheses = link.report.hypotheses
+        measured_m = SPEED_OF_LIGHT_M_PER_S * np.array([[h.delay_s] for h in hypotheses])
+        var_m2 = SPEED_OF_LIGHT_M_PER_S**2 * np.array([[h.delay_var_s2] for h in hypotheses])
+        return _log_normal(measured_m - range_m, var_m2 + survey_var + self._cell_var_m2 * slope2)
+
+    def _sine_log(self, link: LinkEvidence) -> FloatArray:
+        """Log density of each hypothesis' sine at every cell, ``(H, cells)``."""
+        rx = link.rx
+        angle = arrival_angle_rad(rx.pose, self.points_m)
+        separation = np.maximum(distance_m(rx.pose.position_m, self.points_m), self.cell_m / 2.0)
+        bearing_var = (self._cell_var_m2 + rx.survey.position_std_m**2) / separation**2
+        bearing_var += rx.survey.boresight_std_rad**2
+        # Near endfire the slope vanishes, but a cell still spans second-order sines.
+        slope2 = np.maximum(np.cos(angle) ** 2, (self.cell_m / separation) ** 2)
+        half = np.array([[m.sine_period / 2.0] for m in link.measurements])
+        measured = np.array([[h.sine] for h in link.report.hypotheses], dtype=np.float64)
+        sine_var = np.array([[h.sine_var] for h in link.report.hypotheses], dtype=np.float64)
+        error = (measured - np.sin(angle) + half) % (2.0 * half) - half
+        return _log_normal(error, sine_var + bearing_var * slope2)
 
     def cell_probability(self) -> FloatArray:
         """Probability of each cell, shape ``(cells,)``, summed over RCS levels."""

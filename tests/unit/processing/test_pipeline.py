@@ -167,10 +167,10 @@ def test_half_of_the_echoes_at_the_reported_threshold_are_detected(num_elements)
         residual = unit_noise(rng, array) + echo(delay_s, sine, array, snr_db)
         hypotheses = report_of(link, capture_of(residual)).hypotheses
         num_detected += any(abs(h.delay_s - delay_s) < CELL_S for h in hypotheses)
-    # The best of the cells around it counts, which helps; so does a peak between two of them.
+    # A little over half: the best of the cells around the echo counts, not one chosen before.
     low = stats.beta.ppf(0.025, num_detected, num_draws - num_detected + 1)
     high = stats.beta.ppf(0.975, num_detected + 1, num_draws - num_detected)
-    assert low < 0.65, num_detected
+    assert low < 0.6, num_detected
     assert high > 0.45, num_detected
 
 
