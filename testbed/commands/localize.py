@@ -92,7 +92,7 @@ def command(
         return
     screen = Console()
     screen.print(sensing_table(site, records))
-    screen.print(verdict(site, records, simulation))
+    screen.print(verdict(site, records, simulation), highlight=False, soft_wrap=True)
     if figure_path is not None:
         screen.print(f"figure: {figure_path}", highlight=False, soft_wrap=True)
 

@@ -21,8 +21,8 @@ def sensing_table(site: Site, records: Sequence[SensingRecord]) -> Table:
     """A row a sensing."""
     table = Table(title=f"{site.name}: {len(records)} sensings", title_justify="left")
     table.add_column("#")
-    table.add_column("transmitter", overflow="fold")
-    table.add_column("receivers", overflow="fold")
+    table.add_column("tx", overflow="fold", min_width=4)
+    table.add_column("rx", overflow="fold", min_width=4)
     for name in ("SNR", "x", "y", "PEB", "error"):
         table.add_column(name, justify="right", no_wrap=True)
     for number, record in enumerate(records, start=1):
