@@ -32,11 +32,12 @@ def leg_gain_per_m2(
     """Element gain over squared distance, ``G / d^2``, of one leg of an echo, in 1/m^2.
 
     Position, boresight and points broadcast. Distances under `min_distance_m` count as that;
-    with the default the result is infinite at the node's own position.
+    with the default the result is infinite at the node's own position (NaN where the element
+    also has no gain in that direction).
     """
     gain = pattern.power_gain(angle_from_boresight_rad(position_m, boresight_rad, points_m))
     leg_m = np.maximum(distance_m(position_m, points_m), min_distance_m)
-    with np.errstate(divide="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore"):
         return np.asarray(gain / leg_m**2)
 
 

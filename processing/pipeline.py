@@ -105,8 +105,9 @@ class LinkProcessor:
         Raises
         ------
         ValueError
-            If capture, background and processor do not belong together: another waveform,
-            another tuning since the background was learned, another array.
+            If capture, background and processor do not belong together (another waveform,
+            another tuning since the background was learned, another array), or the capture
+            holds no signal: not finite, or all zero.
         """
         link = f"{capture.tx_id} -> {capture.rx_id}"
         if capture.waveform_hash != self._waveform_hash:
@@ -114,6 +115,10 @@ class LinkProcessor:
                 f"{link}: capture of waveform {capture.waveform_hash}, expected "
                 f"{self._waveform_hash}"
             )
+            raise ValueError(msg)
+        power = float(np.vdot(capture.rx_pilots, capture.rx_pilots).real)
+        if not np.isfinite(power) or power == 0.0:
+            msg = f"{link}: capture holds no signal, its total power is {power}; check the receiver"
             raise ValueError(msg)
         if background is not None and background.config_epoch != capture.config_epoch:
             msg = (

@@ -12,6 +12,8 @@ from drivers.waveform import OfdmGrid
 # Delay bins beyond the physical ones that the noise floor keeps away from on both sides, as a
 # fraction of the empty stretch: delay sidelobes of a strong echo fall with distance.
 _FLOOR_MARGIN = 0.25
+# Delay cells that a map keeps at least, so that a detector in a small room finds training cells.
+_MIN_CELLS = 64
 _FLOOR_STRIDE = 4
 
 
@@ -105,7 +107,8 @@ def plan_power_map(
     """
     fft_length = fft.next_fast_len(grid.num_subcarriers * delay_oversampling)
     bin_s = 1.0 / (fft_length * grid.subcarrier_spacing_hz)
-    num_bins = min(int(np.ceil(max_delay_s / bin_s)) + 2, fft_length)
+    num_bins = max(int(np.ceil(max_delay_s / bin_s)) + 2, _MIN_CELLS * delay_oversampling)
+    num_bins = min(num_bins, fft_length)
     angles = np.linspace(-np.pi / 2, np.pi / 2, num_angles) if array.num_elements > 1 else [0.0]
     element_delay_s = array.element_delay_s(np.sin(angles))  # (G, M)
     squint_rad = np.pi * grid.bandwidth_hz * element_delay_s

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -14,12 +14,13 @@ Wavefront = Literal["plane", "spherical"]
 
 # Named streams of the scene's seed: no two draws of different meaning share random numbers, and
 # none depends on how many others were drawn before it.
-_STREAMS = (
-    "nodes", "target", "clutter", "survey", "rcs", "noise", "background", "entry", "planning",
-)  # fmt: skip
+Stream = Literal[
+    "nodes", "target", "clutter", "survey", "rcs", "noise", "background", "entry", "planning"
+]
+_STREAMS: tuple[Stream, ...] = get_args(Stream)
 
 
-def random_stream(seed: int, stream: str, *key: int) -> np.random.Generator:
+def random_stream(seed: int, stream: Stream, *key: int) -> np.random.Generator:
     """Generator for one draw, keyed by the scene's seed, the draw's meaning and its indices."""
     spawn_key = (_STREAMS.index(stream), *key)
     return np.random.default_rng(np.random.SeedSequence(entropy=seed, spawn_key=spawn_key))

@@ -103,17 +103,12 @@ def test_threshold_holds_for_correlated_training_cells(num_elements, oversamplin
     assert (np.abs(ratio - 1.0) < np.maximum(halfwidth, 0.05)).all()
 
 
-@pytest.mark.xfail(
-    reason="a map of up to five delay bins leaves cells without any training cell: a room of "
-    "10 m seen with 20 MHz cannot be planned for (zero-size array in processing.detect)",
-    raises=ValueError,
-    strict=True,
-)
 def test_a_small_room_with_a_narrow_band_can_be_planned_for():
     grid = OfdmGrid(2.4e9, 15e3, 1320)  # 19.8 MHz: bins of 50 ns, 15 m
     plan = plan_power_map(grid, half_wavelength_array(2, grid), 67e-9)  # 20 m there and back
     threshold = plan_cfar(plan, 1e-6).threshold
     assert np.isfinite(threshold).all()
+    assert np.median(threshold) < 20.0  # 13 dB: enough training cells for a useful threshold
 
 
 def test_nothing_is_found_in_a_flat_map():

@@ -182,18 +182,15 @@ def test_background_of_another_array_is_refused_by_shape():
         report_of(link, capture_of(residual), background)
 
 
-def test_not_a_number_shows_in_the_noise_and_is_never_an_echo():
-    """A single NaN spreads over the whole map: no hypothesis, and a noise variance that says so.
-
-    Such a report looks like a miss to whoever does not check `noise_var`.
-    """
-    array = half_wavelength_array(4)
-    residual = unit_noise(np.random.default_rng(1), array)
-    residual = residual + echo(50 * CELL_S, 0.0, array, 40.0)
-    residual[3, 1] = np.nan
-    report = report_of(processor(4), capture_of(residual))
-    assert report.hypotheses == ()
-    assert math.isnan(report.noise_var)
+@pytest.mark.parametrize("fault", ["one NaN", "all zero"])
+def test_a_capture_without_signal_is_refused_not_reported_as_a_miss(fault):
+    residual = unit_noise(np.random.default_rng(1), half_wavelength_array(4))
+    if fault == "one NaN":
+        residual[3, 1] = np.nan
+    else:
+        residual[:] = 0.0
+    with pytest.raises(ValueError, match="holds no signal"):
+        report_of(processor(4), capture_of(residual))
 
 
 def test_delay_limits_golden():
