@@ -115,7 +115,7 @@ class BackgroundDictionary:
         if manifest.exists():
             self._check(manifest)
             return
-        if root.exists() and any(root.iterdir()):
+        if root.exists() and any(not _is_left_over(path) for path in root.iterdir()):
             msg = f"{root}: not empty and no dictionary ({_MANIFEST} is missing); name another"
             raise DictionaryError(msg)
         root.mkdir(parents=True, exist_ok=True)
@@ -163,6 +163,8 @@ class BackgroundDictionary:
         try:
             with temporary.open("wb") as stream:
                 np.save(stream, channel)
+            # Learned again: no header over an array that it does not describe, not for a moment.
+            self._header_path(tx_location, rx_location).unlink(missing_ok=True)
             temporary.replace(array_path)
         finally:
             temporary.unlink(missing_ok=True)
@@ -189,10 +191,21 @@ class BackgroundDictionary:
             raise KeyError(msg)
         try:
             header = msgspec.json.decode(path.read_bytes(), type=_EntryHeader)
-            channel = np.load(self._array_path(tx_location, rx_location), allow_pickle=False)
+            # Mapped and copied: a length that the file does not hold is refused, not allocated.
+            array_path = self._array_path(tx_location, rx_location)
+            channel = np.array(np.lib.format.open_memmap(array_path, mode="r"))
         except (msgspec.DecodeError, OSError, ValueError) as error:
             msg = f"{path}: entry {tx_location} -> {rx_location} cannot be read: {error}"
             raise DictionaryError(msg) from error
+        if header.schema != SCHEMA:
+            msg = f"{path}: schema {header.schema}, this version reads {SCHEMA}"
+            raise DictionaryError(msg)
+        if (header.tx_location, header.rx_location) != (tx_location, rx_location):
+            msg = (
+                f"{path}: holds the entry {header.tx_location} -> {header.rx_location}, needed "
+                f"{tx_location} -> {rx_location}; delete both files and calibrate this link again"
+            )
+            raise DictionaryError(msg)
         if _hash(channel) != header.content_hash:
             msg = (
                 f"{path}: entry {tx_location} -> {rx_location} does not match its hash "
@@ -205,7 +218,8 @@ class BackgroundDictionary:
         """File name of a pair: readable, and unique whatever the locations are called."""
         key = hashlib.sha256(repr((tx_location, rx_location)).encode()).hexdigest()[:8]
         readable = "".join(
-            c if c.isalnum() or c in "-_" else "_" for c in f"{tx_location}--{rx_location}"
+            c if c.isascii() and (c.isalnum() or c in "-_") else "_"
+            for c in f"{tx_location}--{rx_location}"
         )
         return f"{readable[:80]}.{key}"
 
@@ -220,6 +234,11 @@ def _hash(channel: ComplexArray) -> str:
     digest = hashlib.sha256(np.ascontiguousarray(channel).tobytes())
     digest.update(repr((channel.shape, str(channel.dtype))).encode())
     return digest.hexdigest()[:32]
+
+
+def _is_left_over(path: Path) -> bool:
+    """Whether a writer that was killed while it made the dictionary left this file."""
+    return path.name.startswith(f"{_MANIFEST}.") and path.suffix == ".tmp"
 
 
 def _write_atomically(path: Path, content: bytes) -> None:

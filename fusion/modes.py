@@ -132,11 +132,15 @@ class ModeFinder:
         evidence: Sequence[LinkEvidence],
         newest: Measurement,
     ) -> WlsSolution | None:
-        """P1 over the chosen hypotheses, from the old position and, if that is wide, the new."""
+        """P1 over the chosen hypotheses, from the old position and, if that is wide, the new.
+
+        Of the new measurement's front and back only the one that the old position is about: the
+        other may fit as well, as for two looks at one link, but it is another mode's.
+        """
         measurements = [evidence[i].measurements[h] for i, h in sorted(chosen.items())]
         starts = [solution.position_m]
         if np.trace(solution.covariance_m2) > _WIDE_M**2:
-            starts += bearing_range_points(newest)
+            starts += sorted(bearing_range_points(newest), key=solution.distance2)[:1]
         found = [self.start(measurements, start) for start in starts]
         kept = [s for s in found if s is not None]
         return min(kept, key=lambda s: s.cost) if kept else None

@@ -68,6 +68,11 @@ class WlsSolution:
     cost: float
     log_likelihood: float
 
+    def distance2(self, point_m: FloatArray) -> float:
+        """Squared Mahalanobis distance of a point from the solution, dimensionless."""
+        offset = point_m - self.position_m
+        return float(offset @ np.linalg.solve(self.covariance_m2, offset))
+
 
 class WlsProblem:
     """The stacked measurements of P1 with their joint covariance.

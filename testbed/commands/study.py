@@ -59,7 +59,7 @@ def run(
     screen = Console()
     screen.print(_sensing_table(found))
     for line in _summary(found):
-        screen.print(line, highlight=False)
+        screen.print(line, highlight=False, soft_wrap=True)
 
 
 def _progress(console: Console) -> Progress:
