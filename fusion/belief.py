@@ -106,6 +106,8 @@ class Belief:
 
     def _born_from(self, index: int, h: int) -> list[Mode]:
         measurement = self._evidence[index].measurements[h]
+        if not measurement.locates:
+            return []
         others = [i for i in range(len(self._evidence)) if i != index]
         others.sort(reverse=True)
         modes: list[Mode | None] = []

@@ -48,10 +48,12 @@ class LinkEvidence:
     """The likelihood of one link report, relative to "everything in it is false".
 
     Given the target at ``p`` with RCS level ``r`` (Swerling I about it), the link detects it
-    with probability ``exp(-T / (1 + snr))``; the SNR of a detected echo is exponential. False
-    peaks of the noise field above a level ``g`` number ``pi/6 (2 g - 1) exp(-g)`` per resolution
-    cell (expected Euler characteristic of a chi-square field with the Dirichlet kernel's second
-    moment ``pi^2/3`` per axis; Worsley 1994), ``sqrt(pi g / 3) exp(-g)`` on one axis.
+    with probability ``exp(-T / (1 + snr))``; the power of a detected echo, its SNR plus the one
+    noise power that a report has taken away, is exponential with mean ``1 + snr``. False peaks
+    of the noise field above a level ``g`` of that power number ``pi/6 (2 g - 1) exp(-g)`` per
+    resolution cell (expected Euler characteristic of a chi-square field with the Dirichlet
+    kernel's second moment ``pi^2/3`` per axis; Worsley 1994), ``sqrt(pi g / 3) exp(-g)`` on one
+    axis.
 
     Parameters
     ----------
@@ -75,7 +77,8 @@ class LinkEvidence:
             )
             for hypothesis in report.hypotheses
         )  # fmt: skip
-        self._snr = np.array([hypothesis.snr for hypothesis in report.hypotheses])
+        # What the matched filter put out: reports take the one noise power in it away.
+        self._level = np.array([hypothesis.snr + 1.0 for hypothesis in report.hypotheses])
         self._log_false = self._log_false_density(delay_span_s)
 
     def _log_false_density(self, delay_span_s: float) -> FloatArray:
@@ -84,14 +87,15 @@ class LinkEvidence:
         cells_per_m = grid.bandwidth_hz / SPEED_OF_LIGHT_M_PER_S
         cells_per_sine = array.num_elements * array.spacing_m / grid.wavelength_m
         delay_cells = max(delay_span_s * grid.bandwidth_hz, 1.0)
-        snr = np.maximum(self._snr, 2.0)
+        level = np.maximum(self._level, 2.0)
         if array.num_elements > 1:
             angle_cells = 2.0 * cells_per_sine
-            noise = np.pi / 6.0 * (2.0 * snr - 3.0) * np.exp(-snr)
+            noise = np.pi / 6.0 * (2.0 * level - 3.0) * np.exp(-level)
         else:
             angle_cells, cells_per_sine = 1.0, 1.0
-            noise = np.sqrt(np.pi / 3.0) * (np.sqrt(snr) - 0.5 / np.sqrt(snr)) * np.exp(-snr)
-        pareto = self.report.detection_snr / snr**2
+            root = np.sqrt(level)
+            noise = np.sqrt(np.pi / 3.0) * (root - 0.5 / root) * np.exp(-level)
+        pareto = self.report.detection_snr / level**2
         ghosts = _GHOSTS_PER_MAP / (delay_cells * angle_cells) * pareto
         per_unit = cells_per_m if self.report.delay_is_absolute else delay_cells
         return np.asarray(np.log((noise + ghosts) * per_unit * cells_per_sine))
@@ -107,8 +111,7 @@ class LinkEvidence:
 
     def log_ratio(self, index: int, snr: FloatArray) -> FloatArray:
         """Log of echo over false density of one hypothesis' SNR, less its position terms."""
-        measured = self._snr[index]
-        echo = -measured / (1.0 + snr) - np.log1p(snr) + np.log1p(-_MISS_ANYWAY)
+        echo = -self._level[index] / (1.0 + snr) - np.log1p(snr) + np.log1p(-_MISS_ANYWAY)
         return np.asarray(echo - self._log_false[index])
 
 

@@ -166,6 +166,8 @@ class ModeFinder:
         return None if best == 0 else best - 1
 
     def _log_innovation(self, solution: WlsSolution, measurement: Measurement) -> float:
+        if not measurement.locates:
+            return 0.0
         problem = WlsProblem([measurement], self._bearing)
         jacobian = problem.jacobian(solution.position_m)
         spread = problem.covariance(solution.position_m)

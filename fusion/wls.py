@@ -48,6 +48,11 @@ class Measurement:
     sine_period: float
     use_delay: bool = True
 
+    @property
+    def locates(self) -> bool:
+        """Whether it says anything about where: one element without a common time does not."""
+        return self.use_delay or self.hypothesis.sine is not None
+
 
 @dataclass(frozen=True)
 class WlsSolution:

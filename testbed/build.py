@@ -45,7 +45,7 @@ def overridden(site: Site, overrides: Overrides) -> Site:
     SiteError
         If an option breaks a rule; the message names the site field that it stands for.
     """
-    from testbed.site_checks import site_problems
+    from testbed.site_checks import readable, site_problems
 
     fields = {
         name: getattr(overrides, name)
@@ -63,7 +63,7 @@ def overridden(site: Site, overrides: Overrides) -> Site:
     try:
         changed = msgspec.convert(raw, Site)
     except msgspec.ValidationError as error:
-        raise SiteError("command line", [str(error)]) from error
+        raise SiteError("command line", [readable(str(error), raw)]) from error
     problems = site_problems(changed)
     if problems:
         raise SiteError("command line", problems)

@@ -45,15 +45,20 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line; bad input ends with one message and status 2."""
+    try:
+        _run()
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted", err=True)
+        sys.exit(130)
+
+
+def _run() -> None:
     from testbed.errors import USER_ERRORS, explain
 
     try:
         cli.main(standalone_mode=False)
     except click.exceptions.Exit as stop:
         sys.exit(stop.exit_code)
-    except click.Abort:
-        click.echo("interrupted", err=True)
-        sys.exit(130)
     except click.ClickException as error:
         error.show()
         sys.exit(2)

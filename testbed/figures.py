@@ -10,12 +10,11 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.collections import PatchCollection
 from matplotlib.colors import LinearSegmentedColormap, LogNorm
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.lines import Line2D
-from matplotlib.patches import Circle, Ellipse, Patch, Rectangle, Wedge
+from matplotlib.patches import Rectangle, Wedge
 from matplotlib.patheffects import withStroke
 
 from drivers.geometry import SPEED_OF_LIGHT_M_PER_S, FloatArray, arrival_angle_rad, bistatic_delay_s
@@ -28,76 +27,57 @@ from testbed.runs.localize import Localization, Processors, SensingRecord, Simul
 from testbed.site import Site
 
 SUFFIXES = (".png", ".svg", ".pdf")
+_Nodes = dict[str, Node]
+_Records = Sequence[SensingRecord]
 
 # From Okabe and Ito's palette, which the usual kinds of colour blindness tell apart.
 _TX, _RX, _TRUTH, _NODE = "#D55E00", "#0072B2", "#B0307F", "#6F6F6F"
-_BELIEF = LinearSegmentedColormap.from_list("belief", ["#FFFFFF", "#CDE8DC", "#4FB08C"])
+_BELIEF = LinearSegmentedColormap.from_list("belief", ["#FFFFFF", "#D8EDE4", "#6FC0A0"])
 _LEAST_BELIEF = 1e-9
 # Names are free text: in them a dollar sign is a dollar sign.
-_STYLE: Any = {"font.size": 9.0, "axes.titlesize": 10.0, "text.parse_math": False}
+_STYLE: Any = {"font.size": 9.0, "axes.titlesize": 9.5, "text.parse_math": False}
 _TRUTH_MARK: Any = {"marker": "o", "mfc": "none", "mec": _TRUTH, "ms": 12.0, "mew": 1.8, "ls": ""}
 _FOUND_MARK: Any = {"marker": "x", "mec": "black", "ms": 7.0, "mew": 1.8, "ls": ""}
 _EARLIER_MARK: Any = {"marker": "o", "mfc": "white", "mec": "black", "ms": 4.0, "ls": ""}
 _ECHO_MARK: Any = {"marker": "D", "mfc": "none", "mec": "black", "ms": 6.0, "mew": 1.2, "ls": ""}
 _HALO = [withStroke(linewidth=2.5, foreground="white")]
-_LEAST_TOP_DB, _HEADROOM_DB = 30.0, 10.0
-# The zoom takes in what lies within this many radii; beyond, the ellipse would be a dot.
-_ZOOM_RADII = 5.0
 
 
 def localization_figure(
-    site: Site,
-    localization: Localization,
-    records: Sequence[SensingRecord],
-    simulation: Simulation,
-    processors: Processors,
-) -> Figure:
+    site: Site, localization: Localization, records: _Records,
+    simulation: Simulation, processors: Processors,
+) -> Figure:  # fmt: skip
     """Floor plan, zoom on the estimate, and the last sensing's maps.
 
-    Parameters
-    ----------
-    localization
-        After its run; its belief and its nodes are drawn.
-    records
-        What `localization` yielded, at least one.
-    processors
-        Those of the run; they make the maps again from the recorded captures.
+    `localization` and `processors` are those of the run, `records` all that it yielded, at least
+    one; the maps are made again from the recorded captures.
     """
     target_m = simulation.target_m
     nodes = {node.node_id: node for node in localization.network.nodes}
     with mpl.rc_context(_STYLE):
         figure = Figure(figsize=(14.0, 7.0), dpi=150)
-        figure.suptitle(_headline(site, records, simulation), fontsize=13.0, y=0.965)
-        plan = figure.add_axes((0.045, 0.07, 0.415, 0.83), anchor="NW")
+        figure.suptitle(_headline(site, records, simulation), fontsize=12.0, y=0.985)
+        plan = figure.add_axes((0.045, 0.07, 0.415, 0.83))
         belief = _draw_belief(plan, localization.controller.belief.grid)
         _draw_plan(plan, nodes, records, target_m)
-        _draw_zoom(figure.add_axes((0.525, 0.53, 0.17, 0.34), anchor="N"), records, target_m)
-        _draw_key(figure.add_axes((0.5, 0.13, 0.2, 0.32)))
-        bar = figure.add_axes((0.51, 0.105, 0.18, 0.015), xlabel="belief, relative to its peak")
-        figure.colorbar(belief, cax=bar, orientation="horizontal")
-        bar.set_xticks([1e-9, 1e-6, 1e-3, 1.0], ["≤ 1e-9", "1e-6", "1e-3", "1"])
-        pair = [figure.add_axes((0.755, bottom, 0.18, 0.34)) for bottom in (0.53, 0.07)]
-        power = _draw_maps(pair, nodes, records, processors, target_m)
-        bar = figure.add_axes((0.945, 0.07, 0.01, 0.8))
-        figure.colorbar(power, cax=bar, extend="both", label="power over the noise floor (dB)")
+        _draw_zoom(figure.add_axes((0.525, 0.53, 0.17, 0.34)), records, target_m)
+        _draw_key(figure, belief)
+        _draw_maps(figure, nodes, records, processors, target_m)
     return figure
 
 
-def _headline(site: Site, records: Sequence[SensingRecord], simulation: Simulation) -> str:
-    estimate = records[-1].estimate
+def _headline(site: Site, records: _Records, simulation: Simulation) -> str:
+    estimate, count = records[-1].estimate, len(records)
     error_m = float(np.hypot(*(estimate.position_m - simulation.target_m)))
-    return (
-        f"{site.name}, seed {simulation.seed}: {estimate.status} after {len(records)} "
-        f"sensing{'s' if len(records) > 1 else ''}, error {_length(error_m)} "
-        f"(95 % radius {_length(estimate.radius_95_m)})"
-    )
+    found = f"{estimate.status} after {count} sensing{'s' if count > 1 else ''}"
+    error = f"error {_length(error_m)} (95 % radius {_length(estimate.radius_95_m)})"
+    return f"{site.name}, seed {simulation.seed}\n{found}, {error}"
 
 
 def _unit(length_m: float) -> tuple[str, float]:
     """Unit in which a length reads well, and how many of it make a metre."""
-    if length_m < 0.1:
-        return "mm", 1e3
-    return ("cm", 1e2) if length_m < 1.0 else ("m", 1.0)
+    finer = ((1e-4, "µm", 1e6), (0.1, "mm", 1e3), (1.0, "cm", 1e2))
+    return next(((unit, per_m) for limit, unit, per_m in finer if length_m < limit), ("m", 1.0))
 
 
 def _length(length_m: float) -> str:
@@ -105,8 +85,13 @@ def _length(length_m: float) -> str:
     return f"{length_m * per_m:.3g} {unit}"
 
 
+def _ring(count: int) -> FloatArray:
+    turn = np.linspace(0.0, 2.0 * np.pi, count)
+    return np.stack((np.cos(turn), np.sin(turn)), axis=-1)
+
+
 def _short(name: str) -> str:
-    return name if len(name) <= 12 else f"{name[:11]}…"
+    return name if len(name) <= 10 else f"{name[:4]}…{name[-5:]}"
 
 
 def _draw_belief(ax: Axes, grid: PositionGrid) -> AxesImage:
@@ -114,45 +99,37 @@ def _draw_belief(ax: Axes, grid: PositionGrid) -> AxesImage:
     ax.add_patch(Rectangle((x_min, y_min), x_max - x_min, y_max - y_min, fill=False, ls="--"))
     probability = grid.cell_probability().reshape(grid.shape).T
     return ax.imshow(
-        np.maximum(probability / probability.max(), _LEAST_BELIEF), cmap=_BELIEF,
-        norm=LogNorm(_LEAST_BELIEF, 1.0), extent=(x_min, x_max, y_min, y_max), origin="lower",
+        np.maximum(probability / probability.max(), _LEAST_BELIEF), origin="lower", cmap=_BELIEF,
+        norm=LogNorm(_LEAST_BELIEF, 1.0), extent=(x_min, x_max, y_min, y_max), aspect="equal",
     )  # fmt: skip
 
 
-def _draw_plan(
-    ax: Axes, nodes: dict[str, Node], records: Sequence[SensingRecord], target_m: FloatArray
-) -> None:
-    """Draw nodes, what they see, links, estimate and truth over the belief."""
+def _draw_plan(ax: Axes, nodes: _Nodes, records: _Records, target_m: FloatArray) -> None:
     place_m = np.array([node.pose.position_m for node in nodes.values()])
     low, high = np.transpose((ax.get_xlim(), ax.get_ylim()))
     low, high = np.minimum(low, place_m.min(axis=0)), np.maximum(high, place_m.max(axis=0))
-    span_m = float(np.max(high - low))
-    (x_low, y_low), (x_high, y_high) = low - 0.04 * span_m, high + 0.04 * span_m
-    ax.set(xlim=(x_low, x_high), ylim=(y_low, y_high), xlabel="x (m)", ylabel="y (m)")
-    listening = records[-1].config.rx_ids
-    radius_m = span_m * min(0.035, 0.25 / np.sqrt(len(nodes)))
-    for heard, color, alpha, factor in ((False, _NODE, 0.16, 1.0), (True, _RX, 0.4, 1.7)):
-        group = [node for node in nodes.values() if (node.node_id in listening) == heard]
-        patches = [_field_of_view(node, factor * radius_m) for node in group]
-        ax.add_collection(PatchCollection(patches, color=color, alpha=alpha, lw=0))
+    radius_m = float(np.max(high - low)) * min(0.035, 0.25 / np.sqrt(len(nodes)))
+    x_limits, y_limits = np.transpose((low - 2.0 * radius_m, high + 2.0 * radius_m))
+    ax.set(xlim=x_limits, ylim=y_limits, xlabel="x (m)", ylabel="y (m)")
+    estimate, listening = records[-1].estimate, records[-1].config.rx_ids
+    for node in nodes.values():
+        color, alpha, size = (_RX, 0.4, 1.7) if node.node_id in listening else (_NODE, 0.16, 1.0)
+        ax.add_patch(_field_of_view(node, size * radius_m)).set(color=color, alpha=alpha, lw=0)
     ax.plot(*place_m.T, ".", color=_NODE)
     legs = _draw_links(ax, nodes, records)
-    _draw_estimate(ax, records[-1].estimate, target_m, np.zeros(2), 1.0)
+    _draw_estimate(ax, estimate, target_m, np.zeros(2), 1.0)
     used = {i for record in records for i in (record.config.tx_id, *record.config.rx_ids)}
     _draw_labels(ax, [(_short(i), nodes[i].pose.position) for i in sorted(used)], legs)
 
 
-def _field_of_view(node: Node, radius_m: float) -> Patch:
+def _field_of_view(node: Node, radius_m: float) -> Wedge:
     pattern = node.receive_pattern
-    if pattern.kind == "omnidirectional":
-        return Circle(node.pose.position_m, radius_m)
-    middle, half = np.rad2deg((node.pose.boresight_rad, pattern.field_of_view_rad / 2.0))
-    return Wedge(node.pose.position_m, radius_m, middle - half, middle + half)
+    width_rad = 2.0 * np.pi if pattern.kind == "omnidirectional" else pattern.field_of_view_rad
+    first, last = np.rad2deg(node.pose.boresight_rad + 0.5 * width_rad * np.array((-1.0, 1.0)))
+    return Wedge(node.pose.position_m, radius_m, first, last)
 
 
-def _draw_links(
-    ax: Axes, nodes: dict[str, Node], records: Sequence[SensingRecord]
-) -> list[FloatArray]:
+def _draw_links(ax: Axes, nodes: _Nodes, records: _Records) -> list[FloatArray]:
     """Draw each echo's two legs, the last sensing's strong; points along them."""
     over_m = records[-1].estimate.position_m
     points: list[FloatArray] = []
@@ -171,23 +148,19 @@ def _draw_links(
     return points
 
 
-def _draw_labels(
-    ax: Axes, labels: Sequence[tuple[str, FloatArray]], obstacles: Sequence[FloatArray]
-) -> None:
-    """Write each label at that side of its place where the nearest obstacle is farthest."""
+def _draw_labels(ax: Axes, labels: list[tuple[str, FloatArray]], taken: list[FloatArray]) -> None:
+    """Write each label at that side of its place where what is taken is farthest."""
     low, high = np.transpose((ax.get_xlim(), ax.get_ylim()))
     box_points = np.array((ax.bbox.width, ax.bbox.height)) * 72.0 / ax.figure.dpi
     per_point = float(np.max((high - low) / box_points))
-    turn = np.linspace(0.0, 2.0 * np.pi, 16, endpoint=False)
-    ring = np.stack((np.cos(turn), np.sin(turn)), axis=-1)
-    taken = [*obstacles, *(place for _, place in labels)]
+    taken = [*taken, *(place for _, place in labels)]
     for label, place in labels:
         half = np.array((3.0 * len(label) + 1.0, 6.0)) * per_point
-        spots = place + ring * (half + 6.0 * per_point)
+        spots = place + _ring(17) * (half + 6.0 * per_point)
         room = np.max(np.abs(spots[:, None] - np.array(taken)) / half, axis=-1).min(axis=-1)
         outside = np.any((spots - half < low) | (spots + half > high), axis=-1)
         spot = spots[int(np.argmax(np.minimum(room, 2.0) - 9.0 * outside))]
-        taken.append(spot)
+        taken += [spot, *(spot + half * ((-1, -1), (-1, 1), (1, -1), (1, 1)))]
         ax.text(spot[0], spot[1], label, ha="center", va="center", path_effects=_HALO, zorder=7)
 
 
@@ -195,48 +168,43 @@ def _draw_estimate(
     ax: Axes, estimate: PositionEstimate, target_m: FloatArray, origin_m: FloatArray, per_m: float
 ) -> None:
     """Draw estimate, ellipses and truth, in `per_m` units a metre from an origin."""
-    x, y = (estimate.position_m - origin_m) * per_m
+    at = (estimate.position_m - origin_m) * per_m
     variance, axes = np.linalg.eigh(estimate.covariance_m2)
-    minor, major = 2.0 * per_m * np.sqrt(np.maximum(variance, 0.0))
-    angle_deg = float(np.rad2deg(np.arctan2(axes[1, 1], axes[0, 1])))
-    for k, line in ((np.sqrt(CHI2_95), "-"), (np.sqrt(CHI2_50), "--")):
-        ellipse = Ellipse((x, y), k * major, k * minor, angle=angle_deg, fill=False, ls=line)
-        ax.add_patch(ellipse).set_zorder(5)
+    unit_ellipse = _ring(181) @ (axes * np.sqrt(np.maximum(variance, 0.0))).T * per_m
+    for chi2, line in ((CHI2_95, "-"), (CHI2_50, "--")):
+        ax.plot(*(at + np.sqrt(chi2) * unit_ellipse).T, line, color="black", lw=1.0, zorder=5)
     ax.plot(*((target_m - origin_m) * per_m), **_TRUTH_MARK, zorder=6)
-    ax.plot(x, y, **_FOUND_MARK, zorder=6)
+    ax.plot(*at, **_FOUND_MARK, zorder=6)
 
 
-def _draw_zoom(ax: Axes, records: Sequence[SensingRecord], target_m: FloatArray) -> None:
-    """Draw what is around the estimate, in a unit in which it reads well."""
+def _draw_zoom(ax: Axes, records: _Records, target_m: FloatArray) -> None:
     last = records[-1].estimate
     offsets_m = np.array([target_m, *(r.estimate.position_m for r in records)]) - last.position_m
     away_m = np.hypot(*offsets_m.T)
-    reach_m = max(last.radius_95_m, *away_m[away_m < _ZOOM_RADII * last.radius_95_m])
+    # What lies farther than this is left out: the ellipse would be a dot beside it.
+    reach_m = max(last.radius_95_m, *away_m[away_m < 3.0 * last.radius_95_m])
     unit, per_m = _unit(1.25 * reach_m)
-    half = 1.25 * reach_m * per_m
+    half, offsets = 1.25 * reach_m * per_m, offsets_m * per_m
     ax.set(
         xlim=(-half, half), xlabel=f"x from the estimate ({unit})", title="Around the estimate",
         ylim=(-half, half), ylabel=f"y from the estimate ({unit})", aspect="equal",
     )  # fmt: skip
-    ax.locator_params(nbins=5)
+    ax.locator_params(nbins=4)
     ax.grid(lw=0.4, color="0.88")
-    earlier = [
-        (str(n), offsets_m[n] * per_m) for n in range(1, len(records)) if away_m[n] <= reach_m
-    ]
+    earlier = [(str(n), offsets[n]) for n in range(1, len(records)) if away_m[n] <= reach_m]
     for _, at in earlier:
         ax.plot(*at, **_EARLIER_MARK, zorder=5)
     _draw_estimate(ax, last, target_m, last.position_m, per_m)
-    _draw_labels(ax, earlier, [offsets_m[0] * per_m, np.zeros(2)])
+    _draw_labels(ax, earlier, [offsets[0], np.zeros(2)])
     if away_m[0] > reach_m:
-        x, y = offsets_m[0] * (0.95 * half / np.abs(offsets_m[0]).max())
-        ax.annotate(
-            f"truth {_length(away_m[0])} away", (x, y), (0.45 * x, 0.45 * y), color=_TRUTH,
-            ha="center", arrowprops={"arrowstyle": "->", "color": _TRUTH}, path_effects=_HALO,
-        )  # fmt: skip
+        x, y = offsets[0] * (0.97 * half / np.abs(offsets[0]).max())
+        arrow = {"color": _TRUTH, "arrowstyle": "->"}
+        ax.annotate("", (x, y), (0.7 * x, 0.7 * y), arrowprops=arrow)
+        away = f"truth {_length(away_m[0])} away"
+        ax.text(0.0, -0.93 * half, away, ha="center", color=_TRUTH, path_effects=_HALO, zorder=7)
 
 
-def _draw_key(ax: Axes) -> None:
-    ax.set_axis_off()
+def _draw_key(figure: Figure, belief: AxesImage) -> None:
     entries: dict[str, dict[str, Any]] = {
         "transmitter and its leg": {"color": _TX, "marker": "^", "ms": 9.0, "lw": 2.2},
         "receiver and its leg": {"color": _RX, "marker": "s", "ms": 9.0, "lw": 2.2},
@@ -244,48 +212,47 @@ def _draw_key(ax: Axes) -> None:
         "nothing detected": {"color": _RX, "ls": ":", "lw": 2.2},
         "estimate": _FOUND_MARK,
         "estimate after an earlier sensing": _EARLIER_MARK,
-        "95 % ellipse": {"color": "black"},
-        "50 % ellipse": {"color": "black", "ls": "--"},
+        "95 % ellipse (50 % dashed)": {"color": "black", "lw": 1.0},
         "truth": _TRUTH_MARK,
         "detection": _ECHO_MARK,
+        "receivers' field of view": {"color": _NODE, "alpha": 0.25, "lw": 7.0},
     }
-    handles: list[Any] = [Line2D([], [], **entry, label=label) for label, entry in entries.items()]
-    handles.append(Patch(color=_NODE, alpha=0.25, lw=0, label="receivers' field of view"))
-    ax.legend(handles=handles, loc="upper left", frameon=False, borderaxespad=0.0)
+    handles = [Line2D([], [], **entry, label=label) for label, entry in entries.items()]
+    figure.legend(handles=handles, loc="upper left", bbox_to_anchor=(0.5, 0.46), frameon=False)
+    ax = figure.add_axes((0.51, 0.105, 0.18, 0.015))
+    label = "belief in a cell, relative to its peak"
+    figure.colorbar(belief, cax=ax, orientation="horizontal", label=label)
+    ax.set_xticks([1e-9, 1e-6, 1e-3, 1.0], ["≤ 1e-9", "1e-6", "1e-3", "1"])
 
 
 def _draw_maps(
-    pair: Sequence[Axes],
-    nodes: dict[str, Node],
-    records: Sequence[SensingRecord],
-    processors: Processors,
-    target_m: FloatArray,
-) -> AxesImage:
-    """Draw the last sensing's first link before and after suppression; the latter's image."""
+    figure: Figure, nodes: _Nodes, records: _Records, processors: Processors, target_m: FloatArray
+) -> None:
+    """Draw the map of the last sensing's first link before and after suppression."""
     report, capture = records[-1].reports[0], records[-1].captures[0]
     background, processor = records[-1].backgrounds[0], processors.of(nodes[report.rx_id])
     raw, clean = (processor.map_of(processor.residual(capture, b)) for b in (None, background))
-    peak_db = 10.0 * np.log10(clean.power.max() / clean.noise_power)
-    after = "After suppression" if background else "No background, nothing suppressed"
-    titles = "Before suppression", f"{after}: {len(report.hypotheses)} detected"
-    link = f"sensing {len(records)}, {_short(report.tx_id)} to {_short(report.rx_id)}"
-    for ax, found, title in zip(pair, (raw, clean), titles, strict=True):
-        power_db = 10.0 * np.log10(found.power / clean.noise_power)
-        range_m = bistatic_range_m(found.plan)
+    raw_db, clean_db = (10.0 * np.log10(m.power / clean.noise_power) for m in (raw, clean))
+    extent = (0.0, float(bistatic_range_m(clean.plan)[-1]), -90.0, 90.0)
+    link = f"{_short(report.tx_id)} to {_short(report.rx_id)}"
+    after = "after suppression" if background else "has no background"
+    after += f"\n{link}: {len(report.hypotheses)} detected"
+    before = f"before suppression\n{link}"
+    for low, power_db, title in ((0.53, raw_db, before), (0.07, clean_db, after)):
+        ax = figure.add_axes((0.755, low, 0.18, 0.34))
         image = ax.imshow(
-            power_db, vmin=0.0, vmax=max(_LEAST_TOP_DB, peak_db + _HEADROOM_DB), aspect="auto",
-            cmap="viridis", extent=(range_m[0], range_m[-1], -90.0, 90.0), origin="lower",
+            power_db, vmin=0.0, vmax=max(30.0, clean_db.max() + 10.0), cmap="viridis",
+            extent=extent, aspect="auto", origin="lower",
         )  # fmt: skip
         _draw_echoes(ax, nodes, report, target_m)
         ax.set(xlabel="bistatic range (m)", ylabel="angle from boresight (°)")
-        ax.set(title=f"{title}\n{link}", yticks=range(-90, 91, 30))
-    return image
+        ax.set(title=f"Sensing {len(records)} {title}", yticks=range(-90, 91, 30))
+    bar = figure.add_axes((0.945, 0.07, 0.01, 0.8))
+    figure.colorbar(image, cax=bar, extend="both", label="power over the noise floor (dB)")
 
 
-def _draw_echoes(
-    ax: Axes, nodes: dict[str, Node], report: LinkReport, target_m: FloatArray
-) -> None:
-    """Mark what was detected, as lines where there is no angle, and where the target is."""
+def _draw_echoes(ax: Axes, nodes: _Nodes, report: LinkReport, target_m: FloatArray) -> None:
+    """Mark detections, as lines where there is no angle, and where the target's echo must be."""
     tx, rx = nodes[report.tx_id].pose, nodes[report.rx_id].pose
     true_m = SPEED_OF_LIGHT_M_PER_S * bistatic_delay_s(tx.position_m, rx.position_m, target_m)
     true_rad = np.arcsin(np.sin(arrival_angle_rad(rx, target_m)))
@@ -301,12 +268,7 @@ def _draw_echoes(
 def check_figure_path(path: Path) -> None:
     """Refuse a place where `save_figure` would fail, before a long run.
 
-    Raises
-    ------
-    ValueError
-        If the suffix names no known format.
-    OSError
-        If no file can be made there.
+    ``ValueError`` where the suffix names no known format, ``OSError`` where no file can be made.
     """
     if path.suffix.lower() not in SUFFIXES:
         msg = f"{path}: a figure's name must end in {', '.join(SUFFIXES)}, got {path.suffix!r}"
@@ -318,13 +280,7 @@ def check_figure_path(path: Path) -> None:
 
 
 def save_figure(figure: Figure, path: Path) -> None:
-    """Write a figure in the format of its suffix: whole, or not at all.
-
-    Raises
-    ------
-    ValueError, OSError
-        As `check_figure_path`; and ``OSError`` if the disk fills up.
-    """
+    """Write a figure in the format of its suffix, whole or not at all; see `check_figure_path`."""
     check_figure_path(path)
     with _temporary_beside(path) as temporary:
         figure.savefig(temporary, format=path.suffix[1:].lower())

@@ -1,5 +1,6 @@
 """Site files: what a lab is, in YAML, refused with the place, the rule and the value."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -18,7 +19,12 @@ Positive = Annotated[float, Meta(gt=0.0)]
 NonNegative = Annotated[float, Meta(ge=0.0)]
 Count = Annotated[int, Meta(ge=1)]
 Name = Annotated[str, Meta(min_length=1, max_length=64)]
-Point = tuple[float, float]
+Coordinate = Annotated[float, Meta(ge=-1e8, le=1e8)]
+Point = tuple[Coordinate, Coordinate]
+# Wide enough for anything real; beyond, a unit or a decimal point was mistaken.
+Decibels = Annotated[float, Meta(ge=-200.0, le=200.0)]
+NoiseFigure = Annotated[float, Meta(ge=0.0, le=200.0)]
+Degrees = Annotated[float, Meta(ge=-360.0, le=360.0)]
 
 
 class SiteError(Exception):
@@ -62,7 +68,7 @@ class PatternSection(_Section, frozen=True):
     kind: PatternKind = "sector"
     field_of_view_deg: Annotated[float, Meta(gt=0.0, le=360.0)] = 180.0
     front_to_back_db: NonNegative = 30.0
-    gain_dbi: float = 0.0
+    gain_dbi: Decibels = 0.0
 
 
 class ArraySection(_Section, frozen=True):
@@ -75,8 +81,8 @@ class ArraySection(_Section, frozen=True):
 class SurveySection(_Section, frozen=True):
     """Standard deviations of the survey."""
 
-    position_std_m: NonNegative = 0.0
-    boresight_std_deg: NonNegative = 0.0
+    position_std_m: Annotated[float, Meta(ge=0.0, le=1000.0)] = 0.0
+    boresight_std_deg: Annotated[float, Meta(ge=0.0, le=360.0)] = 0.0
 
 
 class RadioSection(_Section, frozen=True):
@@ -92,8 +98,8 @@ class NodeDefaults(_Section, frozen=True):
     array: ArraySection = ArraySection()
     receive_pattern: PatternSection = PatternSection()
     transmit_pattern: PatternSection = PatternSection(kind="omnidirectional")
-    tx_power_dbm: float = 23.0
-    noise_figure_db: NonNegative = 0.0
+    tx_power_dbm: Decibels = 23.0
+    noise_figure_db: NoiseFigure = 0.0
     survey: SurveySection = SurveySection()
     radio: RadioSection = RadioSection()
 
@@ -103,12 +109,12 @@ class NodeSection(_Section, frozen=True):
 
     node_id: Name
     location_id: Name
-    boresight_deg: float
+    boresight_deg: Degrees
     array: ArraySection | None = None
     receive_pattern: PatternSection | None = None
     transmit_pattern: PatternSection | None = None
-    tx_power_dbm: float | None = None
-    noise_figure_db: NonNegative | None = None
+    tx_power_dbm: Decibels | None = None
+    noise_figure_db: NoiseFigure | None = None
     survey: SurveySection | None = None
     radio: RadioSection | None = None
 
@@ -138,15 +144,15 @@ class SensingSection(_Section, frozen=True):
     initialization: Initialization = "expected_error"
     stopping: Stopping = "radius"
     bearing: Bearing = "sine"
-    num_scene_samples: Count = 128
-    mean_rcs_dbsm: float = 0.0
+    num_scene_samples: Annotated[int, Meta(ge=1, le=10_000)] = 128
+    mean_rcs_dbsm: Decibels = 0.0
 
 
 class ProcessingSection(_Section, frozen=True):
     """From capture to report; see ``processing.pipeline.ProcessingSettings``."""
 
     false_alarm_probability: Annotated[float, Meta(gt=0.0, lt=0.5)] = 1e-6
-    num_angles: Annotated[int, Meta(ge=3)] = 181
+    num_angles: Annotated[int, Meta(ge=3, le=10_000)] = 181
     delay_oversampling: Annotated[int, Meta(ge=1, le=8)] = 1
     max_hypotheses: Count = 4
     num_snapshots: Count = 4
@@ -155,14 +161,14 @@ class ProcessingSection(_Section, frozen=True):
 class CalibrationSection(_Section, frozen=True):
     """Background learning; ``num_captures`` is N_BG."""
 
-    num_captures: Count = 70
+    num_captures: Annotated[int, Meta(ge=1, le=10_000)] = 70
 
 
 class SimulationSection(_Section, frozen=True):
     """The scene of simulated radios; see ``sim_backend.scene.SceneStatistics``."""
 
-    num_clutter: Annotated[int, Meta(ge=0)] = 30
-    mean_rcs_dbsm: float = 0.0
+    num_clutter: Annotated[int, Meta(ge=0, le=100_000)] = 30
+    mean_rcs_dbsm: Decibels = 0.0
     nodes_are_clutter: bool = True
     direct_path: bool = True
     rcs_draw: RcsDraw = "burst_link"
@@ -176,7 +182,7 @@ class Site(_Section, frozen=True):
     schema: Literal[1]
     name: Name
     waveform: WaveformSection
-    area_m: tuple[float, float, float, float]
+    area_m: tuple[Coordinate, Coordinate, Coordinate, Coordinate]
     node_defaults: NodeDefaults = NodeDefaults()
     uniform_nodes: UniformNodes | None = None
     locations: list[LocationSection] = []
@@ -195,54 +201,82 @@ def load_site(path: Path) -> Site:
     SiteError
         With every problem found, each naming its place, the rule and the value.
     """
-    from testbed.site_checks import site_problems
+    from testbed.site_checks import readable, site_problems
 
     try:
-        raw = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeyLoader)  # noqa: S506
+        raw = yaml.load(path.read_text(encoding="utf-8"), Loader=_SiteLoader)  # noqa: S506
     except OSError as error:
         raise SiteError(path, [error.strerror or str(error)]) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise SiteError(path, [f"not YAML: {' '.join(str(error).split())}"]) from error
+    except UnicodeDecodeError as error:
+        raise SiteError(path, [f"not a text file in UTF-8: {error}"]) from error
+    except yaml.YAMLError as error:
+        raise SiteError(path, [_yaml_problem(error)]) from error
+    except RecursionError as error:
+        raise SiteError(path, ["not a site: nested too deeply"]) from error
     try:
         site = msgspec.convert(raw, Site)
     except msgspec.ValidationError as error:
-        raise SiteError(path, [_with_value(str(error), raw)]) from error
+        raise SiteError(path, [readable(str(error), raw)]) from error
     problems = site_problems(site)
     if problems:
         raise SiteError(path, problems)
     return site
 
 
-class _UniqueKeyLoader(yaml.SafeLoader):
+def _yaml_problem(error: yaml.YAMLError) -> str:
+    if not isinstance(error, yaml.MarkedYAMLError) or error.problem_mark is None:
+        return f"not YAML: {' '.join(str(error).split())}"
+    mark = error.problem_mark
+    message = ", ".join(part for part in (error.context, error.problem) if part)
+    return f"line {mark.line + 1}, column {mark.column + 1}: {message}"
+
+
+class _SiteLoader(yaml.SafeLoader):
     """Safe YAML that refuses a key given twice, where YAML would silently keep the last."""
 
-
-def _unique_mapping(loader: _UniqueKeyLoader, node: yaml.MappingNode) -> dict[Any, Any]:
-    loader.flatten_mapping(node)
-    mapping: dict[Any, Any] = {}
-    for key_node, value_node in node.value:
-        key = loader.construct_object(key_node, deep=True)
-        if key in mapping:
-            raise yaml.constructor.ConstructorError(
-                problem=f"key {key!r} is given twice", problem_mark=key_node.start_mark
-            )
-        mapping[key] = loader.construct_object(value_node, deep=True)
-    return mapping
-
-
-_UniqueKeyLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _unique_mapping)
-
-
-def _with_value(message: str, raw: object) -> str:
-    """Add the offending value to msgspec's message, which names rule and place only."""
-    place = message.rpartition(" - at `")[2].rstrip("`") if " - at `" in message else "$"
-    value: Any = raw
-    for part in place.removeprefix("$").replace("[", ".[").split("."):
-        if not part:
-            continue
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        """Construct a value; one that its own tag does not allow is refused with its line."""
         try:
-            value = value[int(part[1:-1])] if part.startswith("[") else value[part]
-        except (KeyError, IndexError, TypeError, ValueError):
-            return message
-    shown = repr(value)
-    return message if isinstance(value, dict | list) else f"{message}, got {shown[:60]}"
+            value = super().construct_object(node, deep)
+            if isinstance(value, str):
+                value.encode()  # "\\ud800" is YAML, but no text
+        except (ValueError, LookupError, AttributeError, TypeError) as error:
+            shown = f"{node.value!r:.60}" if isinstance(node, yaml.ScalarNode) else "this"
+            raise yaml.constructor.ConstructorError(
+                problem=f"{shown} cannot be read: {error}", problem_mark=node.start_mark
+            ) from error
+        return value
+
+
+_KEY_TAGS = {f"tag:yaml.org,2002:{tag}" for tag in ("str", "merge", "value")}
+
+
+def _unique_mapping(loader: _SiteLoader, node: yaml.MappingNode) -> dict[str, Any]:
+    seen: set[str] = set()
+    for key_node, _ in node.value:
+        problem = None
+        if not isinstance(key_node, yaml.ScalarNode):
+            problem = f"a key must be text, got a {key_node.id}"
+        elif key_node.tag not in _KEY_TAGS:
+            problem = f"a key must be text, got {key_node.value:.60}; put it in quotes"
+        elif key_node.value in seen:
+            problem = f"the key {key_node.value!r:.60} is given twice"
+        if problem:
+            raise yaml.constructor.ConstructorError(
+                problem=problem, problem_mark=key_node.start_mark
+            )
+        seen.add(key_node.value)
+    loader.flatten_mapping(node)  # after the check: a key may override one that "<<" merges in
+    return {
+        loader.construct_object(key_node, deep=True): loader.construct_object(value_node, deep=True)
+        for key_node, value_node in node.value
+    }
+
+
+_SiteLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _unique_mapping)
+# YAML 1.1, which PyYAML reads, takes 1e-6 and 5.8e9 for text; YAML 1.2 and people do not.
+_SiteLoader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)[eE][-+]?[0-9]+$"),
+    list("-+.0123456789"),
+)

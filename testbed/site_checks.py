@@ -1,22 +1,30 @@
-"""Rules across the fields of a site file."""
+"""Rules across the fields of a site file, and how a broken rule within a field reads."""
 
 import math
+import re
 from collections import Counter
 from collections.abc import Iterator
+from difflib import get_close_matches
+from typing import Any
 
+import msgspec
+
+from drivers.geometry import SPEED_OF_LIGHT_M_PER_S
 from testbed.site import ArraySection, PatternSection, Site
 
 # An OFDM symbol of more tones than this is beyond any transform a radio or this project makes.
 _MAX_SUBCARRIERS = 1 << 17
 _MAX_CARRIER_MHZ = 300_000.0
+_MAX_SYMBOL_S = 0.01  # in a longer one, everything that moves has moved
 _MIN_SEPARATION_M = 0.01
+_MIN_SIDE_M = 0.1
 
 
 def site_problems(site: Site) -> list[str]:
     """Every broken rule of a site, one line each; empty if it is sound."""
-    return [
-        *_not_finite(site), *_waveform(site), *_area(site), *_nodes(site), *_arrays(site),
-        *_sensing(site), *_simulation(site),
+    return list(_not_finite(site)) or [
+        *_names(site), *_waveform(site), *_area(site), *_nodes(site), *_arrays(site),
+        *_echoes(site), *_sensing(site), *_simulation(site),
     ]  # fmt: skip
 
 
@@ -43,6 +51,17 @@ def _not_finite(site: Site) -> Iterator[str]:
             yield f"{place}: must be a finite number, got {number}"
 
 
+def _names(site: Site) -> Iterator[str]:
+    names = [("$.name", site.name)]
+    names += [
+        (f"$.locations[{n}].location_id", x.location_id) for n, x in enumerate(site.locations)
+    ]
+    names += [(f"$.nodes[{n}].node_id", x.node_id) for n, x in enumerate(site.nodes)]
+    for place, name in names:
+        if not name.isprintable():
+            yield f"{place}: must be printable characters on one line, got {name!r}"
+
+
 def _waveform(site: Site) -> Iterator[str]:
     waveform = site.waveform
     bandwidth_mhz = waveform.num_subcarriers * waveform.subcarrier_spacing_khz / 1e3
@@ -55,7 +74,15 @@ def _waveform(site: Site) -> Iterator[str]:
         yield (
             f"$.waveform: the band must lie above 0 Hz, but {waveform.num_subcarriers} tones of "
             f"{waveform.subcarrier_spacing_khz:g} kHz are {bandwidth_mhz:g} MHz about a carrier of "
-            f"{waveform.carrier_mhz:g} MHz; is carrier_mhz given in GHz?"
+            f"{waveform.carrier_mhz:g} MHz; is carrier_mhz given in GHz, or "
+            "subcarrier_spacing_khz in Hz?"
+        )
+    least_khz = 1e-3 / _MAX_SYMBOL_S
+    if waveform.subcarrier_spacing_khz < least_khz:
+        yield (
+            f"$.waveform.subcarrier_spacing_khz: at least {least_khz:g} kHz, or a symbol lasts "
+            f"longer than {1e3 * _MAX_SYMBOL_S:g} ms, got {waveform.subcarrier_spacing_khz:g}; is "
+            "it given in MHz?"
         )
     if waveform.carrier_mhz > _MAX_CARRIER_MHZ:
         yield (
@@ -70,6 +97,10 @@ def _area(site: Site) -> Iterator[str]:
         yield (
             "$.area_m: must be [x_min, y_min, x_max, y_max] with x_min < x_max and "
             f"y_min < y_max, got {list(site.area_m)}"
+        )
+    elif min(x_max - x_min, y_max - y_min) < _MIN_SIDE_M:
+        yield (
+            f"$.area_m: each side must be at least {_MIN_SIDE_M:g} m long, got {list(site.area_m)}"
         )
 
 
@@ -121,8 +152,26 @@ def _arrays(site: Site) -> Iterator[str]:
             )
 
 
+def _echoes(site: Site) -> Iterator[str]:
+    """Rule that the delay of every echo is told apart from its aliases, ``1 / spacing`` away."""
+    x_min, y_min, x_max, y_max = site.area_m
+    corners = [(x_min, y_min), (x_min, y_max), (x_max, y_min), (x_max, y_max)]
+    stands = [location.position_m for location in site.locations] or corners
+    longest_m = 2.0 * max(math.dist(stand, corner) for stand in stands for corner in corners)
+    spacing_khz = site.waveform.subcarrier_spacing_khz
+    alias_m = SPEED_OF_LIGHT_M_PER_S / (1e3 * spacing_khz)
+    if longest_m > alias_m:
+        yield (
+            f"$.waveform.subcarrier_spacing_khz: tones {spacing_khz:g} kHz apart cannot tell paths "
+            f"that differ by {alias_m:.4g} m, but echoes from area_m travel up to {longest_m:.4g} "
+            "m; is subcarrier_spacing_khz given in Hz, or a position not in metres?"
+        )
+
+
 def _sensing(site: Site) -> Iterator[str]:
     count = num_nodes(site)
+    if count < 2:
+        return  # said already
     if site.sensing.num_receivers >= count:
         yield (
             f"$.sensing.num_receivers: must leave one of the {count} nodes to transmit, so at "
@@ -137,3 +186,73 @@ def _simulation(site: Site) -> Iterator[str]:
         yield (
             f"$.simulation.target_m: must lie inside area_m {list(site.area_m)}, got {list(target)}"
         )
+
+
+_KINDS = {
+    "object": "a mapping of keys to values", "array": "a list", "str": "text",
+    "bool": "true or false", "int": "a whole number", "float": "a number",
+}  # fmt: skip
+
+
+def readable(message: str, raw: object) -> str:
+    """A broken rule within a field as one line in a site file's words: place, rule and value.
+
+    Parameters
+    ----------
+    message
+        Of the ``msgspec.ValidationError`` from converting `raw` to a `Site`.
+    raw
+        What was converted.
+    """
+    rule, _, place = message.rpartition(" - at `")
+    rule, place = (rule, place.rstrip("`")) if rule else (message, "$")
+    kind, value = _found_at(place, raw)
+    if match := re.fullmatch(r"Object contains unknown field `(.*)`", rule, re.DOTALL):
+        known = [field.name for field in getattr(kind, "fields", ())]
+        close = get_close_matches(match[1], known, n=1)
+        remedy = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(known)}"
+        return f"{place}: unknown key {match[1][:60]!r}; {remedy}"
+    if match := re.fullmatch(r"Object missing required field `(.*)`", rule):
+        return f"{place}: the key {match[1]!r} is missing"
+    match = re.fullmatch(r"Expected `(\w+)[^`]*`([^,]*).*", rule)
+    if isinstance(kind, msgspec.inspect.LiteralType):
+        needed = "must be " + " or ".join(str(choice) for choice in kind.values)
+    elif match:
+        needed = f"must be {_KINDS.get(match[1], match[1])}{match[2]}"
+    else:
+        needed = rule
+    quotes = "; put it in quotes" if match and match[1] == "str" and value is not None else ""
+    return f"{place}: {needed}, got {_shown(value)}{quotes if not isinstance(value, str) else ''}"
+
+
+def _found_at(place: str, raw: object) -> tuple[msgspec.inspect.Type, object]:
+    """What a site holds at a place such as ``$.nodes[0].radio``: its type, and the value."""
+    kind: Any = msgspec.inspect.type_info(Site)
+    value: Any = raw
+    for key, index in re.findall(r"\.(\w+)|\[(\d+)\]", place):
+        kind = _not_none(kind)
+        value = value[key] if key else value[int(index)]
+        if key:
+            kind = next(field.type for field in kind.fields if field.name == key)
+        else:
+            kind = getattr(kind, "item_type", None) or kind.item_types[int(index)]
+    return _not_none(kind), value
+
+
+def _not_none(kind: Any) -> Any:
+    """A type without its ``None``."""
+    if not isinstance(kind, msgspec.inspect.UnionType):
+        return kind
+    return next(t for t in kind.types if not isinstance(t, msgspec.inspect.NoneType))
+
+
+def _shown(value: object) -> str:
+    if value is None:
+        return "nothing"
+    if isinstance(value, list | tuple):
+        return f"a list of {len(value)}"
+    if isinstance(value, dict):
+        return "a mapping"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value!r:.60}" if isinstance(value, str) else f"{value!s:.60}"

@@ -16,6 +16,7 @@ from threadpoolctl import threadpool_limits
 
 from testbed.build import Overrides
 from testbed.commands.options import resolve_site
+from testbed.errors import written_to
 from testbed.runs.calibrate import calibrate
 
 
@@ -49,7 +50,8 @@ def command(
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
         TextColumn("elapsed"), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(),
     )  # fmt: skip
-    with threadpool_limits(limits=1), Progress(*columns, console=console) as progress:
+    bars = Progress(*columns, console=console)
+    with written_to(out), threadpool_limits(limits=1), bars as progress:
         task = progress.add_task("entries", total=None)
         learned, total = calibrate(
             site, seed, out,

@@ -1,11 +1,12 @@
 """`testbed init`: a commented site file to start from."""
 
+import os
 from importlib.resources import files
 from pathlib import Path
 
 import click
 
-from testbed.errors import UsageError
+from testbed.errors import UsageError, written_to
 
 _PRESETS = ("factory", "lab")
 
@@ -23,13 +24,17 @@ _PRESETS = ("factory", "lab")
 def command(out: Path | None, preset: str, force: bool) -> None:
     """Write a commented site file from a preset."""
     path = out or Path(f"{preset}.yaml")
-    text = preset_text(preset)
-    try:
-        with path.open("w" if force else "x", encoding="utf-8") as stream:
-            stream.write(text)
-    except FileExistsError as error:
-        msg = f"{path}: is there already; name another file or add --force"
-        raise UsageError(msg) from error
+    if path.exists() and not (force and path.is_file()):
+        remedy = ", or add --force" if path.is_file() else ""
+        msg = f"{path}: is there already; name another file{remedy}"
+        raise UsageError(msg)
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    with written_to(path):
+        try:
+            temporary.write_text(preset_text(preset), encoding="utf-8")
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
     click.echo(f"{path}: preset {preset!r}; run it with: testbed localize {path}")
 
 

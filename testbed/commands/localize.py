@@ -9,13 +9,14 @@ from tempfile import TemporaryDirectory
 import click
 import msgspec
 from rich.console import Console
+from rich.markup import escape
 from rich.status import Status
 from threadpoolctl import threadpool_limits
 
 from testbed.build import Overrides
 from testbed.commands.options import resolve_site, shared_options
-from testbed.commands.tables import sensing_table, verdict
-from testbed.errors import UsageError
+from testbed.commands.tables import screen, sensing_table, verdict
+from testbed.errors import UsageError, written_to
 from testbed.runs.backgrounds import (
     BackgroundKind,
     BackgroundOf,
@@ -64,9 +65,7 @@ def command(
         msg = f"--dictionary needs --background learned, got --background {background}"
         raise UsageError(msg)
     if figure_path is not None:
-        from testbed.figures import check_figure_path
-
-        check_figure_path(figure_path)
+        _check_figure(figure_path)
     simulation = simulate(site, seed)
     processors = Processors(site)
     console = Console(stderr=True)
@@ -90,11 +89,24 @@ def command(
         result = result_object(site, records, simulation, started_s)
         click.echo(msgspec.json.format(msgspec.json.encode(result)).decode())
         return
-    screen = Console()
-    screen.print(sensing_table(site, records))
-    screen.print(verdict(site, records, simulation), highlight=False, soft_wrap=True)
+    out = screen()
+    out.print(sensing_table(site, records))
+    out.print(verdict(site, records, simulation), soft_wrap=True)
     if figure_path is not None:
-        screen.print(f"figure: {figure_path}", highlight=False, soft_wrap=True)
+        out.print(f"figure: {figure_path}", soft_wrap=True)
+
+
+def _check_figure(path: Path) -> None:
+    """Refuse, before a long run, a figure that could not be drawn or written after it."""
+    try:
+        from testbed.figures import check_figure_path
+    except ModuleNotFoundError as error:
+        msg = f"--figure needs {error.name}: pip install 'isac-testbed[figures]'"
+        raise UsageError(msg) from error
+    try:
+        check_figure_path(path)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
 
 
 def _followed(
@@ -128,11 +140,14 @@ def _backgrounds(
     num_captures = site.calibration.num_captures
 
     def announce(tx_id: str, rx_id: str) -> None:
-        status.update(f"learning the background of {tx_id} -> {rx_id}, {num_captures} captures")
+        link = escape(f"{tx_id} -> {rx_id}")
+        status.update(f"learning the background of {link}, {num_captures} captures")
 
     with TemporaryDirectory(prefix="testbed-") as scratch:
-        dictionary = open_dictionary(
-            dictionary_path or Path(scratch) / "dictionary",
-            simulation.source.nodes, simulation.source.grid, simulation.seed, num_captures,
-        )  # fmt: skip
-        yield LearnedBackgrounds(simulation.source, dictionary, announce)
+        root = dictionary_path or Path(scratch) / "dictionary"
+        with written_to(root):
+            dictionary = open_dictionary(
+                root, simulation.source.nodes, simulation.source.grid, simulation.seed,
+                num_captures,
+            )  # fmt: skip
+            yield LearnedBackgrounds(simulation.source, dictionary, announce)

@@ -18,7 +18,7 @@ from rich.table import Table
 
 from testbed.build import Overrides
 from testbed.commands.options import resolve_site, shared_options
-from testbed.commands.tables import metres
+from testbed.commands.tables import metres, screen
 from testbed.runs.backgrounds import BackgroundKind
 from testbed.runs.study import run_study, study_object
 
@@ -30,7 +30,7 @@ def command() -> None:
 
 @command.command("run")
 @shared_options
-@click.option("--trials", type=click.IntRange(min=1), required=True, help="Seeded scenes.")
+@click.option("--trials", type=click.IntRange(1, 1_000_000), required=True, help="Seeded scenes.")
 @click.option(
     "--jobs",
     type=click.IntRange(min=1),
@@ -56,10 +56,10 @@ def run(
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(found)).decode())
         return
-    screen = Console()
-    screen.print(_sensing_table(found))
+    out = screen()
+    out.print(_sensing_table(found))
     for line in _summary(found):
-        screen.print(line, highlight=False, soft_wrap=True)
+        out.print(line, soft_wrap=True)
 
 
 def _progress(console: Console) -> Progress:

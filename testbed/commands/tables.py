@@ -3,11 +3,17 @@
 from collections.abc import Sequence
 
 import numpy as np
+from rich.console import Console
 from rich.table import Table
 
 from fusion.sensing import CHI2_95
 from testbed.runs.localize import SensingRecord, Simulation, throughput_loss_pct
 from testbed.site import Site
+
+
+def screen() -> Console:
+    """Standard output for tables; what a site calls itself and its nodes is shown as it is."""
+    return Console(markup=False, emoji=False, highlight=False)
 
 
 def metres(value: float | None) -> str:
@@ -17,9 +23,13 @@ def metres(value: float | None) -> str:
     return f"{value:.2f} m" if abs(value) >= 1.0 else f"{1e3 * value:.2f} mm"
 
 
+def _count(number: int, thing: str) -> str:
+    return f"{number} {thing}{'' if number == 1 else 's'}"
+
+
 def sensing_table(site: Site, records: Sequence[SensingRecord]) -> Table:
     """A row a sensing."""
-    table = Table(title=f"{site.name}: {len(records)} sensings", title_justify="left")
+    table = Table(title=f"{site.name}: {_count(len(records), 'sensing')}", title_justify="left")
     table.add_column("#")
     table.add_column("tx", overflow="fold", min_width=4)
     table.add_column("rx", overflow="fold", min_width=4)

@@ -54,7 +54,7 @@ def random_nodes(
     rng = np.random.default_rng([seed, 0, 4, count])
     nodes = []
     for n in range(count):
-        x, y = rng.uniform(AREA_M[:2], AREA_M[2:])
+        x, y = rng.uniform(AREA_M[:2], AREA_M[2:]).tolist()
         boresight, drawn = rng.uniform(0.0, 2 * math.pi), int(rng.integers(1, 9))
         elements = drawn if num_elements is None else num_elements
         nodes.append(make_node(f"n{n:02d}", (x, y), boresight, elements, receive_pattern, **fields))
