@@ -36,9 +36,15 @@ class BackgroundLearner:
         return self._count == self._num_captures
 
     def add(self, channel: ComplexArray) -> None:
-        """Add one target-free channel estimate, shape ``(K, M)``."""
+        """Add one target-free channel estimate, shape ``(K, M)``, the same for all, and finite."""
         if self.complete:
             msg = f"all {self._num_captures} captures of this entry have been added already"
+            raise ValueError(msg)
+        if self._samples is not None and channel.shape != self._samples.shape[1:]:
+            msg = f"capture of shape {channel.shape} in an entry of {self._samples.shape[1:]}"
+            raise ValueError(msg)
+        if not np.isfinite(channel).all():
+            msg = f"capture {self._count} of this entry is not finite; check the receiver"
             raise ValueError(msg)
         if self._samples is None:
             self._samples = np.empty((self._num_captures, *channel.shape), dtype=np.complex64)

@@ -239,7 +239,7 @@ class _SiteLoader(yaml.SafeLoader):
         try:
             value = super().construct_object(node, deep)
             if isinstance(value, str):
-                value.encode()  # "\\ud800" is YAML, but no text
+                value.encode()  # "\ud800" is YAML, but no text
         except (ValueError, LookupError, AttributeError, TypeError) as error:
             shown = f"{node.value!r:.60}" if isinstance(node, yaml.ScalarNode) else "this"
             raise yaml.constructor.ConstructorError(

@@ -1,0 +1,196 @@
+"""The complex median (8): equal to NumPy's, robust, and of exactly as many captures as asked."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from calibration.background import BackgroundLearner, captures_of_link, learn_background
+from drivers.array import UniformLinearArray
+from drivers.capture import Capture, CaptureQuality
+from drivers.geometry import Pose
+from drivers.node import Node
+from drivers.waveform import OfdmGrid, pilot_symbols
+
+GRID = OfdmGrid(10e9, 15e3, 24)
+
+
+def draws(num_captures: int, shape=(6, 3), seed: int = 0) -> np.ndarray:
+    rng = np.random.default_rng([seed, num_captures])
+    parts = rng.standard_normal((num_captures, *shape, 2), dtype=np.float32)
+    return parts[..., 0] + 1j * parts[..., 1]
+
+
+def learned(channels: Sequence[np.ndarray]) -> np.ndarray:
+    learner = BackgroundLearner(len(channels))
+    for channel in channels:
+        learner.add(channel)
+    assert learner.complete
+    return learner.entry()
+
+
+@given(
+    num_captures=st.integers(1, 12),
+    num_tones=st.sampled_from([1, 6, 512, 513, 1030]),  # blocks of 512 tones
+    num_elements=st.integers(1, 5),
+)
+def test_entry_is_numpy_s_median_of_both_parts(num_captures, num_tones, num_elements):
+    channels = draws(num_captures, (num_tones, num_elements))
+    entry = learned(channels)
+    assert entry.dtype == np.complex64
+    assert entry.shape == (num_tones, num_elements)
+    np.testing.assert_array_equal(entry.real, np.median(channels.real, axis=0))
+    np.testing.assert_array_equal(entry.imag, np.median(channels.imag, axis=0))
+
+
+def test_median_golden():
+    # Odd: the middle of each part, from different captures. Even: the mean of the middle two.
+    values = [1 + 9j, 5 + 2j, 2 + 4j]
+    assert learned([np.array([[v]]) for v in values])[0, 0] == 2 + 4j
+    values = [1 + 9j, 5 + 2j, 2 + 4j, 100 - 50j]
+    assert learned([np.array([[v]]) for v in values])[0, 0] == 3.5 + 3j
+
+
+def test_one_capture_is_its_own_median():
+    channel = draws(1)[0]
+    np.testing.assert_array_equal(learned([channel]), channel)
+
+
+@pytest.mark.parametrize("num_captures", [3, 4, 9, 70])
+def test_fewer_than_half_may_be_anything(num_captures):
+    rng = np.random.default_rng(1)
+    truth = draws(1)[0]
+    channels = np.repeat(truth[None], num_captures, axis=0)
+    spoilt = rng.permutation(num_captures)[: (num_captures - 1) // 2]
+    channels[spoilt] += 1e6 * draws(len(spoilt), seed=5)
+    np.testing.assert_array_equal(learned(channels), truth)
+
+
+def test_captures_that_were_given_are_left_as_they_were():
+    channels = draws(4)
+    before = channels.copy()
+    learned(channels)
+    np.testing.assert_array_equal(channels, before)
+
+
+def test_asking_twice_gives_the_same_entry():
+    learner = BackgroundLearner(5)
+    for channel in draws(5, (600, 2)):
+        learner.add(channel)
+    np.testing.assert_array_equal(learner.entry(), learner.entry())
+
+
+@pytest.mark.parametrize("num_captures", [0, -1])
+def test_an_entry_of_no_captures_is_refused(num_captures):
+    with pytest.raises(ValueError, match=f"num_captures={num_captures}"):
+        BackgroundLearner(num_captures)
+
+
+def test_too_few_captures_are_refused():
+    learner = BackgroundLearner(3)
+    with pytest.raises(ValueError, match="needs 3 captures, has 0"):
+        learner.entry()
+    for channel in draws(2):
+        learner.add(channel)
+    assert not learner.complete
+    with pytest.raises(ValueError, match="needs 3 captures, has 2"):
+        learner.entry()
+
+
+def test_too_many_captures_are_refused():
+    learner = BackgroundLearner(2)
+    first, second, third = draws(3)
+    learner.add(first)
+    learner.add(second)
+    with pytest.raises(ValueError, match="all 2 captures"):
+        learner.add(third)
+    np.testing.assert_allclose(learner.entry(), (first + second) / 2, rtol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(6, 1), (1, 3), (6, 4), (3,)])
+def test_captures_of_another_shape_are_refused(shape):
+    """Also those that NumPy would stretch: one element's capture is no array's."""
+    learner = BackgroundLearner(2)
+    learner.add(draws(1)[0])
+    with pytest.raises(ValueError, match=r"in an entry of \(6, 3\)"):
+        learner.add(np.ones(shape, dtype=np.complex64))
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, complex(0.0, math.nan)])
+def test_captures_that_are_not_finite_are_refused(value):
+    learner = BackgroundLearner(3)
+    channels = draws(2)
+    learner.add(channels[0])
+    channels[1, 2, 1] = value
+    with pytest.raises(ValueError, match="capture 1 of this entry is not finite"):
+        learner.add(channels[1])
+
+
+@dataclass
+class RecordedSource:
+    """A capture source over given channels: pilots times channel, as a radio would send."""
+
+    channels: np.ndarray
+    quality: dict[int, CaptureQuality] = field(default_factory=dict)
+    asked: list[tuple[str, str, int]] = field(default_factory=list)
+    grid: OfdmGrid = GRID
+
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        array = UniformLinearArray(self.channels.shape[2], GRID.wavelength_m / 2)
+        return tuple(Node(name, f"at-{name}", Pose((0.0, 0.0), 0.0), array) for name in "ab")
+
+    def sense(self, tx_id: str, rx_id: str, sensing_index: int) -> Capture:
+        raise AssertionError("calibration must not sense")
+
+    def sense_background(self, tx_id: str, rx_id: str, capture_index: int) -> Capture:
+        self.asked.append((tx_id, rx_id, capture_index))
+        pilots = pilot_symbols(self.grid)[:, None]
+        return Capture(
+            tx_id, rx_id, self.channels[capture_index] * pilots, 1, self.grid.waveform_hash,
+            quality=self.quality.get(capture_index, CaptureQuality()),
+        )  # fmt: skip
+
+
+def test_learning_takes_the_pilots_away_and_each_capture_once():
+    channels = draws(5, (24, 2))
+    source = RecordedSource(channels)
+    entry = learn_background(source, "a", "b", 5)
+    np.testing.assert_allclose(entry.real, np.median(channels.real, axis=0), atol=1e-6)
+    np.testing.assert_allclose(entry.imag, np.median(channels.imag, axis=0), atol=1e-6)
+    assert source.asked == [("a", "b", n) for n in range(5)]
+
+
+def test_captures_come_one_at_a_time():
+    source = RecordedSource(draws(5, (24, 2)))
+    captures = captures_of_link(source, "a", "b", 5)
+    next(captures)
+    next(captures)
+    assert [index for *_, index in source.asked] == [0, 1]
+
+
+@pytest.mark.parametrize(
+    "quality",
+    [CaptureQuality(overflow=True), CaptureQuality(late=True), CaptureQuality(clock_locked=False)],
+)
+def test_unusable_captures_are_refused_with_the_link_and_the_reason(quality):
+    source = RecordedSource(draws(5, (24, 2)), {3: quality})
+    (flaw,) = (
+        f"{name}={value}"
+        for name, value in {
+            "overflow": quality.overflow, "late": quality.late, "clock_locked": quality.clock_locked
+        }.items()
+        if getattr(CaptureQuality(), name) != value
+    )  # fmt: skip
+    with pytest.raises(ValueError, match=f"a -> b is not usable.*{flaw}"):
+        learn_background(source, "a", "b", 5)
+
+
+def test_a_clock_that_cannot_be_asked_is_trusted():
+    usable = CaptureQuality(clock_locked=None)
+    source = RecordedSource(draws(2, (24, 2)), {0: usable, 1: replace(usable, clock_locked=True)})
+    assert learn_background(source, "a", "b", 2).shape == (24, 2)
