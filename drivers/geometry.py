@@ -89,3 +89,20 @@ def angle_gradient_rad_per_m(rx_m: ArrayLike, points_m: ArrayLike) -> FloatArray
     with np.errstate(invalid="ignore", divide="ignore"):
         perpendicular = np.stack((-offset[..., 1], offset[..., 0]), axis=-1)
         return np.asarray(perpendicular / np.sum(offset**2, axis=-1, keepdims=True))
+
+
+def area_corners_m(area_m: tuple[float, float, float, float]) -> FloatArray:
+    """Corners of a rectangular area ``(x_min, y_min, x_max, y_max)``, shape ``(4, 2)``."""
+    x_min, y_min, x_max, y_max = area_m
+    return np.array([(x_min, y_min), (x_min, y_max), (x_max, y_min), (x_max, y_max)])
+
+
+def delay_limits_s(
+    tx_m: ArrayLike, rx_m: ArrayLike, area_m: tuple[float, float, float, float]
+) -> tuple[float, float]:
+    """Shortest and longest bistatic delay of points in a rectangular area, in seconds.
+
+    The delay is convex over the plane: its maximum is at a corner; the baseline bounds it below.
+    """
+    longest = float(bistatic_delay_s(tx_m, rx_m, area_corners_m(area_m)).max())
+    return float(bistatic_delay_s(tx_m, rx_m, rx_m)), longest

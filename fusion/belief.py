@@ -4,18 +4,21 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from drivers.geometry import delay_limits_s
 from fusion.grid import PositionGrid
 from fusion.likelihood import LinkEvidence, RcsPrior, exponential_rcs_prior
 from fusion.modes import Mode, ModeFinder
 from fusion.network import Network
 from fusion.sensing import PositionEstimate
 from fusion.wls import Bearing, bearing_range_points, shared_focus_points
-from processing.pipeline import delay_limits_s
 from processing.report import LinkReport
 
 _NUM_MODES = 8
 _NEGLIGIBLE_LOG = 35.0
 _NEAR_MAHALANOBIS2 = 16.0
+# Detections, newest first, that one which fixes no position is paired with: enough for the true
+# pair to be among them, and the work stays proportional to the number of reports.
+_NUM_PARTNERS = 6
 
 
 class Belief:
@@ -123,7 +126,7 @@ class Belief:
         """Starts for a link that alone fixes no position: with each other link's hypotheses."""
         measurement = self._evidence[index].measurements[h]
         modes: list[Mode] = []
-        for other in others:
+        for other in [i for i in others if self._evidence[i].measurements][:_NUM_PARTNERS]:
             for k, partner in enumerate(self._evidence[other].measurements):
                 starts = shared_focus_points(measurement, partner) or self.grid.peaks()
                 chosen = {index: h, other: k}

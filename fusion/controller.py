@@ -136,7 +136,7 @@ class Controller:
         before = self._plan
         found = self.belief.best
         self._plan = self._next_plan(found)
-        repeated = self._plan.config == before.config
+        repeated = self._plan.config.same_nodes(before.config)
         self._conclude(found, repeated=repeated)
         return self.estimate
 
@@ -170,8 +170,7 @@ class Controller:
         )
         spent = self.num_sensings >= settings.max_sensings
         if settings.stopping == "repeat":
-            done = repeated and found is not None
-            converged = done or (spent and found is not None)
+            done = converged = repeated and found is not None
         else:
             promised = self._plan.peb_m if self._plan is not None else 0.0
             worthwhile = promised < (1.0 - settings.min_improvement) * summary.peb_m
@@ -218,9 +217,12 @@ class Controller:
         if literal or np.trace(mode.covariance_m2) < _NARROW_M**2:
             points, weights = mode.position_m[None], np.ones(1)
         snr = self._network.snr(points, np.full(len(points), mode.rcs_m2))
-        snr *= self._link_memory()
-        seen = detection_probability(snr, self._detection_snr)
-        information = self._network.information(points, snr) * seen[..., None]
+        if literal:
+            information = self._network.information(points, snr)
+        else:
+            snr *= self._link_memory()
+            seen = detection_probability(snr, self._detection_snr)
+            information = self._network.information(points, snr) * seen[..., None]
         mean = np.tensordot(weights, information, axes=1)
         plan = best_configuration(self._network, mean, prior, self._settings.num_receivers)
         return plan if np.isfinite(plan.peb_m) else self._search_plan()

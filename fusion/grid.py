@@ -148,7 +148,8 @@ class PositionGrid:
         cumulative = np.cumsum(flat)
         picked = np.searchsorted(cumulative, quantiles * cumulative[-1])
         level, cell = np.divmod(np.minimum(picked, flat.size - 1), len(self.points_m))
-        jitter = rng.uniform(-0.5, 0.5, size=(count, 2)) * self.cell_m
+        sides = np.subtract(self.area_m[2:], self.area_m[:2]) / self.shape
+        jitter = rng.uniform(-0.5, 0.5, size=(count, 2)) * sides
         return self.points_m[cell] + jitter, self._prior.level_m2[level]
 
 

@@ -80,6 +80,9 @@ class LinkEvidence:
         # What the matched filter put out: reports take the one noise power in it away.
         self._level = np.array([hypothesis.snr + 1.0 for hypothesis in report.hypotheses])
         self._log_false = self._log_false_density(delay_span_s)
+        # A full report hides what is weaker than all of it: no evidence against such a target.
+        hidden = float(self._level.min()) if report.truncated and len(self._level) else 0.0
+        self._miss_level = max(report.detection_snr, hidden)
 
     def _log_false_density(self, delay_span_s: float) -> FloatArray:
         """Log density of false peaks at each hypothesis, per SNR and per measured unit."""
@@ -106,7 +109,7 @@ class LinkEvidence:
 
     def log_miss(self, snr: FloatArray) -> FloatArray:
         """Log probability that a target of predicted `snr` is not among the hypotheses."""
-        detection = detection_probability(snr, self.report.detection_snr)
+        detection = detection_probability(snr, self._miss_level)
         return np.asarray(np.log1p(-(1.0 - _MISS_ANYWAY) * detection))
 
     def log_ratio(self, index: int, snr: FloatArray) -> FloatArray:

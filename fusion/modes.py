@@ -162,7 +162,7 @@ class ModeFinder:
         for h, measurement in enumerate(link.measurements):
             ratio = _log_sum(log_rcs + _log_mean(link.log_ratio(h, snr)))
             scores.append(ratio + self._log_innovation(solution, measurement))
-        best = int(np.argmax(scores))
+        best = int(np.argmax(np.nan_to_num(scores, nan=-np.inf)))
         return None if best == 0 else best - 1
 
     def _log_innovation(self, solution: WlsSolution, measurement: Measurement) -> float:
@@ -193,9 +193,13 @@ class ModeFinder:
 
     def _mode(
         self, solution: WlsSolution, chosen: dict[int, int], evidence: Sequence[LinkEvidence]
-    ) -> Mode:
+    ) -> Mode | None:
         points = gaussian_points(solution.position_m, solution.covariance_m2)
-        log_joint = np.repeat(self._prior.log_probability[:, None], len(points), axis=1)
+        inside = np.all((points >= self._low) & (points <= self._high), axis=1)
+        if not inside.any():
+            return None
+        log_prior = np.where(inside, 0.0, -np.inf)  # uniform over the area, nothing outside
+        log_joint = self._prior.log_probability[:, None] + log_prior
         for index, link in enumerate(evidence):
             snr = self._prior.level_m2[:, None] * link.unit_snr(points)
             if index in chosen:

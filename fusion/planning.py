@@ -126,9 +126,10 @@ def expected_error_plan(
 ) -> Plan:
     """Configuration with the least expected error over samples of where the target may be.
 
-    Joins (13) and (14): a sample that the receivers see is worth its PEB, one that they miss
-    costs the area's span. Visibility is the probability of detection, fields of view, distance
-    and fading included. Receivers are added one at a time for every transmitter (greedy).
+    Joins (13) and (14): a sample that at least one receiver sees is worth the PEB of the
+    information expected then, one that all miss costs the area's span. Visibility is the
+    probability of detection, fields of view, distance and fading included. Receivers are added
+    one at a time for every transmitter (greedy).
 
     Parameters
     ----------
@@ -151,7 +152,10 @@ def expected_error_plan(
     cost = np.full(num_nodes, np.inf)
     for _ in range(num_receivers):
         all_missed = missed[:, :, None] * (1.0 - seen)
-        error = np.minimum(peb_m(total[:, :, None] + information), span_m)
+        given_seen = (total[:, :, None] + information) / np.maximum(1.0 - all_missed, 1e-9)[
+            ..., None
+        ]
+        error = np.minimum(peb_m(given_seen), span_m)
         step = np.mean((1.0 - all_missed) * error + all_missed * span_m, axis=0)
         step[rows, rows] = np.inf
         step[rows[:, None], chosen] = np.inf

@@ -21,6 +21,10 @@ class SensingConfig:
     tx_id: str
     rx_ids: tuple[str, ...]
 
+    def same_nodes(self, other: "SensingConfig") -> bool:
+        """Whether both use the same transmitter and, in any order, the same receivers."""
+        return self.tx_id == other.tx_id and set(self.rx_ids) == set(other.rx_ids)
+
 
 @dataclass(frozen=True)
 class PositionEstimate:

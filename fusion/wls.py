@@ -122,8 +122,11 @@ class WlsProblem:
         return np.asarray(delay_var * SPEED_OF_LIGHT_M_PER_S**2)
 
     def _bearing_vars(self) -> FloatArray:
-        key = "sine_var" if self._bearing == "sine" else "angle_var_rad2"
-        return np.array([getattr(m.hypothesis, key) for m in self._bearings], dtype=np.float64)
+        var = np.array([m.hypothesis.sine_var for m in self._bearings], dtype=np.float64)
+        if self._bearing == "sine":
+            return var
+        # At endfire the sine turns over: an error of std there is one of sqrt(std) in angle.
+        return np.asarray(var / np.maximum(1.0 - self._sine**2, np.sqrt(var)))
 
     def _bearing_angle(self, position_m: FloatArray) -> FloatArray:
         offset = position_m - self._ear_m
@@ -201,6 +204,8 @@ class WlsProblem:
                 if trial @ trial <= cost:
                     break
                 step = step / 2.0
+            else:
+                break  # no smaller step lowers the cost: this is the minimum to rounding
             position = position + step
             if np.hypot(*step) <= tolerance_m:
                 break

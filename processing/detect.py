@@ -25,15 +25,12 @@ class CfarPlan:
     ----------
     threshold
         Factor on the training mean, shape ``(G, L)``.
-    probability
-        The false-alarm probability per cell that it was made for.
     """
 
     guard: int
     train: int
     angle_halfwidth: int
     threshold: FloatArray
-    probability: float
 
     @property
     def typical_snr(self) -> float:
@@ -82,7 +79,7 @@ def plan_cfar(
             products = np.outer(eigenvalues, delay_eig).ravel() / num_cells
             threshold[row, column] = _solve_factor(products, probability)
     mirrored = np.concatenate((threshold, threshold[: num_angles - num_rows][::-1]))
-    return CfarPlan(guard, train, angle_halfwidth, mirrored[:, inverse.ravel()], probability)
+    return CfarPlan(guard, train, angle_halfwidth, mirrored[:, inverse.ravel()])
 
 
 def angle_window(index: int, num_angles: int, halfwidth: int) -> range:
@@ -170,21 +167,27 @@ def detect(
     that the search area allows on this link, and cannot be the sidelobe of a stronger one.
     """
     above = exceedances(found.power, cfar)
-    delay = found.plan.delay_grid_s
-    half_cell_s = 0.5 / found.plan.grid.bandwidth_hz
-    above &= (delay >= min_delay_s - half_cell_s) & (delay <= max_delay_s + half_cell_s)
-    if not above.any():
-        return []
     above &= found.power >= ndimage.maximum_filter(found.power, size=3, mode="nearest")
     cells = np.argwhere(above)
+    delay = found.plan.delay_grid_s[cells[:, 1]]
+    half_cell_s = 0.5 / found.plan.grid.bandwidth_hz
+    allowed = (delay >= min_delay_s - half_cell_s) & (delay <= max_delay_s + half_cell_s)
     amplitude = np.sqrt(found.power[above])
-    return _without_sidelobes(cells, amplitude, found, cfar.typical_snr, max_candidates)
+    return _without_sidelobes(cells, amplitude, allowed, found, cfar.typical_snr, max_candidates)
 
 
 def _without_sidelobes(
-    cells: np.ndarray, amplitude: FloatArray, found: PowerMap, detection_snr: float, limit: int
+    cells: np.ndarray,
+    amplitude: FloatArray,
+    allowed: np.ndarray,
+    found: PowerMap,
+    detection_snr: float,
+    limit: int,
 ) -> list[tuple[int, int]]:
-    """Strongest first; each accepted cell removes what its point response and noise explain."""
+    """Allowed cells, strongest first; each peak removes what its response and noise explain.
+
+    Peaks at delays that are not allowed remove their sidelobes too, before they are left out.
+    """
     plan = found.plan
     sine = np.sin(plan.angle_grid_rad)[cells[:, 0]]
     delay = plan.delay_grid_s[cells[:, 1]]
@@ -193,9 +196,10 @@ def _without_sidelobes(
     half_bin = 0.5 / plan.bins_per_cell  # an echo's true delay is this near to its cell's
     remaining = np.ones(len(cells), dtype=bool)
     accepted: list[tuple[int, int]] = []
-    while remaining.any() and len(accepted) < limit:
+    while np.any(remaining & allowed) and len(accepted) < limit:
         best = int(np.argmax(np.where(remaining, amplitude, -1.0)))
-        accepted.append((int(cells[best, 0]), int(cells[best, 1])))
+        if allowed[best]:
+            accepted.append((int(cells[best, 0]), int(cells[best, 1])))
         apart = np.abs(delay - delay[best]) * plan.grid.bandwidth_hz
         response = _sidelobe_envelope(np.maximum(apart - half_bin, 0.0), None)
         # Half way between two bins both hold the echo, scalloped: neither explains less.

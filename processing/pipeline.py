@@ -1,12 +1,13 @@
 """From one capture to one link report."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from drivers.array import UniformLinearArray
 from drivers.capture import Capture
-from drivers.geometry import ComplexArray, bistatic_delay_s
+from drivers.geometry import ComplexArray
 from drivers.link_budget import delay_var_s2, sine_var
 from drivers.waveform import OfdmGrid, pilot_symbols
 from processing.channel import channel_estimate, suppress_background
@@ -17,6 +18,8 @@ from processing.report import Hypothesis, LinkReport
 
 # An echo below this matched-cell SNR has no meaningful variance; it is reported with this one.
 _MIN_SNR = 1.0
+# Refined echoes nearer than this share of a resolution cell in delay and angle are one.
+_SAME_CELL = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,21 +158,35 @@ class LinkProcessor:
         cells = detect(
             found, self.cfar,
             min_delay_s=delay_limits_s[0], max_delay_s=delay_limits_s[1],
-            max_candidates=self.settings.max_hypotheses,
+            max_candidates=self.settings.max_hypotheses + 1,
         )  # fmt: skip
-        hypotheses = [self._hypothesis(residual, found, cell) for cell in cells]
-        hypotheses.sort(key=lambda hypothesis: -hypothesis.snr)
+        refined = [self._hypothesis(residual, found, cell) for cell in cells]
+        hypotheses = self._distinct(refined)[: self.settings.max_hypotheses]
         return LinkReport(
             tx_id=capture.tx_id,
             rx_id=capture.rx_id,
             sensing_index=sensing_index,
             hypotheses=tuple(hypotheses),
+            truncated=len(cells) > self.settings.max_hypotheses,
             detection_snr=self.detection_snr,
             noise_var=found.noise_var,
             delay_is_absolute=capture.delay_is_absolute,
             config_epoch=capture.config_epoch,
             background_hash=None if background is None else background.content_hash,
         )
+
+    def _distinct(self, hypotheses: Sequence[Hypothesis]) -> list[Hypothesis]:
+        """Strongest first, without those that refinement led to a stronger one's echo."""
+        kept: list[Hypothesis] = []
+        beam = self.grid.wavelength_m / (self.array.num_elements * self.array.spacing_m)
+        for candidate in sorted(hypotheses, key=lambda hypothesis: -hypothesis.snr):
+            if not any(
+                abs(candidate.delay_s - other.delay_s) * self.grid.bandwidth_hz < _SAME_CELL
+                and abs((candidate.sine or 0.0) - (other.sine or 0.0)) < _SAME_CELL * beam
+                for other in kept
+            ):
+                kept.append(candidate)
+        return kept
 
     def _hypothesis(
         self, residual: ComplexArray, found: PowerMap, cell: tuple[int, int]
@@ -194,16 +211,3 @@ class LinkProcessor:
             ),
             snr=float(snr),
         )
-
-
-def delay_limits_s(
-    tx_m: np.ndarray, rx_m: np.ndarray, area_m: tuple[float, float, float, float]
-) -> tuple[float, float]:
-    """Shortest and longest bistatic delay of points in a rectangular area, in seconds.
-
-    The delay is convex over the plane: its maximum is at a corner; the baseline bounds it below.
-    """
-    x_min, y_min, x_max, y_max = area_m
-    corners = np.array([(x_min, y_min), (x_min, y_max), (x_max, y_min), (x_max, y_max)])
-    longest = float(bistatic_delay_s(tx_m, rx_m, corners).max())
-    return float(bistatic_delay_s(tx_m, rx_m, rx_m)), longest

@@ -133,7 +133,9 @@ def plan_power_map(
 
 def _expansion_rank(max_squint_rad: float, tolerance: float) -> tuple[int, float]:
     """Number of Chebyshev terms and the bound ``2 sum_{n >= rank} |J_n(x)|`` they leave."""
-    terms = 2.0 * np.abs(special.jv(np.arange(64), max_squint_rad))
+    # Bessel functions vanish beyond their argument: these terms reach far into nothing.
+    num_terms = 32 + int(np.ceil(2.0 * max_squint_rad))
+    terms = 2.0 * np.abs(special.jv(np.arange(num_terms), max_squint_rad))
     remainder = np.append(np.cumsum(terms[::-1])[::-1][1:], 0.0)
     rank = int(np.argmax(remainder <= tolerance)) + 1
     return rank, float(remainder[rank - 1])

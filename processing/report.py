@@ -60,6 +60,9 @@ class LinkReport:
         Whether delays start at transmission; otherwise only the angle may be used.
     config_epoch
         Of the capture.
+    truncated
+        Whether there were more candidates than a report carries: a target weaker than all of
+        `hypotheses` may then have been seen and left out.
     background_hash
         Content hash of the dictionary entry that was subtracted, ``None`` if none was.
     """
@@ -73,3 +76,4 @@ class LinkReport:
     delay_is_absolute: bool
     config_epoch: int
     background_hash: str | None
+    truncated: bool = False

@@ -13,8 +13,6 @@ from fusion.controller import Fusion, Initialization, Stopping
 from fusion.wls import Bearing
 from sim_backend.scene import RcsDraw, Wavefront
 
-SCHEMA = 1
-
 Positive = Annotated[float, Meta(gt=0.0)]
 NonNegative = Annotated[float, Meta(ge=0.0)]
 Count = Annotated[int, Meta(ge=1)]

@@ -1,5 +1,8 @@
 """`testbed study run`: many seeded scenes of one site."""
 
+import csv
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +22,9 @@ from rich.table import Table
 from testbed.build import Overrides
 from testbed.commands.options import resolve_site, shared_options
 from testbed.commands.tables import metres, screen
+from testbed.errors import written_to
 from testbed.runs.backgrounds import BackgroundKind
-from testbed.runs.study import run_study, study_object
+from testbed.runs.study import TRIAL_COLUMNS, TrialResult, run_study, study_object, trial_row
 
 
 @click.group("study")
@@ -38,20 +42,29 @@ def command() -> None:
     show_default=True,
     help="Processes; the result does not depend on it.",
 )
+@click.option(
+    "--trials-out",
+    metavar="FILE.csv",
+    type=click.Path(path_type=Path),
+    help="Write a row per trial, as they finish: to compare runs of one seed in pairs.",
+)
 def run(
     site_path: Path, seed: int, background: BackgroundKind, fidelity: str, as_json: bool,
-    trials: int, jobs: int, **options: object,
+    trials: int, jobs: int, trials_out: Path | None, **options: object,
 ) -> None:  # fmt: skip
     """Run seeded scenes with the site's statistics and print what came of them."""
     replace_radios = bool(options.pop("simulate"))
     overrides = Overrides(**options)  # type: ignore[arg-type]
     site = resolve_site(site_path, overrides, simulate=replace_radios, fidelity=fidelity)
     console = Console(stderr=True)
-    with _progress(console) as progress:
+    with _trial_writer(trials_out) as write, _progress(console) as progress:
         task = progress.add_task("trials", total=trials)
-        results, elapsed_s = run_study(
-            site, trials, seed, background, jobs, lambda done: progress.advance(task, done)
-        )
+
+        def finished(chunk: Sequence[TrialResult]) -> None:
+            write(chunk)
+            progress.advance(task, len(chunk))
+
+        results, elapsed_s = run_study(site, trials, seed, background, jobs, finished)
     found = study_object(site, results, seed, elapsed_s)
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(found)).decode())
@@ -60,6 +73,23 @@ def run(
     out.print(_sensing_table(found))
     for line in _summary(found):
         out.print(line, soft_wrap=True)
+
+
+@contextmanager
+def _trial_writer(path: Path | None) -> Iterator[Callable[[Sequence[TrialResult]], None]]:
+    """Append finished trials to a CSV file; what is written stays when the study is stopped."""
+    if path is None:
+        yield lambda _chunk: None
+        return
+    with written_to(path), path.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(TRIAL_COLUMNS)
+
+        def write(chunk: Sequence[TrialResult]) -> None:
+            writer.writerows(trial_row(result) for result in chunk)
+            stream.flush()
+
+        yield write
 
 
 def _progress(console: Console) -> Progress:

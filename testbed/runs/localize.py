@@ -8,13 +8,18 @@ import numpy as np
 
 from drivers.array import UniformLinearArray
 from drivers.capture import Capture, CaptureSource
-from drivers.geometry import FloatArray, bistatic_delay_s
+from drivers.geometry import (
+    FloatArray,
+    area_corners_m,
+    bistatic_delay_s,
+    delay_limits_s,
+)
 from drivers.node import Node
 from drivers.waveform import OfdmGrid
 from fusion.controller import Controller
 from fusion.network import Network
 from fusion.sensing import PositionEstimate, SensingConfig
-from processing.pipeline import Background, LinkProcessor, delay_limits_s
+from processing.pipeline import Background, LinkProcessor
 from processing.report import LinkReport
 from sim_backend.scene import random_stream
 from sim_backend.source import SimulatedSource, StaticModel
@@ -76,8 +81,7 @@ class Processors:
 
 def longest_delay_s(site: Site) -> float:
     """Longest bistatic delay from anywhere in the area on any link, in seconds."""
-    x_min, y_min, x_max, y_max = site.area_m
-    corners = np.array([(x_min, y_min), (x_min, y_max), (x_max, y_min), (x_max, y_max)])
+    corners = area_corners_m(site.area_m)
     stands = [location.position_m for location in site.locations] or corners
     return max(float(bistatic_delay_s(stand, stand, corners).max()) for stand in stands)
 

@@ -85,7 +85,7 @@ def run_trial(
     errors: list[float] = []
     num_links = 0
     for record in run.run():
-        errors.append(record.error_m or 0.0)
+        errors.append(float(np.hypot(*(record.estimate.position_m - simulation.target_m))))
         num_links += len(record.reports)
     estimate = run.controller.estimate
     offset = estimate.position_m - simulation.target_m
@@ -124,14 +124,14 @@ def run_study(
     seed: int,
     background: BackgroundKind,
     jobs: int,
-    progress: Callable[[int], None] = lambda _done: None,
+    progress: Callable[[Sequence[TrialResult]], None] = lambda _finished: None,
 ) -> tuple[list[TrialResult], float]:
     """All trials in order, and the seconds they took; the same whatever `jobs` is.
 
     Parameters
     ----------
     progress
-        Called with the number of trials just finished.
+        Called with the trials just finished, in order.
     """
     seeds = trial_seeds(seed, trials)
     chunks = [seeds[start : start + _CHUNK] for start in range(0, trials, _CHUNK)]
@@ -139,7 +139,7 @@ def run_study(
     results: list[TrialResult] = []
     for chunk in _finished_chunks(site, chunks, background, jobs):
         results += chunk
-        progress(len(chunk))
+        progress(chunk)
     return results, time.monotonic() - started
 
 
@@ -188,6 +188,16 @@ def study_object(
         "trials": trials,
         "seed": seed,
     }
+
+
+TRIAL_COLUMNS = ("seed", "num_sensings", "converged", "error_m", "peb_m", "nees")
+
+
+def trial_row(result: TrialResult) -> tuple[int, int, bool, float, float, float]:
+    """One trial as a row of `TRIAL_COLUMNS`; error and bound at its end, in metres."""
+    final_m = result.error_m[-1]
+    count = len(result.error_m)
+    return result.seed, count, result.converged, final_m, result.peb_m, result.nees
 
 
 def held_errors_m(results: Sequence[TrialResult], max_sensings: int) -> np.ndarray:

@@ -12,11 +12,11 @@ from scipy import stats
 
 from calibration.background import learn_background
 from drivers.array import ElementPattern, UniformLinearArray
-from drivers.geometry import Pose, bistatic_delay_s
+from drivers.geometry import Pose, bistatic_delay_s, delay_limits_s
 from drivers.link_budget import channel_noise_var
 from drivers.node import Node
 from drivers.waveform import OfdmGrid
-from processing.pipeline import Background, LinkProcessor, ProcessingSettings, delay_limits_s
+from processing.pipeline import Background, LinkProcessor, ProcessingSettings
 from sim_backend.channel import target_channel
 from sim_backend.scene import Scene, SceneStatistics, draw_scene
 from sim_backend.source import SimulatedSource, median_var_ratio

@@ -226,7 +226,7 @@ def literal_expected_error(nodes, tx: int, rx: int, points_m, rcs_m2) -> float:
         snr = true_snr(nodes[tx], nodes[rx], point_m, rcs)
         seen = math.exp(-DETECTION_SNR / (1 + snr)) if snr > 0.0 else 0.0
         information = linked_information(nodes, point_m, rcs)[tx, rx]
-        bound = min(literal_peb_m(seen * information), SPAN_M)
+        bound = min(literal_peb_m(information) if seen > 0.0 else SPAN_M, SPAN_M)
         errors.append(seen * bound + (1 - seen) * SPAN_M)
     return float(np.mean(errors))
 

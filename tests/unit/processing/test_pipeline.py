@@ -10,11 +10,17 @@ from scipy import stats
 
 from drivers.array import ElementPattern
 from drivers.capture import Capture
-from drivers.geometry import SPEED_OF_LIGHT_M_PER_S, Pose, arrival_angle_rad, bistatic_delay_s
+from drivers.geometry import (
+    SPEED_OF_LIGHT_M_PER_S,
+    Pose,
+    arrival_angle_rad,
+    bistatic_delay_s,
+    delay_limits_s,
+)
 from drivers.link_budget import channel_noise_var
 from drivers.node import Node
 from drivers.waveform import pilot_symbols
-from processing.pipeline import Background, LinkProcessor, ProcessingSettings, delay_limits_s
+from processing.pipeline import Background, LinkProcessor, ProcessingSettings
 from sim_backend.scene import SceneStatistics, draw_scene
 from sim_backend.source import SimulatedSource
 from tests.unit.processing.echoes import (
