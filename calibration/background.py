@@ -1,12 +1,14 @@
 """Learning one background entry: the complex median of target-free captures; eq. (8)."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
 from drivers.capture import Capture, CaptureSource
 from drivers.geometry import ComplexArray
 from drivers.waveform import pilot_symbols
+from processing.channel import channel_estimate
 
 # Captures are kept as float pairs until the median is taken; it is taken this many tones at a
 # time, so that the sort's working memory stays small beside the captures themselves.
@@ -80,18 +82,55 @@ def captures_of_link(
         yield source.sense_background(tx_id, rx_id, index)
 
 
+@dataclass(frozen=True)
+class LearnedBackground:
+    """One link's background as learned.
+
+    Attributes
+    ----------
+    channel
+        Shape ``(K, M)``, complex64.
+    config_epoch
+        Of all captures that it was learned from.
+    """
+
+    channel: ComplexArray
+    config_epoch: int
+
+
 def learn_background(
     source: CaptureSource, tx_id: str, rx_id: str, num_captures: int
-) -> ComplexArray:
-    """Learn one link's background from a capture source, shape ``(K, M)``; eqs. (2) and (8).
+) -> LearnedBackground:
+    """Learn one link's background from a capture source; eqs. (2) and (8).
 
-    Unusable captures (overflow, late, clock unlocked) are refused with a ``ValueError``.
+    Raises
+    ------
+    ValueError
+        If a capture is unusable (overflow, late, clock unlocked), of another waveform, or of
+        another config epoch than the first: the median of two tunings is no background.
     """
     learner = BackgroundLearner(num_captures)
-    pilots = pilot_symbols(source.grid).conj()[:, None]
+    pilots, waveform_hash = pilot_symbols(source.grid), source.grid.waveform_hash
+    config_epoch: int | None = None
     for capture in captures_of_link(source, tx_id, rx_id, num_captures):
-        if not capture.quality.usable:
-            msg = f"capture on {tx_id} -> {rx_id} is not usable: {capture.quality}"
+        config_epoch = capture.config_epoch if config_epoch is None else config_epoch
+        problem = _problem(capture, waveform_hash, config_epoch)
+        if problem:
+            msg = f"capture on {tx_id} -> {rx_id} {problem}"
             raise ValueError(msg)
-        learner.add(capture.rx_pilots * pilots)
-    return learner.entry()
+        learner.add(channel_estimate(capture.rx_pilots, pilots))
+    return LearnedBackground(learner.entry(), config_epoch or 0)
+
+
+def _problem(capture: Capture, waveform_hash: str, config_epoch: int) -> str | None:
+    """Why a capture cannot be part of an entry, or ``None``."""
+    if not capture.quality.usable:
+        return f"is not usable: {capture.quality}"
+    if capture.waveform_hash != waveform_hash:
+        return f"is of waveform {capture.waveform_hash}, expected {waveform_hash}"
+    if capture.config_epoch != config_epoch:
+        return (
+            f"is of config epoch {capture.config_epoch}, the entry began in {config_epoch}: "
+            "the radio was retuned; learn this link again"
+        )
+    return None

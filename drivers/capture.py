@@ -75,6 +75,14 @@ class CaptureSource(Protocol):
         """The waveform in use."""
         ...
 
+    @property
+    def origin(self) -> str:
+        """What the captures are of: a simulated scene, the radios' identity, a recording.
+
+        Backgrounds learned from one origin do not apply to another.
+        """
+        ...
+
     def sense(self, tx_id: str, rx_id: str, sensing_index: int) -> Capture:
         """Return one capture of the scene as it is now, on the link ``tx_id`` to ``rx_id``."""
         ...

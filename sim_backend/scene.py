@@ -1,5 +1,6 @@
 """One simulated hall: true poses, frozen clutter and a fluctuating target."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
@@ -87,6 +88,19 @@ class Scene:
     clutter_rcs_m2: FloatArray
     num_dedicated: int
     statistics: SceneStatistics
+
+    @property
+    def static_hash(self) -> str:
+        """Digest of true poses, clutter, direct path and wavefront: of what does not move."""
+        described = (
+            [(node.node_id, node.pose) for node in self.nodes],
+            self.clutter_m.tolist(),
+            self.clutter_rcs_m2.tolist(),
+            self.num_dedicated,
+            self.statistics.direct_path,
+            self.statistics.wavefront,
+        )
+        return hashlib.sha256(repr(described).encode()).hexdigest()[:12]
 
     def clutter_of_link(self, tx_index: int, rx_index: int) -> tuple[FloatArray, FloatArray]:
         """Clutter seen by a link, positions ``(S, 2)`` and RCS ``(S,)``: not its own two nodes."""

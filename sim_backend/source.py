@@ -97,6 +97,11 @@ class SimulatedSource:
         """The waveform in use."""
         return self._grid
 
+    @property
+    def origin(self) -> str:
+        """Seed, and a digest of all that the static channel depends on."""
+        return f"simulated seed {self._scene.seed}, static scene {self._scene.static_hash}"
+
     def sense(self, tx_id: str, rx_id: str, sensing_index: int) -> Capture:
         """Return one capture with the target present; the same key gives the same capture."""
         link = self._index[tx_id], self._index[rx_id]

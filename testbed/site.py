@@ -127,7 +127,7 @@ class LocationSection(_Section, frozen=True):
 class UniformNodes(_Section, frozen=True):
     """Simulated nodes drawn anew for every seed, uniform in position and boresight."""
 
-    num_nodes: Annotated[int, Meta(ge=2, le=10_000)]
+    num_nodes: Annotated[int, Meta(ge=2, le=400)]
 
 
 class SensingSection(_Section, frozen=True):

@@ -17,6 +17,7 @@ _MAX_SUBCARRIERS = 1 << 17
 _MAX_CARRIER_MHZ = 300_000.0
 _MAX_SYMBOL_S = 0.01  # in a longer one, everything that moves has moved
 _MIN_SEPARATION_M = 0.01
+_MIN_TARGET_DISTANCE_M = 0.1
 _MIN_SIDE_M = 0.1
 
 
@@ -186,6 +187,13 @@ def _simulation(site: Site) -> Iterator[str]:
         yield (
             f"$.simulation.target_m: must lie inside area_m {list(site.area_m)}, got {list(target)}"
         )
+    for location in site.locations:
+        if target and math.dist(target, location.position_m) < _MIN_TARGET_DISTANCE_M:
+            yield (
+                f"$.simulation.target_m: must be at least {_MIN_TARGET_DISTANCE_M} m from every "
+                f"node (a point echo has no strength there), got {list(target)} at location "
+                f"{location.location_id!r}"
+            )
 
 
 _KINDS = {

@@ -146,8 +146,5 @@ def _backgrounds(
     with TemporaryDirectory(prefix="testbed-") as scratch:
         root = dictionary_path or Path(scratch) / "dictionary"
         with written_to(root):
-            dictionary = open_dictionary(
-                root, simulation.source.nodes, simulation.source.grid, simulation.seed,
-                num_captures,
-            )  # fmt: skip
+            dictionary = open_dictionary(root, simulation.source, num_captures)
             yield LearnedBackgrounds(simulation.source, dictionary, announce)

@@ -83,8 +83,8 @@ def verdict(site: Site, records: Sequence[SensingRecord], simulation: Simulation
         lines.append(f"truth: x = {tx:.4f} m, y = {ty:.4f} m, error {metres(records[-1].error_m)}")
     if last.status == "unresolved":
         lines.append(
-            f"the 95 % radius stayed above tolerance_m ({site.sensing.tolerance_m:g} m) or another "
-            f"position remained possible: allow more sensings (--max-sensings) or receivers "
-            f"(--num-receivers)"
+            f"the position above has probability {last.probability:.3g}; its 95 % radius stayed "
+            f"above tolerance_m ({site.sensing.tolerance_m:g} m) or another position remained "
+            f"possible: allow more sensings (--max-sensings) or receivers (--num-receivers)"
         )
     return "\n".join(lines)

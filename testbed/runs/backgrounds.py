@@ -1,15 +1,13 @@
 """Where a link's background comes from: learned, perfect, its equivalent noise, or nowhere."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
 from calibration.background import learn_background
 from calibration.dictionary import BackgroundDictionary, Provenance
-from drivers.geometry import ComplexArray
-from drivers.node import Node
-from drivers.waveform import OfdmGrid
+from drivers.capture import CaptureSource
 from processing.pipeline import Background
 from sim_backend.source import SimulatedSource
 
@@ -59,7 +57,7 @@ class LearnedBackgrounds:
 
     def __init__(
         self,
-        source: SimulatedSource,
+        source: CaptureSource,
         dictionary: BackgroundDictionary,
         announce: Callable[[str, str], None] | None = None,
     ) -> None:
@@ -76,34 +74,31 @@ class LearnedBackgrounds:
         entry = self._dictionary.get(*link)
         return Background(entry.channel, entry.content_hash, entry.config_epoch)
 
-    def learn(self, tx_id: str, rx_id: str) -> ComplexArray:
+    def learn(self, tx_id: str, rx_id: str) -> None:
         """Learn and keep one entry, whether or not it is there already."""
         if self._announce:
             self._announce(tx_id, rx_id)
         num_captures = self._dictionary.provenance.num_captures
-        channel = learn_background(self._source, tx_id, rx_id, num_captures)
-        self._dictionary.put(self._location[tx_id], self._location[rx_id], channel)
-        return channel
+        learned = learn_background(self._source, tx_id, rx_id, num_captures)
+        self._dictionary.put(
+            self._location[tx_id], self._location[rx_id], learned.channel, learned.config_epoch
+        )
 
 
-def provenance_of(
-    nodes: Sequence[Node], grid: OfdmGrid, origin: str, num_captures: int
-) -> Provenance:
-    """What entries of these nodes depend on."""
+def provenance_of(source: CaptureSource, num_captures: int) -> Provenance:
+    """What entries learned from a source depend on."""
     described = [
-        (n.location_id, n.pose, n.array, n.receive_pattern, n.transmit_pattern) for n in nodes
+        (n.location_id, n.pose, n.array, n.receive_pattern, n.transmit_pattern)
+        for n in source.nodes
     ]
     return Provenance(
-        waveform_hash=grid.waveform_hash,
+        waveform_hash=source.grid.waveform_hash,
         geometry_hash=hashlib.sha256(repr(described).encode()).hexdigest()[:16],
-        origin=origin,
+        origin=source.origin,
         num_captures=num_captures,
     )
 
 
-def open_dictionary(
-    root: Path, nodes: Sequence[Node], grid: OfdmGrid, seed: int, num_captures: int
-) -> BackgroundDictionary:
-    """Open or make the dictionary of one simulated scene."""
-    provenance = provenance_of(nodes, grid, f"simulated seed {seed}", num_captures)
-    return BackgroundDictionary(root, provenance)
+def open_dictionary(root: Path, source: CaptureSource, num_captures: int) -> BackgroundDictionary:
+    """Open or make the dictionary of a source."""
+    return BackgroundDictionary(root, provenance_of(source, num_captures))

@@ -23,9 +23,7 @@ def calibrate(
     """
     simulation = simulate(site, seed)
     nodes = simulation.source.nodes
-    dictionary = open_dictionary(
-        out, nodes, simulation.source.grid, seed, site.calibration.num_captures
-    )
+    dictionary = open_dictionary(out, simulation.source, site.calibration.num_captures)
     backgrounds = LearnedBackgrounds(simulation.source, dictionary)
     links = [(tx, rx) for tx in nodes for rx in nodes if tx is not rx]
     learned = 0

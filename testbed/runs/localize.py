@@ -202,6 +202,7 @@ def result_object(
         "truth_m": simulation.target_m.tolist(),
         "error_m": records[-1].error_m,
         "status": last.status,
+        "probability": last.probability,
         "num_sensings": len(records),
         "throughput_loss_pct": throughput_loss_pct(site, len(records)),
         "seed": simulation.seed,

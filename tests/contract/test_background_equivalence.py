@@ -59,7 +59,7 @@ class Forms:
         source = self._sources[form]
         names = self.nodes[link[0]].node_id, self.nodes[link[1]].node_id
         if form == "full":
-            return Background(learn_background(source, *names, NUM_CAPTURES), form)
+            return Background(learn_background(source, *names, NUM_CAPTURES).channel, form)
         return Background(source.entry_noise(*names, NUM_CAPTURES), form)
 
     def capture(self, form: str, link: tuple[int, int], look: int):

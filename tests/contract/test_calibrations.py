@@ -49,7 +49,7 @@ class BackgroundCalibration:
     def draw(self, seed: int) -> Outcome:
         nodes, scene, source = self._hall(seed, 3.0)
         truth = background_channel(scene, GRID, 0, 1)
-        learned = learn_background(source, "a", "b", self._num_captures)
+        learned = learn_background(source, "a", "b", self._num_captures).channel
         noise_var = channel_noise_var(nodes[0], nodes[1], GRID)
         entry_var = noise_var * median_var_ratio(self._num_captures)
         error = (learned - truth) / math.sqrt(entry_var / 2)
@@ -67,7 +67,7 @@ class BackgroundCalibration:
         truth = background_channel(scene, GRID, 0, 1)
         # complex64 at some five roundings
         rounding = 5e-7 * float(np.abs(truth).max())
-        return learn_background(source, "a", "b", self._num_captures), truth, rounding
+        return learn_background(source, "a", "b", self._num_captures).channel, truth, rounding
 
 
 CALIBRATIONS: dict[str, Calibration] = {
@@ -120,7 +120,7 @@ def test_background_of_a_hall_that_has_changed_is_not_recovered():
     case = BackgroundCalibration(7, 4)
     nodes, scene, source = case._hall(1, 3.0)
     moved = replace(scene, clutter_m=scene.clutter_m + 0.1)
-    learned = learn_background(source, "a", "b", 7)
+    learned = learn_background(source, "a", "b", 7).channel
     error = np.abs(learned - background_channel(moved, GRID, 0, 1)) ** 2
     noise_var = channel_noise_var(nodes[0], nodes[1], GRID)
     assert error.mean() > 10 * noise_var

@@ -159,7 +159,7 @@ class RecordedSource:
 def test_learning_takes_the_pilots_away_and_each_capture_once():
     channels = draws(5, (24, 2))
     source = RecordedSource(channels)
-    entry = learn_background(source, "a", "b", 5)
+    entry = learn_background(source, "a", "b", 5).channel
     np.testing.assert_allclose(entry.real, np.median(channels.real, axis=0), atol=1e-6)
     np.testing.assert_allclose(entry.imag, np.median(channels.imag, axis=0), atol=1e-6)
     assert source.asked == [("a", "b", n) for n in range(5)]
@@ -193,4 +193,4 @@ def test_unusable_captures_are_refused_with_the_link_and_the_reason(quality):
 def test_a_clock_that_cannot_be_asked_is_trusted():
     usable = CaptureQuality(clock_locked=None)
     source = RecordedSource(draws(2, (24, 2)), {0: usable, 1: replace(usable, clock_locked=True)})
-    assert learn_background(source, "a", "b", 2).shape == (24, 2)
+    assert learn_background(source, "a", "b", 2).channel.shape == (24, 2)
