@@ -73,7 +73,7 @@ class ArraySection(_Section, frozen=True):
     """Uniform linear array."""
 
     num_elements: Annotated[int, Meta(ge=1, le=1024)] = 8
-    spacing_wavelengths: Positive = 0.5
+    spacing_wavelengths: Annotated[float, Meta(ge=0.01, le=100.0)] = 0.5
 
 
 class SurveySection(_Section, frozen=True):

@@ -1,11 +1,13 @@
 """Monte Carlo studies: many seeded scenes of one site, on one machine."""
 
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
+from threading import Thread
 
 import msgspec
 import numpy as np
@@ -149,11 +151,25 @@ def _finished_chunks(
     if jobs == 1:
         yield from (_run_chunk(site, chunk, background) for chunk in chunks)
         return
-    pool = ProcessPoolExecutor(jobs, mp_context=get_context("spawn"))
+    pool = ProcessPoolExecutor(
+        jobs, mp_context=get_context("spawn"), initializer=_leave_with_parent
+    )
     try:
         yield from pool.map(_run_chunk, [site] * len(chunks), chunks, [background] * len(chunks))
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _leave_with_parent() -> None:
+    """End this worker when the study's process is gone, however that died: no orphans compute."""
+
+    def watch() -> None:
+        parent = parent_process()
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    Thread(target=watch, daemon=True).start()
 
 
 def study_object(
