@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from calibration.dictionary import DictionaryError
 from drivers.capture import Capture, CaptureQuality
 from drivers.node import Node
 from drivers.waveform import OfdmGrid
@@ -102,6 +103,25 @@ def test_a_second_run_finds_its_backgrounds_and_ends_the_same(lab, processors, t
         estimates.append([record.estimate.position_m.tolist() for record in records])
     assert before == len(dictionary)
     assert estimates[0] == estimates[1]
+
+
+@pytest.mark.parametrize(
+    ("section", "fields", "reason"),
+    [
+        ("simulation", {"num_clutter": 19}, "another origin"),
+        ("simulation", {"wavefront": "plane"}, "another origin"),
+        ("waveform", {"num_subcarriers": 1331}, "another waveform"),
+        ("waveform", {"carrier_mhz": 5801.0}, "another waveform"),
+    ],
+)
+def test_backgrounds_of_another_scene_or_waveform_are_refused(
+    lab, tmp_path, section, fields, reason
+):
+    learned(lab, simulate(lab, 4), tmp_path / "d", 24)
+    site = changed(lab, section, **fields)
+    with pytest.raises(DictionaryError, match=reason):
+        learned(site, simulate(site, 4), tmp_path / "d", 24)
+    learned(changed(lab, "simulation", mean_rcs_dbsm=0.0), simulate(lab, 4), tmp_path / "d", 24)
 
 
 def test_learned_and_equivalent_backgrounds_end_alike(lab, processors, tmp_path):
@@ -203,6 +223,10 @@ class FaultySource:
     @property
     def grid(self) -> OfdmGrid:
         return self._source.grid
+
+    @property
+    def origin(self) -> str:
+        return self._source.origin
 
     def sense(self, tx_id: str, rx_id: str, sensing_index: int) -> Capture:
         capture = self._source.sense(tx_id, rx_id, sensing_index)

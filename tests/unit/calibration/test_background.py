@@ -25,7 +25,7 @@ def draws(num_captures: int, shape=(6, 3), seed: int = 0) -> np.ndarray:
     return parts[..., 0] + 1j * parts[..., 1]
 
 
-def learned(channels: Sequence[np.ndarray]) -> np.ndarray:
+def learned(channels: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:
     learner = BackgroundLearner(len(channels))
     for channel in channels:
         learner.add(channel)
@@ -144,6 +144,10 @@ class RecordedSource:
         array = UniformLinearArray(self.channels.shape[2], GRID.wavelength_m / 2)
         return tuple(Node(name, f"at-{name}", Pose((0.0, 0.0), 0.0), array) for name in "ab")
 
+    @property
+    def origin(self) -> str:
+        return "recorded"
+
     def sense(self, tx_id: str, rx_id: str, sensing_index: int) -> Capture:
         raise AssertionError("calibration must not sense")
 
@@ -194,3 +198,29 @@ def test_a_clock_that_cannot_be_asked_is_trusted():
     usable = CaptureQuality(clock_locked=None)
     source = RecordedSource(draws(2, (24, 2)), {0: usable, 1: replace(usable, clock_locked=True)})
     assert learn_background(source, "a", "b", 2).channel.shape == (24, 2)
+
+
+def test_captures_of_another_waveform_are_refused():
+    other = OfdmGrid(10e9, 30e3, 24)
+
+    class Mixed(RecordedSource):
+        def sense_background(self, tx_id: str, rx_id: str, capture_index: int) -> Capture:
+            capture = super().sense_background(tx_id, rx_id, capture_index)
+            return replace(capture, waveform_hash=other.waveform_hash)
+
+    with pytest.raises(ValueError, match=f"waveform {other.waveform_hash}"):
+        learn_background(Mixed(draws(3, (24, 2))), "a", "b", 3)
+
+
+def test_the_config_epoch_is_kept_and_may_not_change():
+    class Retuned(RecordedSource):
+        epochs = (5, 5, 5, 6)
+
+        def sense_background(self, tx_id: str, rx_id: str, capture_index: int) -> Capture:
+            capture = super().sense_background(tx_id, rx_id, capture_index)
+            return replace(capture, config_epoch=self.epochs[capture_index])
+
+    source = Retuned(draws(4, (24, 2)))
+    assert learn_background(source, "a", "b", 3).config_epoch == 5
+    with pytest.raises(ValueError, match="epoch 6, the entry began in 5"):
+        learn_background(source, "a", "b", 4)

@@ -291,7 +291,15 @@ def test_odd_names_neither_escape_nor_collide(tmp_path):
     dictionary = made(root)
     links = [(tx, rx) for tx in ODD_NAMES for rx in ODD_NAMES if tx != rx][::3]
     # Pairs that run together where a separator is all that parts them
-    links += [("a--b", "c"), ("a", "b--c"), ("a/b", "c"), ("a", "b/c"), ("", "a--b")]
+    links += [
+        ("a--b", "c"),
+        ("a", "b--c"),
+        ("a/b", "c"),
+        ("a", "b/c"),
+        ("", "a--b"),
+        ("a-", "b"),
+        ("a", "-b"),
+    ]
     links = sorted(set(links))
     for n, link in enumerate(links):
         dictionary.put(*link, np.full((2, 1), n + 1j, dtype=np.complex64))

@@ -146,6 +146,7 @@ def report_of(
     sensing_index: int = 0,
     delay_is_absolute: bool = True,
     detection_snr: float = DETECTION_SNR,
+    truncated: bool = False,
 ) -> LinkReport:
     return LinkReport(
         tx_id=tx.node_id,
@@ -157,6 +158,7 @@ def report_of(
         delay_is_absolute=delay_is_absolute,
         config_epoch=0,
         background_hash=None,
+        truncated=truncated,
     )
 
 

@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from drivers.node import SurveyUncertainty
-from fusion.sensing import CHI2_50, CHI2_95, SensingConfig
+from fusion.sensing import CHI2_95, SensingConfig
 from tests.unit.fusion.halls import (
     AREA_M,
     OMNIDIRECTIONAL,
@@ -37,12 +37,6 @@ def empty_reports(hall: Hall, config: SensingConfig, index: int):
     ]
 
 
-def test_chi_square_quantiles_golden():
-    # Tables of chi-square, two degrees of freedom
-    assert pytest.approx(5.9915, abs=1e-4) == CHI2_95
-    assert pytest.approx(1.3863, abs=1e-4) == CHI2_50
-
-
 @pytest.mark.parametrize("num_receivers", [1, 3])
 @pytest.mark.parametrize("initialization", ["expected_error", "field_of_view", "random"])
 def test_it_converges_and_stops_by_radius(num_receivers, initialization):
@@ -68,16 +62,16 @@ def test_it_converges_and_stops_by_radius(num_receivers, initialization):
 
 
 def test_convergence_is_what_it_says_over_many_halls():
-    """Sixty halls with fading targets: no wrong one, and ellipses that hold what they say."""
+    """Forty halls with fading targets: no wrong one, and ellipses that hold what they say."""
     nees, errors_m, converged = [], [], 0
-    for seed in range(60):
+    for seed in range(40):
         hall = random_hall(100 + seed, random_nodes(100 + seed, 20))
         _, estimates = run(hall, hall.controller(seed, tolerance_m=0.25, max_sensings=12))
         if estimates[-1].status == "converged":
             converged += 1
             nees.append(hall.nees(estimates[-1]))
             errors_m.append(hall.error_m(estimates[-1]))
-    assert converged >= 50
+    assert converged >= 34
     assert max(errors_m) < 1.0
     assert stats.kstest(nees, stats.chi2(2).cdf).pvalue > 1e-3
     inside = int(np.sum(np.array(nees) <= CHI2_95))
@@ -127,7 +121,9 @@ def test_the_paper_s_loop_runs_to_an_end(seed, num_receivers):
     assert 1 <= len(configs) <= 10
     assert estimates[-1].status in ("converged", "unresolved")
     # No configuration comes twice in a row: that is where it stops.
-    assert all(a != b for a, b in itertools.pairwise(configs))
+    assert not any(a.same_nodes(b) for a, b in itertools.pairwise(configs))
+    if len(configs) < 10:
+        assert estimates[-1].status == "converged"
 
 
 def test_the_paper_s_loop_locates_a_strong_steady_target():
@@ -188,7 +184,7 @@ def test_nothing_ever_detected_ends_unresolved_over_the_whole_area(settings):
 def test_misses_send_the_search_elsewhere():
     hall = random_hall(3, random_nodes(3, 20))
     controller = hall.controller(3, max_sensings=8)
-    receivers = []
+    receivers: list[tuple[str, ...]] = []
     while (config := controller.next_config()) is not None:
         controller.update(empty_reports(hall, config, len(receivers)))
         receivers.append(config.rx_ids)
@@ -307,3 +303,20 @@ def test_a_bad_survey_is_owned_up_to():
     assert len(nees) >= 8
     # Sum of chi-squares, 99.9 %
     assert sum(nees) < stats.chi2.ppf(0.999, 2 * len(nees))
+
+
+def test_a_small_radius_is_no_convergence_while_the_mirror_image_is_as_likely():
+    """Two nodes of which only one has an array, without front or back: the radius is met."""
+    nodes = [
+        make_node("a", (50.0, 100.0), 0.0, 1, receive_pattern=OMNIDIRECTIONAL),
+        make_node("b", (100.0, 40.0), math.pi / 2 + 0.6, 16, receive_pattern=OMNIDIRECTIONAL),
+    ]
+    hall = Hall(nodes, np.array([100.0, 100.0]), 2, rcs_m2=100.0, fading=False)
+    controller = hall.controller(2, tolerance_m=1.0, max_sensings=5)
+    _, estimates = run(hall, controller)
+    assert len(estimates) == 5
+    assert estimates[-1].radius_95_m < 1.0
+    assert estimates[-1].status == "unresolved"
+    assert 0.3 < estimates[-1].probability < 0.99
+    assert len(controller.belief.modes) == 2
+    assert any(math.dist(m.position_m, hall.target_m) < 1.0 for m in controller.belief.modes)

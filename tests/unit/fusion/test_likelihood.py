@@ -17,8 +17,8 @@ CELLS_PER_M = 99.99e6 / C_M_PER_S
 
 def evidence(*snr: float, num_elements: int = 4, detection_snr: float = 18.0, **fields):
     rx = make_node("rx", (60.0, 0.0), 0.0, num_elements)
-    sine = (None, None) if num_elements == 1 else (0.3, 1e-4)
-    hypotheses = [Hypothesis(4e-7, 1e-20, *sine, value) for value in snr]
+    sine, sine_var = (None, None) if num_elements == 1 else (0.3, 1e-4)
+    hypotheses = [Hypothesis(4e-7, 1e-20, sine, sine_var, value) for value in snr]
     report = report_of(TX, rx, *hypotheses, detection_snr=detection_snr, **fields)
     return LinkEvidence(Network([TX, rx], GRID), report, SPAN_S)
 
@@ -117,3 +117,11 @@ def test_rcs_prior_is_a_probability_about_the_mean(mean_rcs_m2):
     # has 1 - exp(-0.1) = 9.5 %.
     below = probability[prior.level_m2 < 0.1 * mean_rcs_m2].sum()
     assert below == pytest.approx(1 - math.exp(-0.1), abs=0.01)
+
+
+def test_a_full_report_says_nothing_about_what_is_weaker_than_all_of_it():
+    """Levels 41 and 26: a target is counted as missed only where it would have been over 26."""
+    full, whole = evidence(40.0, 25.0, truncated=True), evidence(40.0, 25.0)
+    snr = np.array([10.0, 100.0])
+    np.testing.assert_allclose(full.log_miss(snr), np.log1p(-0.999 * np.exp(-26 / (1 + snr))))
+    np.testing.assert_allclose(whole.log_miss(snr), np.log1p(-0.999 * np.exp(-18 / (1 + snr))))

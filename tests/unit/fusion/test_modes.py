@@ -160,3 +160,36 @@ def test_weight_on_one_point_is_not_certainty():
         np.linalg.inv(mode.covariance_m2)
         offset = target_m - mode.position_m
         assert offset @ np.linalg.solve(mode.covariance_m2, offset) < 25.0
+
+
+def test_nothing_of_a_mode_counts_outside_the_area():
+    """A target 0.5 m from the border, known to some metres: the mode is the part inside."""
+    target_m = np.array([199.5, 100.0])
+    rx = make_node("r5", (120.0, 100.0), 0.6, 2)
+    belief = Belief(Network([TX, rx], GRID), AREA_M, 1.0)
+    belief.update([report_of(TX, rx, hypothesis_at(TX, rx, target_m, 200.0))])
+    assert belief.best is not None
+    mode = belief.best[0]
+    outside = mode.points_m[:, 0] > 200.0
+    assert 0.2 < outside.mean() < 0.8
+    np.testing.assert_array_equal(mode.weights[outside], 0.0)
+    assert mode.position_m[0] < 200.0
+
+
+@pytest.mark.parametrize("deviations", [0.5, 1.5, 2.2])
+def test_a_mode_cut_off_by_the_border_keeps_a_share_of_its_spread(deviations):
+    """Weight left on few points or one is not certainty: each stands for a neighbourhood."""
+    measurement = evidence(RX, hypothesis_at(TX, RX, TARGET_M, 100.0)).measurements[0]
+    solution = WlsProblem([measurement]).solve(TARGET_M)
+    border_m = TARGET_M[0] - deviations * math.sqrt(solution.covariance_m2[0, 0])
+    finder = ModeFinder((0.0, 0.0, border_m, 200.0), PRIOR, "sine")
+    start = finder.start([measurement], TARGET_M)
+    assert start is not None
+    links = [evidence(RX, hypothesis_at(TX, RX, TARGET_M, 100.0))]
+    mode = finder.extend(start, {0: 0}, links, [])
+    if deviations > 2.0:  # beyond the outermost point that stands for the Gaussian
+        assert mode is None or np.sum(mode.weights > 0.0) <= 2
+    if mode is not None:
+        assert np.sum(mode.weights > 0.0) < 16
+        least = np.linalg.eigvalsh(mode.covariance_m2 - 0.99 * KERNEL_SHARE * start.covariance_m2)
+        assert (least > 0.0).all()

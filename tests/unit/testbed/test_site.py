@@ -238,7 +238,7 @@ def test_a_changed_site_loads_or_says_why(tmp_path, preset):
     raw = preset()
     outcomes = set()
 
-    @settings(parent=SHARED_FOLDER, max_examples=150)
+    @settings(parent=SHARED_FOLDER, max_examples=100)
     @given(st.data())
     def hold(data):
         path = write_site(tmp_path, mutated(data.draw, raw))
@@ -248,7 +248,7 @@ def test_a_changed_site_loads_or_says_why(tmp_path, preset):
     assert outcomes == {True, False}
 
 
-@settings(parent=SHARED_FOLDER, max_examples=150)
+@settings(parent=SHARED_FOLDER, max_examples=100)
 @given(
     st.integers(0, len(LAB_TEXT) - 1),
     st.integers(0, 12),

@@ -1,0 +1,139 @@
+"""Backgrounds: what is subtracted, and that entries of another campaign are refused."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from calibration.dictionary import DictionaryError
+from drivers.link_budget import channel_noise_var
+from drivers.waveform import pilot_symbols
+from testbed.runs.backgrounds import (
+    LearnedBackgrounds,
+    no_background,
+    open_dictionary,
+    perfect_background,
+    provenance_of,
+)
+from testbed.runs.calibrate import calibrate
+from testbed.runs.localize import simulate
+from tests.unit.testbed.sites import as_site, changed, lab
+
+SITE = as_site(lab())
+NUM_CAPTURES = SITE.calibration.num_captures
+
+
+@pytest.fixture(scope="module")
+def source():
+    return simulate(SITE, 3).source
+
+
+def dictionary_of(source, root, num_captures=NUM_CAPTURES):
+    return open_dictionary(root, source, num_captures)
+
+
+def test_no_background_is_none():
+    assert no_background("a", "b") is None
+
+
+def test_a_perfect_background_leaves_target_and_noise_only(source):
+    index = {node.node_id: n for n, node in enumerate(source.nodes)}
+    tx, rx = source.nodes[index["b"]], source.nodes[index["e"]]
+    capture = source.sense_background("b", "e", 0)
+    pilots = pilot_symbols(source.grid).conj()[:, None]
+    residual = capture.rx_pilots * pilots - perfect_background(source)("b", "e").channel
+    # Real and imaginary parts are independent Gaussians: chi-squared with 2 K M degrees.
+    energy = 2.0 * np.sum(np.abs(residual) ** 2) / channel_noise_var(tx, rx, source.grid)
+    assert 1e-4 < stats.chi2.cdf(energy, 2 * residual.size) < 1.0 - 1e-4
+
+
+def test_an_entry_is_learned_once_and_then_read(source, tmp_path):
+    told = []
+    dictionary = dictionary_of(source, tmp_path / "d")
+    backgrounds = LearnedBackgrounds(source, dictionary, lambda *link: told.append(link))
+    first = backgrounds("a", "b")
+    again = backgrounds("a", "b")
+    assert told == [("a", "b")]
+    assert np.array_equal(first.channel, again.channel)
+    assert first.content_hash == again.content_hash
+    assert ("south-west", "south") in dictionary  # kept by location, not by node
+    backgrounds("b", "a")
+    assert told == [("a", "b"), ("b", "a")]  # the ordered pair
+
+
+def test_entries_do_not_depend_on_the_order_in_which_they_are_learned(source, tmp_path):
+    forward = LearnedBackgrounds(source, dictionary_of(source, tmp_path / "forward"))
+    backward = LearnedBackgrounds(simulate(SITE, 3).source, dictionary_of(source, tmp_path / "b"))
+    links = [("a", "b"), ("c", "a"), ("b", "c")]
+    expected = {link: forward(*link).content_hash for link in links}
+    assert {link: backward(*link).content_hash for link in reversed(links)} == expected
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"waveform.num_subcarriers": 601}, "another waveform"),
+        ({"waveform.carrier_mhz": 5801.0}, "another waveform"),
+        ({"waveform.subcarrier_spacing_khz": 30.1}, "another waveform"),
+        ({"node_defaults.array.num_elements": 5}, "other node poses or arrays"),
+        ({"locations.0.position_m": [0.6, 0.5]}, "other node poses or arrays"),
+        ({"nodes.4.boresight_deg": 269.0}, "other node poses or arrays"),
+        ({"node_defaults.receive_pattern.gain_dbi": 1.0}, "other node poses or arrays"),
+        ({"simulation.num_clutter": 7}, "another origin"),
+        ({"simulation.mean_rcs_dbsm": 1.0}, "another origin"),
+        ({"simulation.wavefront": "plane"}, "another origin"),
+        ({"simulation.direct_path": False}, "another origin"),
+        ({"simulation.nodes_are_clutter": False}, "another origin"),
+        ({"node_defaults.survey.position_std_m": 0.5}, "another origin"),
+        ({"area_m": [0.0, 0.0, 31.0, 20.0]}, "another origin"),
+    ],
+)
+def test_a_dictionary_of_another_site_is_refused(source, tmp_path, changes, reason):
+    root = tmp_path / "d"
+    dictionary_of(source, root)
+    other = simulate(as_site(changed(lab(), changes)), 3).source
+    with pytest.raises(DictionaryError) as refused:
+        dictionary_of(other, root)
+    assert str(refused.value).startswith(f"{root}: learned with ")
+    assert all(words in str(refused.value) for words in (reason, "needed", "calibrate again"))
+
+
+def test_a_dictionary_of_another_seed_or_effort_is_refused(source, tmp_path):
+    root = tmp_path / "d"
+    dictionary_of(source, root)
+    with pytest.raises(DictionaryError, match=r"simulated seed 3,.*needed simulated seed 4,"):
+        dictionary_of(simulate(SITE, 4).source, root)
+    with pytest.raises(DictionaryError, match="num_captures: 5, needed 6"):
+        dictionary_of(source, root, num_captures=6)
+    assert dictionary_of(source, root).provenance.num_captures == 5
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"name": "other"},
+        {"node_defaults.tx_power_dbm": 3.0, "node_defaults.noise_figure_db": 1.0},
+        {"simulation.target_m": [3.0, 4.0], "simulation.rcs_draw": "scene"},
+        {"sensing.num_receivers": 1, "sensing.mean_rcs_dbsm": -3.0},
+        {"processing": {"num_angles": 91}},
+    ],
+)
+def test_provenance_does_not_depend_on_what_entries_do_not(source, changes):
+    """The channel without a target stays as it is."""
+    other = simulate(as_site(changed(lab(), changes)), 3).source
+    assert provenance_of(other, 5) == provenance_of(source, 5)
+
+
+def test_a_campaign_learns_every_ordered_pair_once(tmp_path):
+    seen = []
+    learned, total = calibrate(SITE, 3, tmp_path / "d", lambda *done: seen.append(done))
+    assert (learned, total) == (30, 30)
+    assert seen == [(done, 30) for done in range(31)]
+    assert calibrate(SITE, 3, tmp_path / "d") == (0, 30)
+
+
+def test_a_campaign_goes_on_after_what_was_learned_on_the_way(source, tmp_path):
+    root = tmp_path / "d"
+    LearnedBackgrounds(source, dictionary_of(source, root))("d", "a")
+    before = {path.name: path.read_bytes() for path in root.iterdir()}
+    assert calibrate(SITE, 3, root) == (29, 30)
+    assert all((root / name).read_bytes() == content for name, content in before.items())
