@@ -178,6 +178,15 @@ def _sensing(site: Site) -> Iterator[str]:
             f"$.sensing.num_receivers: must leave one of the {count} nodes to transmit, so at "
             f"most {count - 1}, got {site.sensing.num_receivers}"
         )
+    patterns = [site.node_defaults.receive_pattern, *(n.receive_pattern for n in site.nodes)]
+    if site.sensing.bearing == "angle" and any(
+        p and (p.kind != "sector" or p.field_of_view_deg > 180.0) for p in patterns
+    ):
+        yield (
+            "$.sensing.bearing: must be 'sine' where an array hears from behind (its angle is "
+            "known to within front and back only), got 'angle' with a receive_pattern that is "
+            "not a sector of at most 180 degrees"
+        )
 
 
 def _simulation(site: Site) -> Iterator[str]:
