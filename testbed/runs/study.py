@@ -1,12 +1,14 @@
 """Monte Carlo studies: many seeded scenes of one site, on one machine."""
 
 import os
+import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
-from multiprocessing import get_context, parent_process
+from multiprocessing import active_children, get_context, parent_process, resource_tracker
 from threading import Thread
 
 import msgspec
@@ -151,13 +153,34 @@ def _finished_chunks(
     if jobs == 1:
         yield from (_run_chunk(site, chunk, background) for chunk in chunks)
         return
+    others = set(active_children())
     pool = ProcessPoolExecutor(
-        jobs, mp_context=get_context("spawn"), initializer=_leave_with_parent
+        min(jobs, len(chunks)), mp_context=get_context("spawn"), initializer=_leave_with_parent
     )
     try:
-        yield from pool.map(_run_chunk, [site] * len(chunks), chunks, [background] * len(chunks))
+        with _interrupts_held_back():
+            found = pool.map(_run_chunk, [site] * len(chunks), chunks, [background] * len(chunks))
+        yield from found
+    except BaseException:
+        for worker in set(active_children()) - others:
+            worker.terminate()  # what it computes is not wanted any more, and may take long
+        raise
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+@contextmanager
+def _interrupts_held_back() -> Iterator[None]:
+    """Processes started in here never see a Ctrl-C; this one sees it at the end.
+
+    A terminal sends it to all of them, and each worker would print a traceback of its own.
+    """
+    resource_tracker.ensure_running()  # it would let interrupts through again when it starts
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _leave_with_parent() -> None:

@@ -152,9 +152,6 @@ def test_a_study_stops_and_takes_its_workers_along(start, quick, tmp_path):
     assert (len(text.splitlines()) - 1) % 8 == 0  # whole chunks
 
 
-@pytest.mark.xfail(
-    reason="workers that are still being imported print a traceback of their own each", strict=False
-)
 def test_a_study_stops_while_its_workers_start(start, quick):
     terminal = start("study", "run", quick, "--jobs", 2, "--trials", 10_000)
     terminal.read_while(lambda: not any(map(is_importing_numpy, terminal.descendants())))
