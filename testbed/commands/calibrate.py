@@ -3,19 +3,11 @@
 from pathlib import Path
 
 import click
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 from threadpoolctl import threadpool_limits
 
 from testbed.build import Overrides
 from testbed.commands.options import resolve_site
+from testbed.commands.tables import progress_bar
 from testbed.errors import written_to
 from testbed.runs.calibrate import calibrate
 
@@ -45,13 +37,7 @@ def command(
 ) -> None:  # fmt: skip
     """Learn the background of every ordered pair of nodes; stopped, it goes on where it was."""
     site = resolve_site(site_path, Overrides(num_elements=num_elements), simulate=simulate)
-    console = Console(stderr=True)
-    columns = (
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
-        TextColumn("elapsed"), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(),
-    )  # fmt: skip
-    bars = Progress(*columns, console=console)
-    with written_to(out), threadpool_limits(limits=1), bars as progress:
+    with written_to(out), threadpool_limits(limits=1), progress_bar() as progress:
         task = progress.add_task("entries", total=None)
         learned, total = calibrate(
             site, seed, out,

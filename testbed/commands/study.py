@@ -8,20 +8,11 @@ from typing import Any
 
 import click
 import msgspec
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 from rich.table import Table
 
 from testbed.build import Overrides
 from testbed.commands.options import resolve_site, shared_options
-from testbed.commands.tables import metres, screen
+from testbed.commands.tables import metres, progress_bar, screen
 from testbed.errors import written_to
 from testbed.runs.backgrounds import BackgroundKind
 from testbed.runs.study import TRIAL_COLUMNS, TrialResult, run_study, study_object, trial_row
@@ -56,8 +47,7 @@ def run(
     replace_radios = bool(options.pop("simulate"))
     overrides = Overrides(**options)  # type: ignore[arg-type]
     site = resolve_site(site_path, overrides, simulate=replace_radios, fidelity=fidelity)
-    console = Console(stderr=True)
-    with _trial_writer(trials_out) as write, _progress(console) as progress:
+    with _trial_writer(trials_out) as write, progress_bar() as progress:
         task = progress.add_task("trials", total=trials)
 
         def finished(chunk: Sequence[TrialResult]) -> None:
@@ -90,14 +80,6 @@ def _trial_writer(path: Path | None) -> Iterator[Callable[[Sequence[TrialResult]
             stream.flush()
 
         yield write
-
-
-def _progress(console: Console) -> Progress:
-    return Progress(
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
-        TextColumn("elapsed"), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(),
-        console=console,
-    )  # fmt: skip
 
 
 def _sensing_table(found: dict[str, Any]) -> Table:

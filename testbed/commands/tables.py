@@ -4,6 +4,14 @@ from collections.abc import Sequence
 
 import numpy as np
 from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 
 from fusion.sensing import CHI2_95
@@ -14,6 +22,15 @@ from testbed.site import Site
 def screen() -> Console:
     """Standard output for tables; what a site calls itself and its nodes is shown as it is."""
     return Console(markup=False, emoji=False, highlight=False)
+
+
+def progress_bar() -> Progress:
+    """A bar on standard error for a counted task, with the time it took and the time left."""
+    return Progress(
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
+        TextColumn("elapsed"), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(),
+        console=Console(stderr=True),
+    )  # fmt: skip
 
 
 def metres(value: float | None) -> str:
