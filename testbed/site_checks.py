@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from drivers.geometry import SPEED_OF_LIGHT_M_PER_S
-from testbed.site import ArraySection, PatternSection, Site
+from testbed.site import ArraySection, Site
 
 # An OFDM symbol of more tones than this is beyond any transform a radio or this project makes.
 _MAX_SUBCARRIERS = 1 << 17
@@ -141,11 +141,11 @@ def _duplicates(place: str, field: str, names: list[str]) -> Iterator[str]:
 
 
 def _arrays(site: Site) -> Iterator[str]:
-    sections: list[tuple[str, ArraySection | None, PatternSection | None]] = [
-        ("$.node_defaults", site.node_defaults.array, site.node_defaults.receive_pattern),
-        *((f"$.nodes[{n}]", x.array, x.receive_pattern) for n, x in enumerate(site.nodes)),
+    sections: list[tuple[str, ArraySection | None]] = [
+        ("$.node_defaults", site.node_defaults.array),
+        *((f"$.nodes[{n}]", node.array) for n, node in enumerate(site.nodes)),
     ]
-    for place, array, _ in sections:
+    for place, array in sections:
         if array and array.num_elements > 1 and array.spacing_wavelengths > 0.5:
             yield (
                 f"{place}.array.spacing_wavelengths: at most 0.5, or one echo has several "
