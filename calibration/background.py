@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from drivers.capture import Capture, CaptureSource
+from drivers.capture import Capture, CaptureRefusedError, CaptureSource
 from drivers.geometry import ComplexArray
 from drivers.waveform import pilot_symbols
 from processing.channel import channel_estimate
@@ -79,7 +79,7 @@ def captures_of_link(
 ) -> Iterator[Capture]:
     """Target-free captures of one link, one at a time."""
     for index in range(num_captures):
-        yield source.sense_background(tx_id, rx_id, index)
+        yield from source.sense_background(tx_id, (rx_id,), index)
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ def learn_background(
 
     Raises
     ------
-    ValueError
+    CaptureRefusedError
         If a capture is unusable (overflow, late, clock unlocked), of another waveform, or of
         another config epoch than the first: the median of two tunings is no background.
     """
@@ -117,7 +117,7 @@ def learn_background(
         problem = _problem(capture, waveform_hash, config_epoch)
         if problem:
             msg = f"capture on {tx_id} -> {rx_id} {problem}"
-            raise ValueError(msg)
+            raise CaptureRefusedError(msg)
         learner.add(channel_estimate(capture.rx_pilots, pilots))
     return LearnedBackground(learner.entry(), config_epoch or 0)
 
@@ -125,7 +125,7 @@ def learn_background(
 def _problem(capture: Capture, waveform_hash: str, config_epoch: int) -> str | None:
     """Why a capture cannot be part of an entry, or ``None``."""
     if not capture.quality.usable:
-        return f"is not usable: {capture.quality}"
+        return f"is not usable: {capture.quality.problem}"
     if capture.waveform_hash != waveform_hash:
         return f"is of waveform {capture.waveform_hash}, expected {waveform_hash}"
     if capture.config_epoch != config_epoch:

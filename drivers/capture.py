@@ -1,7 +1,10 @@
 """Captures: the demodulated pilots of one sensing burst at one receiver, and who makes them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
+
+import numpy as np
 
 from drivers.geometry import ComplexArray
 from drivers.node import Node
@@ -14,20 +17,47 @@ class CaptureQuality:
 
     Attributes
     ----------
-    overflow, late
-        Samples were lost, or the burst missed its time.
-    clock_locked
-        ``None`` where the radio cannot tell.
+    overflow, late, discontinuity
+        Samples were lost, the burst or block missed its time, samples are missing in between.
+    underflow
+        The transmitter ran out of samples.
+    gain_is_manual
+        False where the receiver set its own gain.
+    clock_locked, pps_locked
+        Of all radios involved; ``None`` where nobody can tell.
+    fault
+        Why there are no pilots at all, in words; ``None`` if there are.
     """
 
     overflow: bool = False
     late: bool = False
+    discontinuity: bool = False
+    underflow: bool = False
+    gain_is_manual: bool = True
     clock_locked: bool | None = None
+    pps_locked: bool | None = None
+    fault: str | None = None
+
+    @property
+    def problem(self) -> str | None:
+        """Why the pilots may not be processed, in words; ``None`` if they may."""
+        reasons = (
+            (self.fault is not None, self.fault or ""),
+            (self.overflow, "samples were lost (overflow)"),
+            (self.late, "the burst missed its time (late)"),
+            (self.discontinuity, "the samples are not one stretch (discontinuity)"),
+            (self.underflow, "the transmitter ran out of samples (underflow)"),
+            (not self.gain_is_manual, "the receiver sets its own gain (AGC is on)"),
+            (self.clock_locked is False, "the reference clock is not locked"),
+            (self.pps_locked is False, "the pulse per second is not there"),
+        )
+        found = [text for holds, text in reasons if holds]
+        return ", ".join(found) or None
 
     @property
     def usable(self) -> bool:
         """Whether the pilots may be processed."""
-        return not (self.overflow or self.late or self.clock_locked is False)
+        return self.problem is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +80,8 @@ class Capture:
         Whether the delay axis starts at transmission. False for radios without common time.
     quality
         Flags that travel with the data.
+    first_sample_tick
+        Receiver's device tick of the block's first sample, where known.
     """
 
     tx_id: str
@@ -60,6 +92,23 @@ class Capture:
     config_epoch: int = 0
     delay_is_absolute: bool = True
     quality: CaptureQuality = field(default_factory=CaptureQuality)
+    first_sample_tick: int | None = None
+
+
+def missing_capture(tx_id: str, rx_id: str, grid: OfdmGrid, fault: str) -> Capture:
+    """The capture of a link that gave none, without pilots; `fault` says why."""
+    return Capture(
+        tx_id=tx_id,
+        rx_id=rx_id,
+        rx_pilots=np.zeros((0, 0), dtype=np.complex64),
+        num_averaged=0,
+        waveform_hash=grid.waveform_hash,
+        quality=CaptureQuality(fault=fault),
+    )
+
+
+class CaptureRefusedError(ValueError):
+    """A capture that may not be processed; the message names link and reason."""
 
 
 class CaptureSource(Protocol):
@@ -83,10 +132,15 @@ class CaptureSource(Protocol):
         """
         ...
 
-    def sense(self, tx_id: str, rx_id: str, sensing_index: int) -> Capture:
-        """Return one capture of the scene as it is now, on the link ``tx_id`` to ``rx_id``."""
+    def sense(self, tx_id: str, rx_ids: Sequence[str], sensing_index: int) -> tuple[Capture, ...]:
+        """Let ``tx_id`` send one burst, and return what each of ``rx_ids`` heard, in their order.
+
+        A receiver that fails gives a capture without pilots whose quality says why.
+        """
         ...
 
-    def sense_background(self, tx_id: str, rx_id: str, capture_index: int) -> Capture:
-        """Return one target-free capture for calibration."""
+    def sense_background(
+        self, tx_id: str, rx_ids: Sequence[str], capture_index: int
+    ) -> tuple[Capture, ...]:
+        """The same without a target, for calibration."""
         ...

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from drivers.array import UniformLinearArray
-from drivers.capture import Capture
+from drivers.capture import Capture, CaptureRefusedError
 from drivers.geometry import ComplexArray
 from drivers.link_budget import delay_var_s2, sine_var
 from drivers.waveform import OfdmGrid, pilot_symbols
@@ -107,28 +107,31 @@ class LinkProcessor:
 
         Raises
         ------
-        ValueError
-            If capture, background and processor do not belong together (another waveform,
-            another tuning since the background was learned, another array), or the capture
-            holds no signal: not finite, or all zero.
+        CaptureRefusedError
+            If the capture is not usable; if capture, background and processor do not belong
+            together (another waveform, another tuning since the background was learned, another
+            array); or if the capture holds no signal: not finite, or all zero.
         """
         link = f"{capture.tx_id} -> {capture.rx_id}"
+        if capture.quality.problem:
+            msg = f"{link}: {capture.quality.problem}"
+            raise CaptureRefusedError(msg)
         if capture.waveform_hash != self._waveform_hash:
             msg = (
                 f"{link}: capture of waveform {capture.waveform_hash}, expected "
                 f"{self._waveform_hash}"
             )
-            raise ValueError(msg)
+            raise CaptureRefusedError(msg)
         power = float(np.vdot(capture.rx_pilots, capture.rx_pilots).real)
         if not np.isfinite(power) or power == 0.0:
             msg = f"{link}: capture holds no signal, its total power is {power}; check the receiver"
-            raise ValueError(msg)
+            raise CaptureRefusedError(msg)
         if background is not None and background.config_epoch != capture.config_epoch:
             msg = (
                 f"{link}: background learned in config epoch {background.config_epoch}, capture "
                 f"in {capture.config_epoch}: the radio was retuned; calibrate this link again"
             )
-            raise ValueError(msg)
+            raise CaptureRefusedError(msg)
         estimate = channel_estimate(capture.rx_pilots, self._pilots)
         return suppress_background(estimate, None if background is None else background.channel)
 

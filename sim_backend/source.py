@@ -102,8 +102,17 @@ class SimulatedSource:
         """Seed, and a digest of all that the static channel depends on."""
         return f"simulated seed {self._scene.seed}, static scene {self._scene.static_hash}"
 
-    def sense(self, tx_id: str, rx_id: str, sensing_index: int) -> Capture:
-        """Return one capture with the target present; the same key gives the same capture."""
+    def sense(self, tx_id: str, rx_ids: Sequence[str], sensing_index: int) -> tuple[Capture, ...]:
+        """Return captures with the target present; the same key gives the same capture."""
+        return tuple(self._sense(tx_id, rx_id, sensing_index) for rx_id in rx_ids)
+
+    def sense_background(
+        self, tx_id: str, rx_ids: Sequence[str], capture_index: int
+    ) -> tuple[Capture, ...]:
+        """Return target-free captures for calibration."""
+        return tuple(self._sense_background(tx_id, rx_id, capture_index) for rx_id in rx_ids)
+
+    def _sense(self, tx_id: str, rx_id: str, sensing_index: int) -> Capture:
         link = self._index[tx_id], self._index[rx_id]
         rcs = self._scene.target_rcs_m2(*link, sensing_index)
         channel = target_channel(self._scene, self._grid, *link, rcs)
@@ -112,8 +121,7 @@ class SimulatedSource:
         rng = random_stream(self._scene.seed, "noise", *link, sensing_index)
         return self._capture(link, channel, rng)
 
-    def sense_background(self, tx_id: str, rx_id: str, capture_index: int) -> Capture:
-        """Return one target-free capture for calibration."""
+    def _sense_background(self, tx_id: str, rx_id: str, capture_index: int) -> Capture:
         link = self._index[tx_id], self._index[rx_id]
         rng = random_stream(self._scene.seed, "background", *link, capture_index)
         return self._capture(link, self.static_channel(*link), rng)

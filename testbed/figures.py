@@ -228,9 +228,14 @@ def _draw_key(figure: Figure, belief: AxesImage) -> None:
 def _draw_maps(
     figure: Figure, nodes: _Nodes, records: _Records, processors: Processors, target_m: FloatArray
 ) -> None:
-    """Draw the map of the last sensing's first link before and after suppression."""
-    report, capture = records[-1].reports[0], records[-1].captures[0]
-    background, processor = records[-1].backgrounds[0], processors.of(nodes[report.rx_id])
+    """Draw the map of the last link that was heard before and after suppression."""
+    heard = [(number, r.looks[0]) for number, r in enumerate(records, start=1) if r.looks]
+    if not heard:
+        figure.text(0.85, 0.5, "no receiver gave a usable capture", ha="center")
+        return
+    number, look = heard[-1]
+    report, capture, background = look.report, look.capture, look.background
+    processor = processors.of(nodes[report.rx_id])
     raw, clean = (processor.map_of(processor.residual(capture, b)) for b in (None, background))
     raw_db, clean_db = (10.0 * np.log10(m.power / clean.noise_power) for m in (raw, clean))
     extent = (0.0, float(bistatic_range_m(clean.plan)[-1]), -90.0, 90.0)
@@ -246,7 +251,7 @@ def _draw_maps(
         )  # fmt: skip
         _draw_echoes(ax, nodes, report, target_m)
         ax.set(xlabel="bistatic range (m)", ylabel="angle from boresight (°)")
-        ax.set(title=f"Sensing {len(records)} {title}", yticks=range(-90, 91, 30))
+        ax.set(title=f"Sensing {number} {title}", yticks=range(-90, 91, 30))
     bar = figure.add_axes((0.945, 0.07, 0.01, 0.8))
     figure.colorbar(image, cax=bar, extend="both", label="power over the noise floor (dB)")
 

@@ -68,13 +68,16 @@ def sensing_table(site: Site, records: Sequence[SensingRecord]) -> Table:
 
 def _detected(record: SensingRecord) -> list[str]:
     """Strongest detection of each receiver, and how many more there were."""
-    return [
-        f"{10.0 * np.log10(report.hypotheses[0].snr):.1f} dB"
-        + (f" (+{len(report.hypotheses) - 1})" if len(report.hypotheses) > 1 else "")
-        if report.hypotheses
-        else "nothing"
-        for report in record.reports
-    ]
+    texts = dict.fromkeys(record.config.rx_ids, "no capture")
+    for report in record.reports:
+        if not report.hypotheses:
+            texts[report.rx_id] = "nothing"
+            continue
+        more = len(report.hypotheses) - 1
+        texts[report.rx_id] = f"{10.0 * np.log10(report.hypotheses[0].snr):.1f} dB" + (
+            f" (+{more})" if more else ""
+        )
+    return list(texts.values())
 
 
 def verdict(site: Site, records: Sequence[SensingRecord], simulation: Simulation) -> str:
@@ -98,6 +101,11 @@ def verdict(site: Site, records: Sequence[SensingRecord], simulation: Simulation
     if records[-1].error_m is not None:
         tx, ty = simulation.target_m
         lines.append(f"truth: x = {tx:.4f} m, y = {ty:.4f} m, error {metres(records[-1].error_m)}")
+    lines += [
+        f"sensing {number}: no capture from {rx_id}: {problem}"
+        for number, record in enumerate(records, start=1)
+        for rx_id, problem in record.problems.items()
+    ]
     if last.status == "unresolved":
         lines.append(
             f"the position above has probability {last.probability:.3g}; its 95 % radius stayed "

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from drivers.array import UniformLinearArray
-from drivers.capture import Capture, CaptureSource
+from drivers.capture import Capture, CaptureRefusedError, CaptureSource
 from drivers.geometry import (
     FloatArray,
     area_corners_m,
@@ -36,6 +36,15 @@ from testbed.site import Site
 
 
 @dataclass(frozen=True)
+class Look:
+    """One receiver's capture, what was subtracted from it, and what was found."""
+
+    capture: Capture
+    background: Background | None
+    report: LinkReport
+
+
+@dataclass(frozen=True)
 class SensingRecord:
     """What one sensing brought.
 
@@ -43,10 +52,10 @@ class SensingRecord:
     ----------
     config
         Who sent and who listened.
-    captures, backgrounds
-        Of each receiver whose capture is usable, in the order of ``config.rx_ids``.
-    reports
-        Link reports, likewise.
+    looks
+        What was processed, in the order of ``config.rx_ids``.
+    problems
+        Receivers that brought nothing, by id, and why.
     estimate
         The position after fusing it.
     error_m
@@ -54,11 +63,15 @@ class SensingRecord:
     """
 
     config: SensingConfig
-    captures: tuple[Capture, ...]
-    backgrounds: tuple[Background | None, ...]
-    reports: tuple[LinkReport, ...]
+    looks: tuple[Look, ...]
+    problems: dict[str, str]
     estimate: PositionEstimate
     error_m: float | None
+
+    @property
+    def reports(self) -> tuple[LinkReport, ...]:
+        """Link reports of what was processed."""
+        return tuple(look.report for look in self.looks)
 
 
 class Processors:
@@ -133,25 +146,27 @@ class Localization:
         """Sense until converged or out of budget, yielding one record a sensing."""
         while (config := self.controller.next_config()) is not None:
             index = self.controller.num_sensings
-            sensed = (self._source.sense(config.tx_id, rx_id, index) for rx_id in config.rx_ids)
-            captures = tuple(capture for capture in sensed if capture.quality.usable)
-            backgrounds = tuple(self._background_of(c.tx_id, c.rx_id) for c in captures)
-            reports = tuple(
-                self._report(capture, background, index)
-                for capture, background in zip(captures, backgrounds, strict=True)
-            )
-            estimate = self.controller.update(reports)
-            yield SensingRecord(
-                config, captures, backgrounds, reports, estimate, self._error_m(estimate)
-            )
+            looks: list[Look] = []
+            problems: dict[str, str] = {}
+            for capture in self._source.sense(config.tx_id, config.rx_ids, index):
+                try:
+                    looks.append(self._look(capture, index))
+                except CaptureRefusedError as refusal:
+                    problems[capture.rx_id] = str(refusal)
+            estimate = self.controller.update([look.report for look in looks])
+            yield SensingRecord(config, tuple(looks), problems, estimate, self._error_m(estimate))
 
-    def _report(self, capture: Capture, background: Background | None, index: int) -> LinkReport:
+    def _look(self, capture: Capture, index: int) -> Look:
+        if capture.quality.problem:  # before a background is learned for it
+            raise CaptureRefusedError(capture.quality.problem)
+        background = self._background_of(capture.tx_id, capture.rx_id)
         nodes, order = self.network.nodes, self.network.index
         tx, rx = nodes[order[capture.tx_id]], nodes[order[capture.rx_id]]
         limits = delay_limits_s(tx.pose.position, rx.pose.position, self._site.area_m)
-        return self._processors.of(rx).report(
+        report = self._processors.of(rx).report(
             capture, background, sensing_index=index, delay_limits_s=limits
         )
+        return Look(capture, background, report)
 
     def _error_m(self, estimate: PositionEstimate) -> float | None:
         if self._target_m is None:
@@ -211,7 +226,8 @@ def result_object(
             {
                 "tx_id": record.config.tx_id,
                 "rx_ids": list(record.config.rx_ids),
-                "detected": [len(report.hypotheses) for report in record.reports],
+                "detected": _num_detected(record),
+                "problems": record.problems,
                 "estimate_m": record.estimate.position_m.tolist(),
                 "error_m": record.error_m,
                 "peb_m": record.estimate.peb_m,
@@ -219,6 +235,12 @@ def result_object(
             for record in records
         ],
     }
+
+
+def _num_detected(record: SensingRecord) -> list[int | None]:
+    """Hypotheses of each receiver, in the order of the configuration; ``None`` without any."""
+    found = {report.rx_id: len(report.hypotheses) for report in record.reports}
+    return [found.get(rx_id) for rx_id in record.config.rx_ids]
 
 
 def throughput_loss_pct(site: Site, num_sensings: float) -> float:

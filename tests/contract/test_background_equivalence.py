@@ -64,7 +64,7 @@ class Forms:
 
     def capture(self, form: str, link: tuple[int, int], look: int):
         names = self.nodes[link[0]].node_id, self.nodes[link[1]].node_id
-        return self._sources[form].sense(*names, look)
+        return self._sources[form].sense(names[0], names[1:], look)[0]
 
 
 def noise_of_residuals(forms: Forms, form: str) -> dict[tuple[int, int], np.ndarray]:

@@ -53,7 +53,7 @@ class BackgroundCalibration:
         noise_var = channel_noise_var(nodes[0], nodes[1], GRID)
         entry_var = noise_var * median_var_ratio(self._num_captures)
         error = (learned - truth) / math.sqrt(entry_var / 2)
-        capture = source.sense("a", "b", 0)
+        capture = source.sense("a", ("b",), 0)[0]
         estimate = channel_estimate(capture.rx_pilots, pilot_symbols(GRID))
         return Outcome(
             normalized_error=np.stack((error.real, error.imag)),

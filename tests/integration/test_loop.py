@@ -228,14 +228,16 @@ class FaultySource:
     def origin(self) -> str:
         return self._source.origin
 
-    def sense(self, tx_id: str, rx_id: str, sensing_index: int) -> Capture:
-        capture = self._source.sense(tx_id, rx_id, sensing_index)
-        if rx_id in self._deaf:
-            return replace(capture, quality=CaptureQuality(overflow=True))
-        return capture
+    def sense(self, tx_id, rx_ids, sensing_index) -> tuple[Capture, ...]:
+        return tuple(
+            replace(capture, quality=CaptureQuality(overflow=True))
+            if capture.rx_id in self._deaf
+            else capture
+            for capture in self._source.sense(tx_id, rx_ids, sensing_index)
+        )
 
-    def sense_background(self, tx_id: str, rx_id: str, capture_index: int) -> Capture:
-        return self._source.sense_background(tx_id, rx_id, capture_index)
+    def sense_background(self, tx_id, rx_ids, capture_index) -> tuple[Capture, ...]:
+        return self._source.sense_background(tx_id, rx_ids, capture_index)
 
 
 def test_a_receiver_that_overflows_costs_its_reports_not_the_run(lab, processors):
@@ -247,6 +249,7 @@ def test_a_receiver_that_overflows_costs_its_reports_not_the_run(lab, processors
         lab, simulation, background_of, processors, FaultySource(simulation.source, {used})
     )
     assert len(records[0].reports) == len(records[0].config.rx_ids) - 1
+    assert records[0].problems == {used: "samples were lost (overflow)"}
     assert all(report.rx_id != used for record in records for report in record.reports)
     everyone = {node.node_id for node in simulation.source.nodes}
     silent, run = localize(

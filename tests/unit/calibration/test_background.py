@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from calibration.background import BackgroundLearner, captures_of_link, learn_background
 from drivers.array import UniformLinearArray
-from drivers.capture import Capture, CaptureQuality
+from drivers.capture import Capture, CaptureQuality, CaptureRefusedError
 from drivers.geometry import Pose
 from drivers.node import Node
 from drivers.waveform import OfdmGrid, pilot_symbols
@@ -148,16 +148,18 @@ class RecordedSource:
     def origin(self) -> str:
         return "recorded"
 
-    def sense(self, tx_id: str, rx_id: str, sensing_index: int) -> Capture:
+    def sense(self, tx_id, rx_ids, sensing_index) -> tuple[Capture, ...]:
         raise AssertionError("calibration must not sense")
 
-    def sense_background(self, tx_id: str, rx_id: str, capture_index: int) -> Capture:
+    def sense_background(self, tx_id, rx_ids, capture_index) -> tuple[Capture, ...]:
+        (rx_id,) = rx_ids
         self.asked.append((tx_id, rx_id, capture_index))
         pilots = pilot_symbols(self.grid)[:, None]
-        return Capture(
+        capture = Capture(
             tx_id, rx_id, self.channels[capture_index] * pilots, 1, self.grid.waveform_hash,
             quality=self.quality.get(capture_index, CaptureQuality()),
         )  # fmt: skip
+        return (capture,)
 
 
 def test_learning_takes_the_pilots_away_and_each_capture_once():
@@ -178,19 +180,16 @@ def test_captures_come_one_at_a_time():
 
 
 @pytest.mark.parametrize(
-    "quality",
-    [CaptureQuality(overflow=True), CaptureQuality(late=True), CaptureQuality(clock_locked=False)],
+    ("quality", "flaw"),
+    [
+        (CaptureQuality(overflow=True), "overflow"),
+        (CaptureQuality(late=True), "late"),
+        (CaptureQuality(clock_locked=False), "clock is not locked"),
+    ],
 )
-def test_unusable_captures_are_refused_with_the_link_and_the_reason(quality):
+def test_unusable_captures_are_refused_with_the_link_and_the_reason(quality, flaw):
     source = RecordedSource(draws(5, (24, 2)), {3: quality})
-    (flaw,) = (
-        f"{name}={value}"
-        for name, value in {
-            "overflow": quality.overflow, "late": quality.late, "clock_locked": quality.clock_locked
-        }.items()
-        if getattr(CaptureQuality(), name) != value
-    )  # fmt: skip
-    with pytest.raises(ValueError, match=f"a -> b is not usable.*{flaw}"):
+    with pytest.raises(CaptureRefusedError, match=f"a -> b is not usable.*{flaw}"):
         learn_background(source, "a", "b", 5)
 
 
@@ -204,9 +203,9 @@ def test_captures_of_another_waveform_are_refused():
     other = OfdmGrid(10e9, 30e3, 24)
 
     class Mixed(RecordedSource):
-        def sense_background(self, tx_id: str, rx_id: str, capture_index: int) -> Capture:
-            capture = super().sense_background(tx_id, rx_id, capture_index)
-            return replace(capture, waveform_hash=other.waveform_hash)
+        def sense_background(self, tx_id, rx_ids, capture_index) -> tuple[Capture, ...]:
+            (capture,) = super().sense_background(tx_id, rx_ids, capture_index)
+            return (replace(capture, waveform_hash=other.waveform_hash),)
 
     with pytest.raises(ValueError, match=f"waveform {other.waveform_hash}"):
         learn_background(Mixed(draws(3, (24, 2))), "a", "b", 3)
@@ -216,9 +215,9 @@ def test_the_config_epoch_is_kept_and_may_not_change():
     class Retuned(RecordedSource):
         epochs = (5, 5, 5, 6)
 
-        def sense_background(self, tx_id: str, rx_id: str, capture_index: int) -> Capture:
-            capture = super().sense_background(tx_id, rx_id, capture_index)
-            return replace(capture, config_epoch=self.epochs[capture_index])
+        def sense_background(self, tx_id, rx_ids, capture_index) -> tuple[Capture, ...]:
+            (capture,) = super().sense_background(tx_id, rx_ids, capture_index)
+            return (replace(capture, config_epoch=self.epochs[capture_index]),)
 
     source = Retuned(draws(4, (24, 2)))
     assert learn_background(source, "a", "b", 3).config_epoch == 5

@@ -71,7 +71,7 @@ def test_a_target_is_found_where_it_is(num_elements):
     )
     background = Background(source.static_channel(0, 1), "entry-1")
     report = processor(num_elements).report(
-        source.sense("tx", "rx", 3), background,
+        source.sense("tx", ("rx",), 3)[0], background,
         sensing_index=3, delay_limits_s=delay_limits_s(np.array(TX_M), np.array(RX_M), AREA_M),
     )  # fmt: skip
     assert (report.tx_id, report.rx_id, report.sensing_index) == ("tx", "rx", 3)
@@ -105,7 +105,7 @@ def test_without_suppression_the_direct_path_is_the_strongest():
         Node("rx", "rx", Pose(RX_M, math.radians(135.0)), array, pattern),
     ]
     source = SimulatedSource(draw_scene(5, nodes, SceneStatistics(AREA_M)), nodes, GRID)
-    report = report_of(processor(4), source.sense("tx", "rx", 0))
+    report = report_of(processor(4), source.sense("tx", ("rx",), 0)[0])
     assert report.background_hash is None
     direct_s = math.dist(TX_M, RX_M) / SPEED_OF_LIGHT_M_PER_S
     assert report.hypotheses[0].delay_s == pytest.approx(direct_s, abs=0.1 * CELL_S)

@@ -61,7 +61,7 @@ def test_it_is_a_capture_source():
     simulated: CaptureSource = source()
     assert [node.node_id for node in simulated.nodes] == ["n0", "n1", "n2", "n3"]
     assert simulated.grid == GRID
-    capture = simulated.sense("n2", "n0", 5)
+    capture = simulated.sense("n2", ("n0",), 5)[0]
     assert (capture.tx_id, capture.rx_id) == ("n2", "n0")
     assert capture.rx_pilots.shape == (512, 3)
     assert capture.rx_pilots.dtype == np.complex64
@@ -75,7 +75,7 @@ def test_it_is_a_capture_source():
 def test_background_captures_are_static_channel_plus_noise(link):
     simulated = source()
     tx, rx = (simulated.nodes[n] for n in link)
-    captures = [simulated.sense_background(tx.node_id, rx.node_id, n) for n in range(20)]
+    captures = [simulated.sense_background(tx.node_id, (rx.node_id,), n)[0] for n in range(20)]
     noise = np.concatenate([channel_of(c) - simulated.static_channel(*link) for c in captures])
     # The noise of node n is 3 n dB higher, by its noise figure.
     assert_is_noise(noise, channel_noise_var(tx, rx, GRID))
@@ -87,31 +87,31 @@ def test_sensing_adds_the_target_with_the_rcs_of_the_look():
     noise = []
     for look in range(20):
         target = target_channel(scene, GRID, 1, 2, scene.target_rcs_m2(1, 2, look))
-        found = channel_of(simulated.sense("n1", "n2", look))
+        found = channel_of(simulated.sense("n1", ("n2",), look)[0])
         noise.append(found - simulated.static_channel(1, 2) - target)
     assert_is_noise(np.concatenate(noise), channel_noise_var(nodes()[1], nodes()[2], GRID))
 
 
 def test_captures_are_reproducible_and_independent():
-    first = source().sense("n0", "n1", 4).rx_pilots
-    np.testing.assert_array_equal(source().sense("n0", "n1", 4).rx_pilots, first)
+    first = source().sense("n0", ("n1",), 4)[0].rx_pilots
+    np.testing.assert_array_equal(source().sense("n0", ("n1",), 4)[0].rx_pilots, first)
     # Asking for others before changes nothing.
     busy = source()
     for look in range(3):
-        busy.sense("n1", "n2", look)
-    np.testing.assert_array_equal(busy.sense("n0", "n1", 4).rx_pilots, first)
+        busy.sense("n1", ("n2",), look)[0]
+    np.testing.assert_array_equal(busy.sense("n0", ("n1",), 4)[0].rx_pilots, first)
 
     quiet = source(static_model="cancelled", mean_rcs_m2=1e-12)  # noise alone
     noise = [
-        channel_of(quiet.sense("n0", "n1", 4)),
-        channel_of(quiet.sense("n0", "n1", 5)),
-        channel_of(quiet.sense("n1", "n0", 4)),
-        channel_of(quiet.sense("n2", "n1", 4)),
+        channel_of(quiet.sense("n0", ("n1",), 4)[0]),
+        channel_of(quiet.sense("n0", ("n1",), 5)[0]),
+        channel_of(quiet.sense("n1", ("n0",), 4)[0]),
+        channel_of(quiet.sense("n2", ("n1",), 4)[0]),
         quiet.entry_noise("n0", "n1", 4),
         channel_of(
-            source(static_model="cancelled", mean_rcs_m2=1e-12, seed=4).sense("n0", "n1", 4)
+            source(static_model="cancelled", mean_rcs_m2=1e-12, seed=4).sense("n0", ("n1",), 4)[0]
         ),
-        channel_of(quiet.sense_background("n0", "n1", 4)) - quiet.static_channel(0, 1),
+        channel_of(quiet.sense_background("n0", ("n1",), 4)[0]) - quiet.static_channel(0, 1),
     ]
     correlation = np.abs(np.corrcoef([n.ravel() for n in noise]))[np.triu_indices(len(noise), 1)]
     # Its square is exponential with mean 1/n; 21 pairs at 1 % in all.
@@ -122,15 +122,15 @@ def test_captures_are_reproducible_and_independent():
 def test_cancelled_is_synthesized_without_its_static_channel():
     synthesized, cancelled = source(), source(static_model="cancelled")
     static = synthesized.static_channel(0, 1)
-    difference = channel_of(synthesized.sense("n0", "n1", 2)) - channel_of(
-        cancelled.sense("n0", "n1", 2)
+    difference = channel_of(synthesized.sense("n0", ("n1",), 2)[0]) - channel_of(
+        cancelled.sense("n0", ("n1",), 2)[0]
     )
     # complex64: 6e-8 of the largest number at each of some five roundings
     assert np.abs(difference - static).max() <= 5e-7 * np.abs(static).max()
     # Calibration sees the static channel in either model.
     np.testing.assert_array_equal(
-        synthesized.sense_background("n0", "n1", 2).rx_pilots,
-        cancelled.sense_background("n0", "n1", 2).rx_pilots,
+        synthesized.sense_background("n0", ("n1",), 2)[0].rx_pilots,
+        cancelled.sense_background("n0", ("n1",), 2)[0].rx_pilots,
     )
 
 
@@ -145,7 +145,7 @@ def test_static_channel_does_not_depend_on_what_is_kept():
 
 def test_unknown_node_is_refused():
     with pytest.raises(KeyError, match="n9"):
-        source().sense("n0", "n9", 0)
+        source().sense("n0", ("n9",), 0)[0]
 
 
 def test_survey_error_is_in_the_channel_but_not_in_the_nodes():

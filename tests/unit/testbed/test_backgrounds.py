@@ -38,7 +38,7 @@ def test_no_background_is_none():
 def test_a_perfect_background_leaves_target_and_noise_only(source):
     index = {node.node_id: n for n, node in enumerate(source.nodes)}
     tx, rx = source.nodes[index["b"]], source.nodes[index["e"]]
-    capture = source.sense_background("b", "e", 0)
+    capture = source.sense_background("b", ("e",), 0)[0]
     pilots = pilot_symbols(source.grid).conj()[:, None]
     residual = capture.rx_pilots * pilots - perfect_background(source)("b", "e").channel
     # Real and imaginary parts are independent Gaussians: chi-squared with 2 K M degrees.

@@ -175,7 +175,8 @@ def test_maps_share_one_scale_above_the_noise(run, figure):
     # The median of exponentially distributed noise is ln 2 of its mean.
     assert np.median(clean.get_array().data) == pytest.approx(10.0 * np.log10(np.log(2.0)), abs=1.0)
     processor = run[4].of(run[1].network.nodes[0])
-    capture, background = run[2][-1].captures[0], run[2][-1].backgrounds[0]
+    look = run[2][-1].looks[0]
+    capture, background = look.capture, look.background
     unsuppressed, suppressed = (
         processor.map_of(processor.residual(capture, used)) for used in (None, background)
     )

@@ -60,9 +60,9 @@ def test_every_record_says_what_was_sensed():
     records, simulation = finished(as_site(changed(lab(), {"sensing.num_receivers": 3})), 1)
     for record in records:
         assert len(set(record.config.rx_ids) | {record.config.tx_id}) == 4
-        assert [c.rx_id for c in record.captures] == list(record.config.rx_ids)
+        assert [look.capture.rx_id for look in record.looks] == list(record.config.rx_ids)
         assert [r.rx_id for r in record.reports] == list(record.config.rx_ids)
-        assert all(c.tx_id == record.config.tx_id for c in record.captures)
+        assert all(look.capture.tx_id == record.config.tx_id for look in record.looks)
         offset = record.estimate.position_m - simulation.target_m
         assert record.error_m == pytest.approx(math.hypot(*offset))
     assert [r.estimate.status for r in records[:-1]] == ["searching"] * (len(records) - 1)
@@ -109,7 +109,8 @@ def test_a_cancelled_static_channel_is_all_that_is_missing():
     static = perfect_background(whole.source)("a", "b").channel
     static = static * pilot_symbols(whole.source.grid)[:, None]
     found = (
-        whole.source.sense("a", "b", 0).rx_pilots - cancelled.source.sense("a", "b", 0).rx_pilots
+        whole.source.sense("a", ("b",), 0)[0].rx_pilots
+        - cancelled.source.sense("a", ("b",), 0)[0].rx_pilots
     )
     assert np.allclose(found, static, rtol=0.0, atol=1e-5 * np.abs(static).max())
 
