@@ -28,15 +28,17 @@ def leg_gain_per_m2(
     points_m: ArrayLike,
     *,
     min_distance_m: float = 0.0,
+    climb_m: ArrayLike = 0.0,
 ) -> FloatArray:
     """Element gain over squared distance, ``G / d^2``, of one leg of an echo, in 1/m^2.
 
-    Position, boresight and points broadcast. Distances under `min_distance_m` count as that;
+    Position, boresight, points and `climb_m`, the vertical part of the leg, broadcast.
+    Distances under `min_distance_m` count as that;
     with the default the result is infinite at the node's own position (NaN where the element
     also has no gain in that direction).
     """
     gain = pattern.power_gain(angle_from_boresight_rad(position_m, boresight_rad, points_m))
-    leg_m = np.maximum(distance_m(position_m, points_m), min_distance_m)
+    leg_m = np.maximum(np.hypot(distance_m(position_m, points_m), climb_m), min_distance_m)
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.asarray(gain / leg_m**2)
 
@@ -53,7 +55,18 @@ def path_gain(
     legs = leg_gain_per_m2(
         tx.transmit_pattern, tx_pose.position_m, tx_pose.boresight_rad, points_m
     ) * leg_gain_per_m2(rx.receive_pattern, rx_pose.position_m, rx_pose.boresight_rad, points_m)
-    return np.asarray(np.sqrt(legs * wavelength_m**2 * np.asarray(rcs_m2) / (4.0 * np.pi) ** 3))
+    return echo_amplitude(legs, rcs_m2, wavelength_m)
+
+
+def echo_amplitude(legs_per_m4: ArrayLike, rcs_m2: ArrayLike, wavelength_m: float) -> FloatArray:
+    """Amplitude of echoes from the product of both legs' `leg_gain_per_m2`; see `path_gain`."""
+    power = np.asarray(legs_per_m4) * wavelength_m**2 * np.asarray(rcs_m2) / (4.0 * np.pi) ** 3
+    return np.asarray(np.sqrt(power))
+
+
+def friis_amplitude(gain_product: ArrayLike, path_m: ArrayLike, wavelength_m: float) -> FloatArray:
+    """Amplitude of an unscattered path, ``sqrt(G_i G_j) lambda / (4 pi d)``."""
+    return np.asarray(np.sqrt(gain_product) * wavelength_m / (4.0 * np.pi * np.asarray(path_m)))
 
 
 def direct_path_gain(tx: Node, rx: Node, wavelength_m: float) -> float:
@@ -61,7 +74,7 @@ def direct_path_gain(tx: Node, rx: Node, wavelength_m: float) -> float:
     gain = tx.transmit_pattern.power_gain(arrival_angle_rad(tx.pose, rx.pose.position_m))
     gain = gain * rx.receive_pattern.power_gain(arrival_angle_rad(rx.pose, tx.pose.position_m))
     separation_m = float(distance_m(tx.pose.position_m, rx.pose.position_m))
-    return float(np.sqrt(gain)) * wavelength_m / (4.0 * np.pi * separation_m)
+    return float(friis_amplitude(gain, separation_m, wavelength_m))
 
 
 def channel_noise_var(tx: Node, rx: Node, grid: OfdmGrid) -> float:

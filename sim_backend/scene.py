@@ -9,14 +9,28 @@ import numpy as np
 
 from drivers.geometry import FloatArray, Pose
 from drivers.node import Node
+from sim_backend.paths import Paths, Surfaces, Wavefront, direct_paths, scatterer_paths
 
 RcsDraw = Literal["burst_link", "link", "scene"]
-Wavefront = Literal["plane", "spherical"]
 
 # Named streams of the scene's seed: no two draws of different meaning share random numbers, and
 # none depends on how many others were drawn before it.
 Stream = Literal[
-    "nodes", "target", "clutter", "survey", "rcs", "noise", "background", "entry", "planning"
+    "nodes",
+    "target",
+    "clutter",
+    "survey",
+    "rcs",
+    "noise",
+    "background",
+    "entry",
+    "planning",
+    "hardware",
+    "receiver_noise",
+    "retune",
+    "phase_noise",
+    "latency",
+    "fault",
 ]
 _STREAMS: tuple[Stream, ...] = get_args(Stream)
 
@@ -49,6 +63,8 @@ class SceneStatistics:
         ``plane`` (the paper) or ``spherical`` over the receiving array.
     target_m
         Fixed target position, or ``None`` to draw it.
+    surfaces
+        Walls and floor that reflect, or ``None`` for open space (the paper).
     """
 
     area_m: tuple[float, float, float, float]
@@ -59,6 +75,7 @@ class SceneStatistics:
     rcs_draw: RcsDraw = "burst_link"
     wavefront: Wavefront = "plane"
     target_m: tuple[float, float] | None = None
+    surfaces: Surfaces | None = None
 
 
 @dataclass(frozen=True)
@@ -99,6 +116,7 @@ class Scene:
             self.num_dedicated,
             self.statistics.direct_path,
             self.statistics.wavefront,
+            self.statistics.surfaces,
         )
         return hashlib.sha256(repr(described).encode()).hexdigest()[:12]
 
@@ -108,6 +126,25 @@ class Scene:
         if len(self.clutter_m) > self.num_dedicated:
             keep[[self.num_dedicated + tx_index, self.num_dedicated + rx_index]] = False
         return self.clutter_m[keep], self.clutter_rcs_m2[keep]
+
+    def static_paths(self, tx_index: int, rx_index: int, wavelength_m: float) -> Paths:
+        """Everything on a link that does not move: clutter and, if there is one, direct path."""
+        tx, rx = self.nodes[tx_index], self.nodes[rx_index]
+        form = self.statistics.wavefront, self.statistics.surfaces
+        clutter = self.clutter_of_link(tx_index, rx_index)
+        paths = scatterer_paths(tx, rx, *clutter, wavelength_m, *form)
+        if self.statistics.direct_path:
+            paths = paths + direct_paths(tx, rx, wavelength_m, *form)
+        return paths
+
+    def target_paths(
+        self, tx_index: int, rx_index: int, rcs_m2: float, wavelength_m: float
+    ) -> Paths:
+        """Echoes of the target on a link."""
+        return scatterer_paths(
+            self.nodes[tx_index], self.nodes[rx_index], self.target_m[None], np.array([rcs_m2]),
+            wavelength_m, self.statistics.wavefront, self.statistics.surfaces,
+        )  # fmt: skip
 
     def target_rcs_m2(self, tx_index: int, rx_index: int, sensing_index: int) -> float:
         """RCS of the target in one look at one link, Swerling I, in m^2."""

@@ -11,7 +11,8 @@ from msgspec import Meta
 from drivers.array import PatternKind
 from fusion.controller import Fusion, Initialization, Stopping
 from fusion.wls import Bearing
-from sim_backend.scene import RcsDraw, Wavefront
+from sim_backend.paths import Wavefront
+from sim_backend.scene import RcsDraw
 
 Positive = Annotated[float, Meta(gt=0.0)]
 NonNegative = Annotated[float, Meta(ge=0.0)]

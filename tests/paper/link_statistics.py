@@ -21,7 +21,8 @@ from drivers.link_budget import delay_var_s2, sine_var
 from drivers.waveform import OfdmGrid, pilot_symbols
 from processing.detect import exceedances
 from processing.pipeline import LinkProcessor, ProcessingSettings
-from sim_backend.channel import sum_of_paths
+from sim_backend.channel import grid_channel
+from sim_backend.paths import Paths
 from sim_backend.source import complex_noise
 
 GRID = OfdmGrid(carrier_hz=10e9, subcarrier_spacing_hz=15e3, num_subcarriers=6666)
@@ -112,7 +113,7 @@ def link_errors(
         delay_s = rng.uniform(5.0 / GRID.bandwidth_hz, MAX_DELAY_S - 5.0 / GRID.bandwidth_hz)
         angle_rad = rng.uniform(-MAX_ANGLE_RAD, MAX_ANGLE_RAD)
         path_delay_s = delay_s + link.array.element_delay_s(np.sin([angle_rad]))
-        unit_echo = sum_of_paths(GRID, np.ones(1), path_delay_s).astype(np.complex64)
+        unit_echo = grid_channel(GRID, Paths(np.ones(1), path_delay_s)).astype(np.complex64)
         noise = complex_noise(rng, unit_echo.shape, 1.0)
         for row, value_db in zip(rows, snr_db, strict=True):
             amplitude = np.float32(math.sqrt(10 ** (value_db / 10) / unit_echo.size))

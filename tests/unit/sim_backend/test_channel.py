@@ -13,11 +13,11 @@ from drivers.node import Node
 from drivers.waveform import OfdmGrid
 from sim_backend.channel import (
     background_channel,
-    element_path_delay_s,
+    grid_channel,
     scatterer_channel,
-    sum_of_paths,
     target_channel,
 )
+from sim_backend.paths import Paths, element_path_delay_s
 from sim_backend.scene import Scene, SceneStatistics
 from tests.oracles import channel as oracle
 
@@ -58,7 +58,7 @@ def test_sum_of_paths_equals_the_literal_sum(
     delay_s = rng.uniform(0.0, 2e-6, (num_paths, 1)) + rng.uniform(
         -1e-9, 1e-9, (num_paths, num_elements)
     )
-    found = sum_of_paths(grid, gain, delay_s)
+    found = grid_channel(grid, Paths(gain, delay_s))
     literal = oracle.channel_of_delays(grid.frequency_hz, gain, delay_s)
     assert found.shape == (num_subcarriers, num_elements)
     # 60 GHz x 2 us are 7.5e5 rad, rounded to 1e-10 of a radian in either evaluation
@@ -220,7 +220,7 @@ def test_phase_error_of_the_plane_model_at_the_edge_of_32_elements(distance_m, p
     centre_s = np.array([distance_m / SPEED_OF_LIGHT_M_PER_S])
     gain = np.ones(1)
     plane, spherical = (
-        sum_of_paths(grid, gain, element_path_delay_s(rx, source_m, centre_s, wavefront))[0]
+        grid_channel(grid, Paths(gain, element_path_delay_s(rx, source_m, centre_s, wavefront)))[0]
         for wavefront in ("plane", "spherical")
     )
     phase = np.angle(plane * spherical.conj())
