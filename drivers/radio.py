@@ -6,7 +6,7 @@ from typing import Literal, Protocol
 import numpy as np
 
 from drivers.geometry import ComplexArray
-from drivers.radio_errors import TuningError
+from drivers.radio_errors import BurstRefusedError, TuningError
 
 ClockSource = Literal["internal", "external"]
 TimeSource = Literal["none", "pps"]
@@ -322,6 +322,26 @@ def changes_epoch(old: Tuning, new: Tuning) -> bool:
         or (old.rx_gain_db, old.tx_gain_db) != (new.rx_gain_db, new.tx_gain_db)
         or (old.clock_source, old.time_source) != (new.clock_source, new.time_source)
     )
+
+
+def check_samples(samples: ComplexArray, capabilities: Capabilities) -> None:
+    """Refuse samples that no radio of these capabilities can send.
+
+    Raises
+    ------
+    BurstRefusedError
+    """
+    shape = np.shape(samples)
+    problem = None
+    if len(shape) != 1 or not 1 <= shape[0] <= capabilities.max_transmit_samples:
+        problem = (
+            f"a burst has 1 to {capabilities.max_transmit_samples} samples in one dimension, got "
+            f"shape {shape}"
+        )
+    elif not (largest := float(np.abs(samples).max())) <= 1.0:  # also catches NaN
+        problem = f"samples must be finite and of magnitude at most 1, the largest is {largest:.6g}"
+    if problem:
+        raise BurstRefusedError(problem, "scale or shorten the burst")
 
 
 def transmit_power_dbm(capabilities: Capabilities, tx_gain_db: float, mean_square: float) -> float:

@@ -59,7 +59,7 @@ def draw_hardware(node: Node, impairments: Impairments, seed: int, node_index: i
         + rng(2).standard_normal() * impairments.noise_figure_error_db,
         rx_gain=_amplitude(rng(3).standard_normal() * impairments.rx_gain_error_db),
         tx_gain=_amplitude(rng(6).standard_normal() * impairments.tx_power_error_db),
-        element_response=10.0 ** (gain_db / 20.0) * np.exp(1j * np.deg2rad(phase_deg)),
+        element_response=np.exp(gain_db * np.log(10.0) / 20.0 + 1j * np.deg2rad(phase_deg)),
         element_delay_s=rng(7).standard_normal(size) * impairments.element_delay_error_ps * 1e-12,
         rx_image=_drawn_imbalance(rng(8), impairments),
         tx_image=_drawn_imbalance(rng(9), impairments),

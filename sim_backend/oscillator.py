@@ -46,7 +46,7 @@ class NodeClock:
     def true_fs(self, tick: int, rate_hz: float) -> int:
         """True time of a device tick, in femtoseconds."""
         nominal_fs = round(tick * FS_PER_S / rate_hz) if tick < 0 else _ticks_fs(tick, rate_hz)
-        return self.zero_fs + nominal_fs - round(self.error_s(tick / rate_hz) * FS_PER_S)
+        return self.zero_fs + nominal_fs - round(float(self.error_s(tick / rate_hz)) * FS_PER_S)
 
     def tick(self, true_fs: int, rate_hz: float) -> int:
         """Device tick at a true time: the last one that has passed."""
