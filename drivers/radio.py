@@ -197,11 +197,18 @@ class TransmitReport:
         Device tick at which it began, ``None`` where the device cannot say or nothing was sent.
     underflow, late
         The device ran out of samples, or the burst missed its time and was not sent.
+    config_epoch
+        Of the transmitting radio, as in `IqBlock`.
+    clock_locked, pps_locked
+        As in `IqBlock`.
     """
 
     first_sample_tick: int | None = None
     underflow: bool = False
     late: bool = False
+    config_epoch: int = 0
+    clock_locked: bool | None = None
+    pps_locked: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,15 @@
-"""From IQ samples of a sounding burst to received pilots."""
+"""From IQ samples of a sounding burst to a capture of its pilots."""
+
+from dataclasses import replace
 
 import numpy as np
 import scipy.fft
 
 from drivers.burst import SoundingBurst
-from drivers.capture import CaptureRefusedError
+from drivers.capture import Capture, CaptureQuality, CaptureRefusedError
 from drivers.geometry import ComplexArray
 from drivers.radio import IqBlock
+from drivers.sounding import Sounding
 from drivers.waveform import pilot_symbols
 
 # Windows begin this share of the prefix early, so that a burst that comes early by a timing error
@@ -14,9 +17,43 @@ from drivers.waveform import pilot_symbols
 _ADVANCE_SHARE = 0.25
 
 
-def demodulate(
-    block: IqBlock, burst: SoundingBurst, start_tick: int, tx_full_scale_dbm: float
-) -> ComplexArray:
+def capture_of(block: IqBlock, sounding: Sounding, rx_id: str) -> Capture:
+    """The capture that a block holds of a burst; without pilots, saying why, if it holds none."""
+    report = sounding.report
+    quality = CaptureQuality(
+        overflow=block.overflow,
+        late=block.late or report.late,
+        discontinuity=block.discontinuity,
+        underflow=report.underflow,
+        gain_is_manual=block.gain_is_manual,
+        clock_locked=_all_locked(block.clock_locked, report.clock_locked),
+        pps_locked=_all_locked(block.pps_locked, report.pps_locked),
+    )
+    pilots: ComplexArray = np.zeros((0, 0), dtype=np.complex64)
+    try:
+        pilots = demodulate(block, sounding)
+    except CaptureRefusedError as refusal:
+        quality = replace(quality, fault=str(refusal))
+    return Capture(
+        tx_id=sounding.tx_id,
+        rx_id=rx_id,
+        rx_pilots=pilots,
+        num_averaged=sounding.burst.num_symbols,
+        waveform_hash=sounding.burst.grid.waveform_hash,
+        # Phases of both radios enter, so a change of either counts.
+        config_epoch=block.config_epoch + report.config_epoch,
+        quality=quality,
+        first_sample_tick=block.first_sample_tick,
+    )
+
+
+def _all_locked(*locks: bool | None) -> bool | None:
+    """False if any lock is known to be lost, ``None`` if nothing is known of any."""
+    known = [lock for lock in locks if lock is not None]
+    return all(known) if known else None
+
+
+def demodulate(block: IqBlock, sounding: Sounding) -> ComplexArray:
     """Received pilots per unit transmitted tone amplitude, shape ``(K, M)``, complex64.
 
     ``Y`` of eq. (1), averaged over the burst's symbols. The empty tone is filled in from its four
@@ -27,26 +64,25 @@ def demodulate(
     ----------
     block
         Samples that hold the whole burst.
-    start_tick
-        Receiver's tick at which the burst's first sample was sent: delays count from it.
-    tx_full_scale_dbm
-        Nominal power at the transmitter's port of magnitude 1.
+    sounding
+        The burst; delays count from its start.
 
     Raises
     ------
     CaptureRefusedError
-        If the block does not say when it began, or does not hold all symbols.
+        If block and burst have no common time, or the block does not hold all symbols.
     """
-    if block.first_sample_tick is None:
-        msg = "the block does not say when it began, so the burst in it has no known time"
+    burst = sounding.burst
+    if block.first_sample_tick is None or sounding.start_tick is None:
+        msg = "transmitter and receiver share no time, so the burst has no known place in the block"
         raise CaptureRefusedError(msg)
     advance = int(_ADVANCE_SHARE * burst.prefix_length)
-    first = start_tick - block.first_sample_tick + burst.first_symbol_sample - advance
+    first = sounding.start_tick - block.first_sample_tick + burst.first_symbol_sample - advance
     last = first + burst.num_symbols * burst.symbol_length
     if first < 0 or last > len(block.samples):
         msg = (
-            f"the block of {len(block.samples)} samples does not hold the burst's symbols, which "
-            f"are samples {first} to {last}"
+            f"the block of {len(block.samples)} samples from tick {block.first_sample_tick} does "
+            f"not hold the burst that was sent at tick {sounding.start_tick}"
         )
         raise CaptureRefusedError(msg)
     symbols = block.samples[first:last].reshape(burst.num_symbols, burst.symbol_length, -1)
@@ -54,9 +90,9 @@ def demodulate(
     tones = spectrum[burst.tone_bins]
     offset = np.arange(burst.grid.num_subcarriers) - burst.null_index
     back = np.exp(2j * np.pi * offset * (advance / burst.symbol_length))
-    # Amplitudes are square roots of power, so 20 dB are a factor of ten.
-    scale = 10.0 ** ((block.full_scale_dbm - tx_full_scale_dbm) / 20.0) / burst.tone_amplitude
-    received = tones * (scale * back).astype(np.complex64)[:, None]
+    # Amplitudes are square roots of power: 20 dB are a factor of ten.
+    scale = 10.0 ** ((block.full_scale_dbm - sounding.tx_full_scale_dbm) / 20.0)
+    received = tones * (scale / burst.tone_amplitude * back).astype(np.complex64)[:, None]
     return _filled(received, burst)
 
 

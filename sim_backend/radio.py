@@ -163,8 +163,14 @@ class SimRadio:
 
     def transmit_report(self) -> TransmitReport:
         """What became of the last transmission."""
-        self._check_alive()
-        return self._report
+        tuning = self._tuned()
+        self._refresh_locks()
+        return replace(
+            self._report,
+            config_epoch=self._epoch,
+            clock_locked=self._clock_locked if tuning.clock_source == "external" else None,
+            pps_locked=self._pps_locked if tuning.time_source == "pps" else None,
+        )
 
     def arm_receive(self, num_samples: int, at_tick: int | None = None) -> None:
         """Prepare a block."""

@@ -1,18 +1,30 @@
 """From a site file to the objects that runs are made of."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import msgspec
 import numpy as np
 
 from drivers.array import ElementPattern, UniformLinearArray
-from drivers.geometry import Pose
+from drivers.burst import SoundingBurst
+from drivers.geometry import Pose, area_corners_m, bistatic_delay_s
+from drivers.grids import fitting_sample_rate_hz, prefix_length
 from drivers.node import Node, SurveyUncertainty
 from drivers.waveform import OfdmGrid
 from fusion.controller import FusionSettings
 from processing.pipeline import ProcessingSettings
+from sim_backend.impairments import PRESETS, Impairments
+from sim_backend.paths import Surfaces
 from sim_backend.scene import Scene, SceneStatistics, draw_scene, draw_uniform_poses
-from testbed.site import NodeDefaults, NodeSection, PatternSection, Site, SiteError
+from testbed.site import (
+    NodeDefaults,
+    NodeSection,
+    PatternSection,
+    RadioSection,
+    Site,
+    SiteError,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +39,8 @@ class Overrides:
         Of every node's array.
     rcs_draw
         Of the simulation section.
+    impairments
+        Preset of the simulated radios, all of the site's own values for single nuisances kept.
     """
 
     num_receivers: int | None = None
@@ -35,6 +49,7 @@ class Overrides:
     fusion: str | None = None
     tolerance_m: float | None = None
     rcs_draw: str | None = None
+    impairments: str | None = None
 
 
 def overridden(site: Site, overrides: Overrides) -> Site:
@@ -56,6 +71,8 @@ def overridden(site: Site, overrides: Overrides) -> Site:
     raw["sensing"].update(fields)
     if overrides.rcs_draw is not None:
         raw["simulation"]["rcs_draw"] = overrides.rcs_draw
+    if overrides.impairments is not None:
+        raw["simulation"]["impairments"]["preset"] = overrides.impairments
     if overrides.num_elements is not None:
         for section in (raw["node_defaults"], *raw["nodes"]):
             if section.get("array") is not None:
@@ -151,8 +168,55 @@ def build_scene(site: Site, nodes: tuple[Node, ...], seed: int) -> Scene:
         rcs_draw=simulation.rcs_draw,
         wavefront=simulation.wavefront,
         target_m=simulation.target_m,
+        surfaces=_surfaces(site),
     )
     return draw_scene(seed, nodes, statistics)
+
+
+def _surfaces(site: Site) -> Surfaces | None:
+    section = site.simulation.surfaces
+    if section is None:
+        return None
+    x_min, y_min, x_max, y_max = site.area_m
+    margin = section.margin_m
+    return Surfaces(
+        walls_m=(x_min - margin, y_min - margin, x_max + margin, y_max + margin),
+        wall_loss_db=section.wall_loss_db,
+        floor_loss_db=section.floor_loss_db,
+        height_m=section.height_m,
+    )
+
+
+def build_impairments(site: Site) -> Impairments:
+    """Nuisances of the site's simulated radios: a preset with single values changed."""
+    given = msgspec.to_builtins(site.simulation.impairments)
+    return replace(PRESETS[given.pop("preset")], **given)
+
+
+def build_burst(site: Site) -> SoundingBurst:
+    """What the site's radios send.
+
+    Raises
+    ------
+    SiteError
+        If the grid and the sample rate do not go together.
+    """
+    grid = build_grid(site)
+    mega = site.waveform.sample_rate_mhz
+    rate_hz = fitting_sample_rate_hz(grid) if mega is None else mega * 1e6
+    symbol_length = round(rate_hz / grid.subcarrier_spacing_hz)
+    prefix = min(prefix_length(rate_hz, longest_delay_s(site)), symbol_length)
+    try:
+        return SoundingBurst(grid, rate_hz, site.waveform.num_symbols, prefix)
+    except ValueError as error:
+        raise SiteError("$.waveform.sample_rate_mhz", [str(error)]) from error
+
+
+def longest_delay_s(site: Site) -> float:
+    """Longest bistatic delay from anywhere in the area on any link, in seconds."""
+    corners = area_corners_m(site.area_m)
+    stands = [location.position_m for location in site.locations] or corners
+    return max(float(bistatic_delay_s(stand, stand, corners).max()) for stand in stands)
 
 
 def build_processing(site: Site) -> ProcessingSettings:
@@ -172,8 +236,22 @@ def assumed_rcs_m2(site: Site) -> float:
     return float(10.0 ** (site.sensing.mean_rcs_dbsm / 10.0))
 
 
+def radio_sections(site: Site, nodes: Sequence[Node]) -> dict[str, RadioSection]:
+    """Which radio each node drives, by node id."""
+    default = site.node_defaults.radio
+    own = {node.node_id: node.radio for node in site.nodes if node.radio is not None}
+    return {node.node_id: own.get(node.node_id, default) for node in nodes}
+
+
+def simulated(site: Site) -> Site:
+    """The site with every radio replaced by a simulated one."""
+    raw = msgspec.to_builtins(site)
+    for section in (raw["node_defaults"], *raw["nodes"]):
+        if section.get("radio") is not None:
+            section["radio"] = {"kind": "sim"}
+    return msgspec.convert(raw, Site)
+
+
 def radio_kinds(site: Site) -> set[str]:
     """Kinds of radio that the site's nodes drive."""
-    if site.uniform_nodes:
-        return {site.node_defaults.radio.kind}
-    return {(node.radio or site.node_defaults.radio).kind for node in site.nodes}
+    return {section.kind for section in radio_sections(site, build_nodes(site, 0)).values()}

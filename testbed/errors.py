@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from calibration.dictionary import DictionaryError
+from drivers.radio_errors import RadioError
 from testbed.site import SiteError
 
 
@@ -13,7 +14,7 @@ class UsageError(Exception):
     """A command that cannot be carried out as given; the message says what to change."""
 
 
-USER_ERRORS = (UsageError, SiteError, DictionaryError, OSError, MemoryError)
+USER_ERRORS = (UsageError, SiteError, DictionaryError, RadioError, OSError, MemoryError)
 _WRITE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 

@@ -23,7 +23,8 @@ from fusion.grid import PositionGrid
 from fusion.sensing import CHI2_50, CHI2_95, PositionEstimate
 from processing.power_map import bistatic_range_m
 from processing.report import LinkReport
-from testbed.runs.localize import Localization, Processors, SensingRecord, Simulation
+from testbed.runs.localize import Localization, Processors, SensingRecord
+from testbed.runs.setup import Setup
 from testbed.site import Site
 
 SUFFIXES = (".png", ".svg", ".pdf")
@@ -45,18 +46,19 @@ _HALO = [withStroke(linewidth=2.5, foreground="white")]
 
 def localization_figure(
     site: Site, localization: Localization, records: _Records,
-    simulation: Simulation, processors: Processors,
+    setup: Setup, processors: Processors,
 ) -> Figure:  # fmt: skip
     """Floor plan, zoom on the estimate, and the last sensing's maps.
 
     `localization` and `processors` are those of the run, `records` all that it yielded, at least
     one; the maps are made again from the recorded captures.
     """
-    target_m = simulation.target_m
+    # What is not known has no place: matplotlib draws nothing at NaN.
+    target_m = np.full(2, np.nan) if setup.target_m is None else setup.target_m
     nodes = {node.node_id: node for node in localization.network.nodes}
     with mpl.rc_context(_STYLE):
         figure = Figure(figsize=(14.0, 7.0), dpi=150)
-        figure.suptitle(_headline(site, records, simulation), fontsize=12.0, y=0.985)
+        figure.suptitle(_headline(site, records, setup), fontsize=12.0, y=0.985)
         plan = figure.add_axes((0.045, 0.07, 0.415, 0.83))
         belief = _draw_belief(plan, localization.controller.belief.grid)
         _draw_plan(plan, nodes, records, target_m)
@@ -66,12 +68,13 @@ def localization_figure(
     return figure
 
 
-def _headline(site: Site, records: _Records, simulation: Simulation) -> str:
+def _headline(site: Site, records: _Records, setup: Setup) -> str:
     estimate, count = records[-1].estimate, len(records)
-    error_m = float(np.hypot(*(estimate.position_m - simulation.target_m)))
     found = f"{estimate.status} after {count} sensing{'s' if count > 1 else ''}"
-    error = f"error {_length(error_m)} (95 % radius {_length(estimate.radius_95_m)})"
-    return f"{site.name}, seed {simulation.seed}\n{found}, {error}"
+    radius = f"95 % radius {_length(estimate.radius_95_m)}"
+    if records[-1].error_m is not None:
+        radius = f"error {_length(records[-1].error_m)} ({radius})"
+    return f"{site.name}, seed {setup.seed}\n{found}, {radius}"
 
 
 def _unit(length_m: float) -> tuple[str, float]:
@@ -195,7 +198,8 @@ def _draw_zoom(ax: Axes, records: _Records, target_m: FloatArray) -> None:
     for _, at in earlier:
         ax.plot(*at, **_EARLIER_MARK, zorder=5)
     _draw_estimate(ax, last, target_m, last.position_m, per_m)
-    _draw_labels(ax, earlier, [offsets[0], np.zeros(2)])
+    known = [offset for offset in (offsets[0],) if np.isfinite(offset).all()]
+    _draw_labels(ax, earlier, [*known, np.zeros(2)])
     if away_m[0] > reach_m:
         x, y = offsets[0] * (0.97 * half / np.abs(offsets[0]).max())
         arrow = {"color": _TRUTH, "arrowstyle": "->"}

@@ -11,19 +11,19 @@ from msgspec import Meta
 from drivers.array import PatternKind
 from fusion.controller import Fusion, Initialization, Stopping
 from fusion.wls import Bearing
-from sim_backend.paths import Wavefront
-from sim_backend.scene import RcsDraw
-
-Positive = Annotated[float, Meta(gt=0.0)]
-NonNegative = Annotated[float, Meta(ge=0.0)]
-Count = Annotated[int, Meta(ge=1)]
-Name = Annotated[str, Meta(min_length=1, max_length=64)]
-Coordinate = Annotated[float, Meta(ge=-1e8, le=1e8)]
-Point = tuple[Coordinate, Coordinate]
-# Wide enough for anything real; beyond, a unit or a decimal point was mistaken.
-Decibels = Annotated[float, Meta(ge=-200.0, le=200.0)]
-NoiseFigure = Annotated[float, Meta(ge=0.0, le=200.0)]
-Degrees = Annotated[float, Meta(ge=-360.0, le=360.0)]
+from testbed.site_simulation import SimulationSection
+from testbed.site_types import (
+    Coordinate,
+    Count,
+    Decibels,
+    Degrees,
+    Name,
+    NoiseFigure,
+    NonNegative,
+    Point,
+    Positive,
+    Section,
+)
 
 
 class SiteError(Exception):
@@ -40,11 +40,7 @@ class SiteError(Exception):
         self.problems = problems
 
 
-class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    pass
-
-
-class WaveformSection(_Section, frozen=True):
+class WaveformSection(Section, frozen=True):
     """OFDM pilots.
 
     Attributes
@@ -53,15 +49,21 @@ class WaveformSection(_Section, frozen=True):
         The grid, symmetric about the carrier.
     symbols_per_frame
         OFDM symbols in a frame, for the throughput that a sensing costs.
+    sample_rate_mhz
+        Of the radios, a whole multiple of the subcarrier spacing; left out, the lowest that suits.
+    num_symbols
+        Pilot symbols in a burst, averaged into one capture.
     """
 
     carrier_mhz: Positive
     subcarrier_spacing_khz: Positive
     num_subcarriers: Annotated[int, Meta(ge=16)]
     symbols_per_frame: Count = 140
+    sample_rate_mhz: Positive | None = None
+    num_symbols: Annotated[int, Meta(ge=1, le=1000)] = 1
 
 
-class PatternSection(_Section, frozen=True):
+class PatternSection(Section, frozen=True):
     """Element pattern; an infinite front-to-back ratio is written ``.inf``."""
 
     kind: PatternKind = "sector"
@@ -70,28 +72,39 @@ class PatternSection(_Section, frozen=True):
     gain_dbi: Decibels = 0.0
 
 
-class ArraySection(_Section, frozen=True):
+class ArraySection(Section, frozen=True):
     """Uniform linear array."""
 
     num_elements: Annotated[int, Meta(ge=1, le=1024)] = 8
     spacing_wavelengths: Annotated[float, Meta(ge=0.01, le=100.0)] = 0.5
 
 
-class SurveySection(_Section, frozen=True):
+class SurveySection(Section, frozen=True):
     """Standard deviations of the survey."""
 
     position_std_m: Annotated[float, Meta(ge=0.0, le=1000.0)] = 0.0
     boresight_std_deg: Annotated[float, Meta(ge=0.0, le=360.0)] = 0.0
 
 
-class RadioSection(_Section, frozen=True):
-    """Which radio a node drives; ``address`` is the radio's own device string."""
+class RadioSection(Section, frozen=True):
+    """Which radio a node drives.
 
-    kind: Literal["sim", "pluto", "usrp", "replay"] = "sim"
+    Attributes
+    ----------
+    kind
+        ``sim``, or one that an installed package provides; `testbed radio list` shows them.
+    address
+        The radio's own device string.
+    options
+        For the radio's driver alone.
+    """
+
+    kind: Name = "sim"
     address: str | None = None
+    options: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
-class NodeDefaults(_Section, frozen=True):
+class NodeDefaults(Section, frozen=True):
     """What holds for every node that does not say otherwise."""
 
     array: ArraySection = ArraySection()
@@ -103,7 +116,7 @@ class NodeDefaults(_Section, frozen=True):
     radio: RadioSection = RadioSection()
 
 
-class NodeSection(_Section, frozen=True):
+class NodeSection(Section, frozen=True):
     """One node; what is left out comes from ``node_defaults``."""
 
     node_id: Name
@@ -118,20 +131,20 @@ class NodeSection(_Section, frozen=True):
     radio: RadioSection | None = None
 
 
-class LocationSection(_Section, frozen=True):
+class LocationSection(Section, frozen=True):
     """A surveyed place at which a node can stand."""
 
     location_id: Name
     position_m: Point
 
 
-class UniformNodes(_Section, frozen=True):
+class UniformNodes(Section, frozen=True):
     """Simulated nodes drawn anew for every seed, uniform in position and boresight."""
 
     num_nodes: Annotated[int, Meta(ge=2, le=400)]
 
 
-class SensingSection(_Section, frozen=True):
+class SensingSection(Section, frozen=True):
     """The sensing loop; see ``fusion.controller.FusionSettings``."""
 
     num_receivers: Count = 1
@@ -147,7 +160,7 @@ class SensingSection(_Section, frozen=True):
     mean_rcs_dbsm: Decibels = 0.0
 
 
-class ProcessingSection(_Section, frozen=True):
+class ProcessingSection(Section, frozen=True):
     """From capture to report; see ``processing.pipeline.ProcessingSettings``."""
 
     false_alarm_probability: Annotated[float, Meta(gt=0.0, lt=0.5)] = 1e-6
@@ -157,25 +170,13 @@ class ProcessingSection(_Section, frozen=True):
     num_snapshots: Count = 4
 
 
-class CalibrationSection(_Section, frozen=True):
+class CalibrationSection(Section, frozen=True):
     """Background learning; ``num_captures`` is N_BG."""
 
     num_captures: Annotated[int, Meta(ge=1, le=10_000)] = 70
 
 
-class SimulationSection(_Section, frozen=True):
-    """The scene of simulated radios; see ``sim_backend.scene.SceneStatistics``."""
-
-    num_clutter: Annotated[int, Meta(ge=0, le=100_000)] = 30
-    mean_rcs_dbsm: Decibels = 0.0
-    nodes_are_clutter: bool = True
-    direct_path: bool = True
-    rcs_draw: RcsDraw = "burst_link"
-    wavefront: Wavefront = "plane"
-    target_m: Point | None = None
-
-
-class Site(_Section, frozen=True):
+class Site(Section, frozen=True):
     """A whole site file."""
 
     schema: Literal[1]
@@ -184,8 +185,8 @@ class Site(_Section, frozen=True):
     area_m: tuple[Coordinate, Coordinate, Coordinate, Coordinate]
     node_defaults: NodeDefaults = NodeDefaults()
     uniform_nodes: UniformNodes | None = None
-    locations: list[LocationSection] = []
-    nodes: list[NodeSection] = []
+    locations: list[LocationSection] = msgspec.field(default_factory=list)
+    nodes: list[NodeSection] = msgspec.field(default_factory=list)
     sensing: SensingSection = SensingSection()
     processing: ProcessingSection = ProcessingSection()
     calibration: CalibrationSection = CalibrationSection()

@@ -6,10 +6,11 @@ import click
 from threadpoolctl import threadpool_limits
 
 from testbed.build import Overrides
-from testbed.commands.options import resolve_site
+from testbed.commands.options import fidelity_options, resolve_site
 from testbed.commands.tables import progress_bar
 from testbed.errors import written_to
 from testbed.runs.calibrate import calibrate
+from testbed.runs.setup import Fidelity, opened_setup
 
 
 @click.command("calibrate")
@@ -29,18 +30,24 @@ from testbed.runs.calibrate import calibrate
     help="Of the simulated scene.",
 )
 @click.option("--num-elements", type=click.IntRange(min=1), help="Elements M of every array.")
+@fidelity_options
 @click.option(
     "--simulate", is_flag=True, help="Replace every radio of the site by a simulated one."
 )
 def command(
-    site_path: Path, out: Path, seed: int, num_elements: int | None, simulate: bool
+    site_path: Path, out: Path, seed: int, num_elements: int | None, simulate: bool,
+    fidelity: Fidelity, impairments: str | None,
 ) -> None:  # fmt: skip
     """Learn the background of every ordered pair of nodes; stopped, it goes on where it was."""
-    site = resolve_site(site_path, Overrides(num_elements=num_elements), simulate=simulate)
-    with written_to(out), threadpool_limits(limits=1), progress_bar() as progress:
+    overrides = Overrides(num_elements=num_elements, impairments=impairments)
+    site = resolve_site(site_path, overrides, simulate=simulate, fidelity=fidelity)
+    with (
+        written_to(out), threadpool_limits(limits=1), progress_bar() as progress,
+        opened_setup(site, seed, fidelity) as setup,
+    ):  # fmt: skip
         task = progress.add_task("entries", total=None)
         learned, total = calibrate(
-            site, seed, out,
+            site, setup, out,
             lambda done, links: progress.update(task, completed=done, total=links),
         )  # fmt: skip
     click.echo(f"{out}: {total} entries, {learned} learned now, {total - learned} kept")

@@ -6,7 +6,8 @@ from typing import Any
 
 import click
 
-from testbed.build import Overrides, overridden, radio_kinds
+from sim_backend.impairments import PRESETS
+from testbed.build import Overrides, overridden, simulated
 from testbed.errors import UsageError
 from testbed.site import Site, load_site
 
@@ -27,8 +28,6 @@ _SHARED = (
                  help="When the simulated target's RCS is drawn anew."),
     click.option("--background", type=click.Choice(["learned", "none", "perfect"]),
                  default="learned", show_default=True, help="What is subtracted from a capture."),
-    click.option("--fidelity", type=click.Choice(["pilot", "iq"]), default="pilot",
-                 show_default=True, help="Simulate demodulated pilots, or IQ samples."),
     click.option("--simulate", is_flag=True,
                  help="Replace every radio of the site by a simulated one."),
     click.option("--json", "as_json", is_flag=True,
@@ -36,9 +35,24 @@ _SHARED = (
 )  # fmt: skip
 
 
+_FIDELITY = (
+    click.option("--fidelity", type=click.Choice(["pilot", "iq"]), default="pilot",
+                 show_default=True, help="Simulate demodulated pilots, or IQ samples."),
+    click.option("--impairments", type=click.Choice(list(PRESETS)),
+                 help="What simulated radios do wrong, with --fidelity iq."),
+)  # fmt: skip
+
+
 def shared_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add the site argument and the options that every run takes."""
-    for decorate in reversed(_SHARED):
+    for decorate in reversed((*_SHARED, *_FIDELITY)):
+        function = decorate(function)
+    return function
+
+
+def fidelity_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that say how closely radios are simulated."""
+    for decorate in reversed(_FIDELITY):
         function = decorate(function)
     return function
 
@@ -53,20 +67,10 @@ def resolve_site(
     SiteError
         If the site or an option breaks a rule.
     UsageError
-        If the site's radios or the fidelity are not available.
+        If options do not go together.
     """
+    if overrides.impairments is not None and fidelity != "iq":
+        msg = "--impairments needs --fidelity iq: pilots have none"
+        raise UsageError(msg)
     site = overridden(load_site(site_path), overrides)
-    if fidelity == "iq":
-        msg = (
-            "--fidelity iq: simulated radios do not exchange IQ samples in this version; "
-            "use --fidelity pilot"
-        )
-        raise UsageError(msg)
-    hardware = radio_kinds(site) - {"sim"}
-    if hardware and not simulate:
-        msg = (
-            f"{site_path}: radios of kind {', '.join(sorted(hardware))} cannot be driven in this "
-            "version; add --simulate to replace every radio by a simulated one"
-        )
-        raise UsageError(msg)
-    return site
+    return simulated(site) if simulate else site

@@ -13,7 +13,7 @@ from rich.table import Table
 from testbed.build import Overrides
 from testbed.commands.options import resolve_site, shared_options
 from testbed.commands.tables import metres, progress_bar, screen
-from testbed.errors import written_to
+from testbed.errors import UsageError, written_to
 from testbed.runs.backgrounds import BackgroundKind
 from testbed.runs.study import TRIAL_COLUMNS, TrialResult, run_study, study_object, trial_row
 
@@ -47,6 +47,12 @@ def run(
     replace_radios = bool(options.pop("simulate"))
     overrides = Overrides(**options)  # type: ignore[arg-type]
     site = resolve_site(site_path, overrides, simulate=replace_radios, fidelity=fidelity)
+    if fidelity == "iq":
+        msg = (
+            "study run --fidelity iq: studies leave out what a background cancels, which IQ "
+            "samples cannot; use testbed localize --fidelity iq, or --fidelity pilot"
+        )
+        raise UsageError(msg)
     with _trial_writer(trials_out) as write, progress_bar() as progress:
         task = progress.add_task("trials", total=trials)
 

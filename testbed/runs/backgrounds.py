@@ -7,7 +7,7 @@ from typing import Literal
 
 from calibration.background import learn_background
 from calibration.dictionary import BackgroundDictionary, Provenance
-from drivers.capture import CaptureSource
+from drivers.capture import CaptureRefusedError, CaptureSource
 from processing.pipeline import Background
 from sim_backend.source import SimulatedSource
 
@@ -53,6 +53,8 @@ class LearnedBackgrounds:
         Where entries are kept.
     announce
         Called with transmitter and receiver before a link is learned, which takes a while.
+    can_learn
+        Whether the hall is free of targets now; if not, an absent entry refuses its link.
     """
 
     def __init__(
@@ -60,16 +62,22 @@ class LearnedBackgrounds:
         source: CaptureSource,
         dictionary: BackgroundDictionary,
         announce: Callable[[str, str], None] | None = None,
+        *,
+        can_learn: bool = True,
     ) -> None:
         self._source = source
         self._dictionary = dictionary
         self._announce = announce
+        self._can_learn = can_learn
         self._location = {node.node_id: node.location_id for node in source.nodes}
 
     def __call__(self, tx_id: str, rx_id: str) -> Background:
         """Background of a link."""
         link = self._location[tx_id], self._location[rx_id]
         if link not in self._dictionary:
+            if not self._can_learn:
+                msg = f"no background of {tx_id} -> {rx_id}; run testbed calibrate without a target"
+                raise CaptureRefusedError(msg)
             self.learn(tx_id, rx_id)
         entry = self._dictionary.get(*link)
         return Background(entry.channel, entry.content_hash, entry.config_epoch)

@@ -1,15 +1,15 @@
-"""A calibration campaign over all links of a simulated site."""
+"""A calibration campaign over all links of a site."""
 
 from collections.abc import Callable
 from pathlib import Path
 
 from testbed.runs.backgrounds import LearnedBackgrounds, open_dictionary
-from testbed.runs.localize import simulate
+from testbed.runs.setup import Setup
 from testbed.site import Site
 
 
 def calibrate(
-    site: Site, seed: int, out: Path, progress: Callable[[int, int], None] = lambda _d, _t: None
+    site: Site, setup: Setup, out: Path, progress: Callable[[int, int], None] = lambda _d, _t: None
 ) -> tuple[int, int]:
     """Learn every entry that is not there yet; how many were learned, and how many there are.
 
@@ -21,10 +21,9 @@ def calibrate(
     progress
         Called with the entries that are done and the entries in all.
     """
-    simulation = simulate(site, seed)
-    nodes = simulation.source.nodes
-    dictionary = open_dictionary(out, simulation.source, site.calibration.num_captures)
-    backgrounds = LearnedBackgrounds(simulation.source, dictionary)
+    nodes = setup.source.nodes
+    dictionary = open_dictionary(out, setup.source, site.calibration.num_captures)
+    backgrounds = LearnedBackgrounds(setup.source, dictionary)
     links = [(tx, rx) for tx in nodes for rx in nodes if tx is not rx]
     learned = 0
     for done, (tx, rx) in enumerate(links):

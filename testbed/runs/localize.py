@@ -8,12 +8,7 @@ import numpy as np
 
 from drivers.array import UniformLinearArray
 from drivers.capture import Capture, CaptureRefusedError, CaptureSource
-from drivers.geometry import (
-    FloatArray,
-    area_corners_m,
-    bistatic_delay_s,
-    delay_limits_s,
-)
+from drivers.geometry import FloatArray, delay_limits_s
 from drivers.node import Node
 from drivers.waveform import OfdmGrid
 from fusion.controller import Controller
@@ -21,17 +16,15 @@ from fusion.network import Network
 from fusion.sensing import PositionEstimate, SensingConfig
 from processing.pipeline import Background, LinkProcessor
 from processing.report import LinkReport
-from sim_backend.scene import random_stream
-from sim_backend.source import SimulatedSource, StaticModel
 from testbed.build import (
     assumed_rcs_m2,
     build_fusion,
     build_grid,
-    build_nodes,
     build_processing,
-    build_scene,
+    longest_delay_s,
 )
 from testbed.runs.backgrounds import BackgroundOf
+from testbed.runs.setup import Setup
 from testbed.site import Site
 
 
@@ -90,13 +83,6 @@ class Processors:
                 self._grid, node.array, self._max_delay_s, self._settings
             )
         return self._made[node.array]
-
-
-def longest_delay_s(site: Site) -> float:
-    """Longest bistatic delay from anywhere in the area on any link, in seconds."""
-    corners = area_corners_m(site.area_m)
-    stands = [location.position_m for location in site.locations] or corners
-    return max(float(bistatic_delay_s(stand, stand, corners).max()) for stand in stands)
 
 
 class Localization:
@@ -174,39 +160,8 @@ class Localization:
         return float(np.hypot(*(estimate.position_m - self._target_m)))
 
 
-@dataclass(frozen=True)
-class Simulation:
-    """A simulated scene of a site, ready to be sensed.
-
-    Attributes
-    ----------
-    source
-        Captures of the scene.
-    target_m
-        The truth, shape ``(2,)``.
-    seed
-        What the scene was drawn from.
-    """
-
-    source: SimulatedSource
-    target_m: FloatArray
-    seed: int
-
-    def planning_rng(self) -> np.random.Generator:
-        """Generator for the planner's own samples."""
-        return random_stream(self.seed, "planning")
-
-
-def simulate(site: Site, seed: int, *, cancel_static: bool = False) -> Simulation:
-    """Draw the scene of a seed and put simulated radios at its nodes, at pilot fidelity."""
-    nodes = build_nodes(site, seed)
-    scene = build_scene(site, nodes, seed)
-    model: StaticModel = "cancelled" if cancel_static else "synthesized"
-    return Simulation(SimulatedSource(scene, nodes, build_grid(site), model), scene.target_m, seed)
-
-
 def result_object(
-    site: Site, records: Sequence[SensingRecord], simulation: Simulation, started_s: float
+    site: Site, records: Sequence[SensingRecord], setup: Setup, started_s: float
 ) -> dict[str, object]:
     """The object that ``localize --json`` prints; metres, square metres, seconds, per cent."""
     last = records[-1].estimate
@@ -214,13 +169,13 @@ def result_object(
         "site": site.name,
         "estimate_m": last.position_m.tolist(),
         "covariance_m2": last.covariance_m2.tolist(),
-        "truth_m": simulation.target_m.tolist(),
+        "truth_m": None if setup.target_m is None else setup.target_m.tolist(),
         "error_m": records[-1].error_m,
         "status": last.status,
         "probability": last.probability,
         "num_sensings": len(records),
         "throughput_loss_pct": throughput_loss_pct(site, len(records)),
-        "seed": simulation.seed,
+        "seed": setup.seed,
         "elapsed_s": time.monotonic() - started_s,
         "sensings": [
             {

@@ -17,19 +17,15 @@ from scipy import stats
 from threadpoolctl import threadpool_limits
 
 from fusion.sensing import CHI2_50, CHI2_95
+from sim_backend.source import SimulatedSource
 from testbed.runs.backgrounds import (
     BackgroundKind,
     BackgroundOf,
     equivalent_background,
     no_background,
 )
-from testbed.runs.localize import (
-    Localization,
-    Processors,
-    Simulation,
-    simulate,
-    throughput_loss_pct,
-)
+from testbed.runs.localize import Localization, Processors, throughput_loss_pct
+from testbed.runs.setup import simulate
 from testbed.site import Site
 
 WRONG_M = 5.0
@@ -82,17 +78,18 @@ def run_trial(
     ``none`` synthesizes the whole channel.
     """
     simulation = simulate(site, seed, cancel_static=background != "none")
+    target_m = simulation.target_m
     run = Localization(
-        site, simulation.source, _background_of(site, simulation, background), processors,
-        simulation.planning_rng(), simulation.target_m,
+        site, simulation.source, _background_of(site, simulation.source, background), processors,
+        simulation.planning_rng(), target_m,
     )  # fmt: skip
     errors: list[float] = []
     num_links = 0
     for record in run.run():
-        errors.append(float(np.hypot(*(record.estimate.position_m - simulation.target_m))))
+        errors.append(float(np.hypot(*(record.estimate.position_m - target_m))))
         num_links += len(record.reports)
     estimate = run.controller.estimate
-    offset = estimate.position_m - simulation.target_m
+    offset = estimate.position_m - target_m
     return TrialResult(
         seed=seed,
         error_m=tuple(errors),
@@ -103,9 +100,9 @@ def run_trial(
     )
 
 
-def _background_of(site: Site, simulation: Simulation, background: BackgroundKind) -> BackgroundOf:
+def _background_of(site: Site, pilots: SimulatedSource, background: BackgroundKind) -> BackgroundOf:
     if background == "learned":
-        return equivalent_background(simulation.source, site.calibration.num_captures)
+        return equivalent_background(pilots, site.calibration.num_captures)
     return no_background  # perfect: the cancelled static channel leaves nothing to subtract
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from testbed.runs.backgrounds import open_dictionary
-from testbed.runs.localize import simulate
+from testbed.runs.setup import simulate
 from testbed.site import load_site
 from tests.unit.testbed.sites import call, changed, contents, lab, write_site
 

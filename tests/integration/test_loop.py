@@ -22,7 +22,8 @@ from testbed.runs.backgrounds import (
     open_dictionary,
     perfect_background,
 )
-from testbed.runs.localize import Localization, Processors, SensingRecord, Simulation, simulate
+from testbed.runs.localize import Localization, Processors, SensingRecord
+from testbed.runs.setup import Setup, simulate
 from testbed.site import Site, load_site
 
 ROOT = Path(__file__).parents[2]
@@ -41,7 +42,7 @@ def processors(lab) -> Processors:
 
 def localize(
     site: Site,
-    simulation: Simulation,
+    simulation: Setup,
     background_of: BackgroundOf,
     processors: Processors,
     source=None,
@@ -53,12 +54,12 @@ def localize(
     return list(run.run()), run
 
 
-def learned(site: Site, simulation: Simulation, root: Path, num_captures: int):
+def learned(site: Site, simulation: Setup, root: Path, num_captures: int):
     dictionary = open_dictionary(root, simulation.source, num_captures)
     return LearnedBackgrounds(simulation.source, dictionary), dictionary
 
 
-def nees(record: SensingRecord, simulation: Simulation) -> float:
+def nees(record: SensingRecord, simulation: Setup) -> float:
     offset = record.estimate.position_m - simulation.target_m
     return float(offset @ np.linalg.solve(record.estimate.covariance_m2, offset))
 

@@ -15,7 +15,7 @@ from testbed.runs.backgrounds import (
     provenance_of,
 )
 from testbed.runs.calibrate import calibrate
-from testbed.runs.localize import simulate
+from testbed.runs.setup import simulate
 from tests.unit.testbed.sites import as_site, changed, lab
 
 SITE = as_site(lab())

@@ -15,7 +15,8 @@ from drivers.geometry import SPEED_OF_LIGHT_M_PER_S
 from fusion.sensing import CHI2_95
 from testbed.figures import check_figure_path, localization_figure, save_figure
 from testbed.runs.backgrounds import no_background, perfect_background
-from testbed.runs.localize import Localization, Processors, simulate
+from testbed.runs.localize import Localization, Processors
+from testbed.runs.setup import simulate
 from testbed.site import LocationSection, NodeSection, Site
 
 MAGIC = {".png": b"\x89PNG", ".svg": b"<?xml", ".pdf": b"%PDF"}

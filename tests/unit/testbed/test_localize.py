@@ -7,15 +7,15 @@ import pytest
 
 from drivers.geometry import SPEED_OF_LIGHT_M_PER_S
 from drivers.waveform import pilot_symbols
+from testbed.build import longest_delay_s
 from testbed.runs.backgrounds import perfect_background
 from testbed.runs.localize import (
     Localization,
     Processors,
-    longest_delay_s,
     result_object,
-    simulate,
     throughput_loss_pct,
 )
+from testbed.runs.setup import simulate
 from tests.unit.testbed.sites import as_site, changed, hall, lab
 
 SITE = as_site(lab())

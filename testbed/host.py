@@ -1,0 +1,2 @@
+from drivers.interlock import TransmitLimits
+def load_transmit_limits(): return TransmitLimits()

@@ -1,0 +1,91 @@
+"""From a site's radio sections to open radios, each behind this host's transmit interlock."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+
+from drivers.interlock import TransmitBand, TransmitLimits
+from drivers.interlocked_radio import InterlockedRadio
+from drivers.node import Node
+from drivers.radio import Radio, RadioSpec
+from drivers.radio_errors import RadioError
+from drivers.registry import RadioFactory, open_radio
+from sim_backend.ether import Ether
+from sim_backend.faults import FaultKind
+from sim_backend.radio import SimRadio
+from testbed.build import build_impairments, radio_sections
+from testbed.host import load_transmit_limits
+from testbed.site import Site
+
+# What makes no wave needs nobody's permission.
+_NOTHING_RADIATED = TransmitLimits(
+    bands=(TransmitBand(0.0, float("inf"), float("inf")),),
+    max_transmission_s=60.0,
+    duty_cycle=float("inf"),
+)
+
+
+class RadiosError(RadioError):
+    """Radios of a site that could not be opened, one line each."""
+
+    default_remedy = "the other radios were closed again"
+
+
+def open_radios(
+    site: Site, nodes: Sequence[Node], provided: Mapping[str, RadioFactory]
+) -> dict[str, Radio]:
+    """Open the radio of every node, or none: what cannot be opened is all named.
+
+    Parameters
+    ----------
+    provided
+        Factories beside those of installed packages, by kind.
+
+    Raises
+    ------
+    RadiosError
+    """
+    sections = radio_sections(site, nodes)
+    opened: dict[str, Radio] = {}
+    problems: list[str] = []
+    for node in nodes:
+        section = sections[node.node_id]
+        spec = RadioSpec(
+            node.node_id, node.array.num_elements, section.address, dict(section.options)
+        )
+        try:
+            opened[node.node_id] = interlocked(open_radio(section.kind, spec, provided))
+        except RadioError as error:
+            problems.append(str(error))
+    if problems:
+        close_radios(opened)
+        raise RadiosError("\n".join(dict.fromkeys(problems)))
+    return opened
+
+
+def interlocked(radio: Radio) -> InterlockedRadio:
+    """A radio behind the limits of this host; those that radiate nothing behind none."""
+    radiates = radio.info.capabilities.radiates
+    return InterlockedRadio(radio, load_transmit_limits() if radiates else _NOTHING_RADIATED)
+
+
+def close_radios(radios: Mapping[str, Radio]) -> None:
+    """Close all, whatever one of them says to it."""
+    for radio in radios.values():
+        with suppress(RadioError):
+            radio.close()
+
+
+def simulated_radios(site: Site, ether: Ether) -> RadioFactory:
+    """Factory of a site's simulated radios, all in one ether."""
+    impairments = build_impairments(site)
+    index = {node.node_id: n for n, node in enumerate(ether.scene.nodes)}
+
+    def make(spec: RadioSpec) -> Radio:
+        probability: dict[FaultKind, float] = {
+            fault.kind: fault.probability
+            for fault in site.simulation.faults
+            if fault.node_id in (None, spec.node_id)
+        }
+        return SimRadio(ether, index[spec.node_id], impairments, probability)
+
+    return make

@@ -1,0 +1,131 @@
+"""What a run senses with: a simulated scene at pilot or IQ fidelity, or a site's own radios."""
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from drivers.capture import CaptureSource
+from drivers.geometry import FloatArray
+from sim_backend.ether import Ether
+from sim_backend.scene import random_stream
+from sim_backend.source import SimulatedSource, StaticModel
+from testbed.build import (
+    build_burst,
+    build_grid,
+    build_impairments,
+    build_nodes,
+    build_scene,
+    radio_kinds,
+)
+from testbed.errors import UsageError
+from testbed.radio_source import RadioSource
+from testbed.radios import close_radios, open_radios, simulated_radios
+from testbed.site import Site
+
+Fidelity = Literal["pilot", "iq"]
+
+
+@dataclass(frozen=True)
+class Setup:
+    """Everything that captures come from in one run.
+
+    Attributes
+    ----------
+    source
+        Captures.
+    seed
+        What the scene, or the planner's samples, are drawn from.
+    target_m
+        The truth, shape ``(2,)``, where a simulator knows it.
+    pilots
+        The same scene at pilot fidelity, where there is one: its static channel is known.
+    """
+
+    source: CaptureSource
+    seed: int
+    target_m: FloatArray | None = None
+    pilots: SimulatedSource | None = None
+
+    @property
+    def can_learn(self) -> bool:
+        """Whether the hall is free of targets whenever a background is learned."""
+        return self.target_m is not None
+
+    def planning_rng(self) -> np.random.Generator:
+        """Generator for the planner's own samples."""
+        return random_stream(self.seed, "planning")
+
+
+@dataclass(frozen=True)
+class Simulation(Setup):
+    """A setup at pilot fidelity: the simulator is the source."""
+
+    source: SimulatedSource
+    target_m: FloatArray
+
+
+def simulate(site: Site, seed: int, *, cancel_static: bool = False) -> Simulation:
+    """Draw the scene of a seed and put simulated receivers at its nodes, at pilot fidelity."""
+    nodes = build_nodes(site, seed)
+    scene = build_scene(site, nodes, seed)
+    model: StaticModel = "cancelled" if cancel_static else "synthesized"
+    pilots = SimulatedSource(scene, nodes, build_grid(site), model)
+    return Simulation(pilots, seed, scene.target_m, pilots)
+
+
+@contextmanager
+def opened_setup(site: Site, seed: int, fidelity: Fidelity) -> Iterator[Setup]:
+    """The site's radios, or its simulated scene if all of them are simulated; closed at the end.
+
+    Raises
+    ------
+    UsageError
+        If simulated and real radios are mixed: they share no air.
+    RadioError
+        If a radio cannot be opened or cannot send the waveform.
+    """
+    kinds = radio_kinds(site)
+    if kinds != {"sim"} and "sim" in kinds:
+        others = ", ".join(sorted(kinds - {"sim"}))
+        msg = (
+            f"{site.name}: radios of kind sim cannot hear those of kind {others}; add --simulate "
+            "to replace every radio by a simulated one"
+        )
+        raise UsageError(msg)
+    if kinds == {"sim"} and fidelity == "pilot":
+        yield simulate(site, seed)
+        return
+    setup, source = _simulated_iq(site, seed) if kinds == {"sim"} else _hardware(site, seed)
+    try:
+        yield setup
+    finally:
+        source.close()
+
+
+def _simulated_iq(site: Site, seed: int) -> tuple[Setup, RadioSource]:
+    pilots = simulate(site, seed)
+    scene = build_scene(site, pilots.source.nodes, seed)
+    ether = Ether(scene)
+    described = hashlib.sha256(repr(build_impairments(site)).encode()).hexdigest()[:8]
+    origin = f"{pilots.source.origin}, IQ with impairments {described}"
+    radios = open_radios(site, scene.nodes, {"sim": simulated_radios(site, ether)})
+    source = RadioSource(pilots.source.nodes, radios, build_burst(site), origin, ether)
+    return Setup(source, seed, scene.target_m, pilots.pilots), source
+
+
+def _hardware(site: Site, seed: int) -> tuple[Setup, RadioSource]:
+    nodes = build_nodes(site, seed)
+    radios = open_radios(site, nodes, {})
+    try:
+        serials = [
+            f"{name} {radio.info.kind} {radio.info.serial}" for name, radio in radios.items()
+        ]
+        source = RadioSource(nodes, radios, build_burst(site), "; ".join(serials))
+    except BaseException:
+        close_radios(radios)
+        raise
+    return Setup(source, seed), source
