@@ -2,20 +2,35 @@
 
 import threading
 import time
+import weakref
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 from typing import Self
 
 from drivers.geometry import ComplexArray
 from drivers.interlock import TransmitLimits, check_transmission, describe_transmission
-from drivers.radio import IqBlock, Radio, RadioHealth, RadioInfo, TransmitReport, Tuning
-from drivers.radio_errors import TransmitForbiddenError
+from drivers.radio import (
+    IqBlock,
+    Radio,
+    RadioHealth,
+    RadioInfo,
+    TransmitReport,
+    Tuning,
+    check_samples,
+)
+from drivers.radio_errors import RadioError, TransmitForbiddenError
 
 
 def _local_hour() -> float:
     now = datetime.now().astimezone()
     return now.hour + now.minute / 60.0 + now.second / 3600.0
+
+
+def _close_quietly(radio: Radio) -> None:
+    with suppress(RadioError):
+        radio.close()
 
 
 class InterlockedRadio:
@@ -47,6 +62,8 @@ class InterlockedRadio:
         self._seen_s = monotonic_s()
         self._watchdog: threading.Thread | None = None
         self._ended = threading.Event()
+        # Also when the caller forgets the object, or ends: the radio does not go on sending.
+        weakref.finalize(self, _close_quietly, radio)
 
     @property
     def info(self) -> RadioInfo:
@@ -77,6 +94,8 @@ class InterlockedRadio:
         if self._tuning is None:
             msg = "the radio was not tuned through the interlock, so its band is unknown"
             raise TransmitForbiddenError("band", msg, "configure it first")
+        # Before the rules: nothing that has no power, or is no number, may be judged harmless.
+        check_samples(samples, self._radio.info.capabilities)
         planned = describe_transmission(
             samples, self._tuning, self._radio.info.capabilities, repeat_s
         )

@@ -46,7 +46,7 @@ def open_radio(
     if kind in own:
         return own[kind](spec)
     if kind not in installed:
-        known = sorted({*own, *installed})
+        known = sorted({*own, *installed}) or ["none"]
         close = get_close_matches(kind, known, n=1)
         hint = f"did you mean {close[0]!r}?" if close else f"known kinds: {', '.join(known)}"
         msg = f"node {spec.node_id!r}: no installed package provides a radio of kind {kind!r}"

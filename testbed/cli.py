@@ -9,6 +9,9 @@ _COMMANDS = {
     "calibrate": "learn the background of every link into a dictionary",
     "init": "write a commented site file",
     "localize": "find the target: sense, fuse, choose nodes, repeat",
+    "radio": "list the kinds of radio, check a site's radios",
+    "record": "find the target and keep every capture, as SigMF",
+    "replay": "run a recording again",
     "schema": "print the JSON schema of site files",
     "study": "run many seeded scenes and print their statistics",
 }

@@ -25,9 +25,11 @@ _NOTHING_RADIATED = TransmitLimits(
 
 
 class RadiosError(RadioError):
-    """Radios of a site that could not be opened, one line each."""
+    """Radios of a site that could not be opened, one line each, each with its remedy."""
 
-    default_remedy = "the other radios were closed again"
+    def __init__(self, problems: Sequence[str]) -> None:
+        lines = list(dict.fromkeys(problems))
+        super().__init__("\n".join(lines), "none was left open")
 
 
 def open_radios(
@@ -58,7 +60,7 @@ def open_radios(
             problems.append(str(error))
     if problems:
         close_radios(opened)
-        raise RadiosError("\n".join(dict.fromkeys(problems)))
+        raise RadiosError(problems)
     return opened
 
 
