@@ -1,2 +1,5 @@
 from drivers.interlock import TransmitLimits
-def load_transmit_limits(): return TransmitLimits()
+
+
+def load_transmit_limits():
+    return TransmitLimits()
