@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 .PHONY: demo test setup lock clean help
 
-LOCK_FLAGS := --universal --python-version 3.11 --fork-strategy fewest --extra figures --group dev \
+LOCK_FLAGS := --universal --python-version 3.11 --fork-strategy fewest --extra figures --extra recording --group dev \
 	--generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate
 
 help: ## Say what each target does

@@ -6,8 +6,9 @@ from typing import Literal
 
 import numpy as np
 
-from drivers.radio import IqBlock, Radio, Tuning
+from drivers.radio import IqBlock, Radio
 from drivers.radio_errors import RadioError, TransmitForbiddenError
+from drivers.tuning import Tuning
 
 
 class ContractBrokenError(Exception):

@@ -5,8 +5,8 @@ from dataclasses import replace
 import scipy.fft
 
 from drivers.burst import SoundingBurst
-from drivers.radio import Capabilities
 from drivers.radio_errors import BurstRefusedError
+from drivers.tuning import Capabilities
 from drivers.waveform import OfdmGrid
 
 # Converters' and filters' pass band, as a share of the sample rate.

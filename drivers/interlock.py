@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from drivers.geometry import ComplexArray
-from drivers.radio import Capabilities, Tuning, transmit_power_dbm
 from drivers.radio_errors import TransmitForbiddenError
+from drivers.tuning import Capabilities, Tuning, transmit_power_dbm
 
 # Share of a burst's power that its occupied band holds (ITU-R SM.328: 99 %).
 _OCCUPIED_SHARE = 0.99

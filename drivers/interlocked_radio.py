@@ -11,16 +11,9 @@ from typing import Self
 
 from drivers.geometry import ComplexArray
 from drivers.interlock import TransmitLimits, check_transmission, describe_transmission
-from drivers.radio import (
-    IqBlock,
-    Radio,
-    RadioHealth,
-    RadioInfo,
-    TransmitReport,
-    Tuning,
-    check_samples,
-)
+from drivers.radio import IqBlock, Radio, RadioHealth, RadioInfo, TransmitReport
 from drivers.radio_errors import RadioError, TransmitForbiddenError
+from drivers.tuning import Tuning, check_samples
 
 
 def _local_hour() -> float:

@@ -14,7 +14,9 @@ from drivers.array import ElementPattern, PatternKind, UniformLinearArray
 from drivers.burst import SoundingBurst
 from drivers.geometry import Pose
 from drivers.node import Node, SurveyUncertainty
-from drivers.radio import ClockSource, TimeSource, Tuning
+from drivers.radio import TransmitReport
+from drivers.sounding import Sounding
+from drivers.tuning import ClockSource, TimeSource, Tuning
 from drivers.waveform import OfdmGrid
 
 Count = Annotated[int, Meta(ge=0)]
@@ -96,13 +98,11 @@ class GridFields(Closed, frozen=True):
         return grid
 
 
-class BurstFields(Closed, frozen=True):
+class BurstFields(GridFields, frozen=True):
     """The sounding burst, see ``drivers.burst.SoundingBurst``.
 
     Attributes
     ----------
-    grid
-        The pilots' grid.
     sample_rate_hz
         Complex samples per second.
     num_symbols
@@ -115,11 +115,60 @@ class BurstFields(Closed, frozen=True):
     num_symbols: Annotated[int, Meta(ge=1)]
     prefix_length: Count
 
+    @classmethod
+    def of_burst(cls, burst: SoundingBurst) -> Self:
+        """Fields of a burst."""
+        values = dataclasses.asdict(burst)
+        grid = values.pop("grid")
+        return cls(**grid, **values, waveform_hash=burst.grid.waveform_hash)
+
     def burst(self) -> SoundingBurst:
         """The burst itself; raises as `grid` does."""
-        return SoundingBurst(
-            self.grid(), self.sample_rate_hz, self.num_symbols, self.prefix_length
-        )
+        return SoundingBurst(self.grid(), self.sample_rate_hz, self.num_symbols, self.prefix_length)
+
+
+class TransmissionFields(Closed, frozen=True):
+    """What is known of a transmission, see ``drivers.sounding.Sounding``.
+
+    Attributes
+    ----------
+    start_tick
+        Tick of its first sample on the time that the radios share; null where they share none.
+    tx_full_scale_dbm
+        Nominal power at the transmitter's port of magnitude 1.
+    first_sample_tick
+        Tick of its first sample by the transmitter's report; null where it cannot say.
+    underflow
+        The transmitter ran out of samples.
+    late
+        It missed its time and was not sent.
+    config_epoch
+        Of the transmitting radio.
+    clock_locked, pps_locked
+        Of the transmitter's external reference; null where there was none or nobody could tell.
+    """
+
+    start_tick: int | None
+    tx_full_scale_dbm: float
+    first_sample_tick: int | None
+    underflow: bool
+    late: bool
+    config_epoch: Count
+    clock_locked: bool | None
+    pps_locked: bool | None
+
+    @classmethod
+    def of(cls, sounding: Sounding) -> Self:
+        """Fields of a transmission."""
+        report = dataclasses.asdict(sounding.report)
+        full_scale_dbm = sounding.tx_full_scale_dbm
+        return cls(start_tick=sounding.start_tick, tx_full_scale_dbm=full_scale_dbm, **report)
+
+    def sounding(self, tx_id: str, burst: SoundingBurst) -> Sounding:
+        """The transmission of a burst itself."""
+        report = msgspec.structs.asdict(self)
+        start_tick, full_scale_dbm = report.pop("start_tick"), report.pop("tx_full_scale_dbm")
+        return Sounding(tx_id, burst, start_tick, full_scale_dbm, TransmitReport(**report))
 
 
 class PatternFields(Closed, frozen=True):

@@ -19,7 +19,6 @@ from msgspec import Meta
 from drivers.burst import SoundingBurst
 from drivers.capture import Capture, CaptureQuality
 from drivers.geometry import ComplexArray
-from drivers.node import Node
 from drivers.radio import IqBlock
 from drivers.recording_parts import (
     BurstFields,
@@ -28,8 +27,10 @@ from drivers.recording_parts import (
     GridFields,
     NodeFields,
     PatternFields,
+    TransmissionFields,
     TuningFields,
 )
+from drivers.sounding import Sounding
 from drivers.waveform import OfdmGrid
 
 NAMESPACE = "isac"
@@ -51,8 +52,10 @@ class RecordFields(Closed, frozen=True, rename=_prefixed, tag_field=_prefixed("r
     ----------
     sequence_number
         Place in the recording, from 0; a number is missing where a record could not be written.
-    phase, index
-        What it was recorded for, and which sensing or background capture of that.
+    phase
+        Whether it is of a sensing or of the background.
+    index
+        Which sensing, or which background capture.
     tx_id, rx_id
         The link's nodes.
     tx_node, rx_node
@@ -63,8 +66,12 @@ class RecordFields(Closed, frozen=True, rename=_prefixed, tag_field=_prefixed("r
         Device tick of the first sample; null where the device could not say.
     config_epoch
         Went up with every change of tuning.
-    overflow, late, discontinuity
-        Samples were lost, the burst or block missed its time, the samples are not one stretch.
+    overflow
+        Samples were lost.
+    late
+        The burst or block missed its time.
+    discontinuity
+        The samples are not one stretch.
     gain_is_manual
         False where the receiver set its own gain.
     clock_locked, pps_locked
@@ -103,6 +110,8 @@ class IqFields(RecordFields, frozen=True, tag="iq"):
     ----------
     waveform
         The burst that was sent.
+    transmission
+        What is known of its transmission; null where only the burst was recorded.
     tuning
         Of the receiver, as its device applied it.
     tick_rate_hz
@@ -114,6 +123,7 @@ class IqFields(RecordFields, frozen=True, tag="iq"):
     """
 
     waveform: BurstFields
+    transmission: TransmissionFields | None
     tuning: TuningFields
     tick_rate_hz: Annotated[float, Meta(gt=0.0)]
     full_scale_dbm: float
@@ -155,23 +165,12 @@ class PilotsFields(RecordFields, frozen=True, tag="pilots"):
         return Capture(**values, waveform_hash=self.waveform.waveform_hash)
 
 
-def head_of(phase: str, index: int, tx: Node, rx: Node) -> dict[str, Any]:
-    """Values of `RecordFields` that say which record it is."""
-    return {
-        "phase": phase,
-        "index": index,
-        "tx_id": tx.node_id,
-        "rx_id": rx.node_id,
-        "tx_node": NodeFields.of(tx),
-        "rx_node": NodeFields.of(rx),
-    }
-
-
-def iq_fields(head: Mapping[str, Any], burst: SoundingBurst, block: IqBlock) -> IqFields:
+def iq_fields(head: Mapping[str, Any], sent: SoundingBurst | Sounding, block: IqBlock) -> IqFields:
     """Description of a block; `head` holds the fields that a block does not have itself."""
     values = _common_values(block, IqFields)
     values["tuning"] = TuningFields.of(block.tuning)
-    waveform = BurstFields.of(burst)
+    values["transmission"] = TransmissionFields.of(sent) if isinstance(sent, Sounding) else None
+    waveform = BurstFields.of_burst(sent.burst if isinstance(sent, Sounding) else sent)
     return IqFields(**head, **values, waveform=waveform, shape=np.shape(block.samples))
 
 
@@ -234,11 +233,13 @@ def parse_namespace(
 def namespace_schema() -> dict[str, Any]:
     """JSON schema of the namespace (of the ``isac:`` fields of one global object)."""
     schema = msgspec.json.schema(IqFields | PilotsFields)
-    parts = (IqFields, PilotsFields, BurstFields, GridFields, NodeFields, PatternFields)
-    for structure in (*parts, TuningFields):
+    records = (IqFields, PilotsFields)
+    parts = (BurstFields, GridFields, NodeFields, PatternFields, TransmissionFields, TuningFields)
+    for structure in (*records, *parts):
         definition = schema["$defs"][structure.__name__]
         definition["description"] = (inspect.getdoc(structure) or "").partition("\n")[0]
-        described = _field_descriptions(structure)
+        described = {"record_type": "Whether it is a block or a capture."}
+        described |= _field_descriptions(structure)
         for name, field in definition["properties"].items():
             text = described.get(name.removeprefix(_prefixed("")))
             if text:
@@ -276,7 +277,7 @@ def _plain(value: object) -> object:
     if isinstance(value, np.generic):
         return value.item()
     msg = f"{type(value).__name__} has no place in a record"
-    raise NotImplementedError(msg)
+    raise TypeError(msg)
 
 
 def _not_finite(value: object, name: str = "") -> Iterator[str]:

@@ -8,17 +8,7 @@ import numpy as np
 
 from drivers.geometry import ComplexArray
 from drivers.node import Node
-from drivers.radio import (
-    Capabilities,
-    IqBlock,
-    RadioHealth,
-    RadioInfo,
-    TransmitReport,
-    Tuning,
-    changes_epoch,
-    check_samples,
-    transmit_power_dbm,
-)
+from drivers.radio import IqBlock, RadioHealth, RadioInfo, TransmitReport
 from drivers.radio_errors import (
     BurstRefusedError,
     LateCommandError,
@@ -27,6 +17,7 @@ from drivers.radio_errors import (
     RadioLostError,
     RadioTimeoutError,
 )
+from drivers.tuning import Capabilities, Tuning, changes_epoch, check_samples, transmit_power_dbm
 from sim_backend.ether import Ether
 from sim_backend.faults import FaultKind, Faults
 from sim_backend.impairments import Impairments

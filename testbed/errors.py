@@ -7,6 +7,7 @@ from pathlib import Path
 
 from calibration.dictionary import DictionaryError
 from drivers.radio_errors import RadioError
+from drivers.recording import RecordingError
 from testbed.site import SiteError
 
 
@@ -14,7 +15,7 @@ class UsageError(Exception):
     """A command that cannot be carried out as given; the message says what to change."""
 
 
-USER_ERRORS = (UsageError, SiteError, DictionaryError, RadioError, OSError, MemoryError)
+USER_ERRORS = (UsageError, SiteError, DictionaryError, RadioError, RecordingError, OSError, MemoryError)
 _WRITE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 

@@ -10,9 +10,10 @@ from drivers.capture import Capture, missing_capture
 from drivers.grids import check_burst
 from drivers.link_budget import direct_path_gain
 from drivers.node import Node
-from drivers.radio import Capabilities, IqBlock, Radio, TransmitReport, Tuning, transmit_power_dbm
+from drivers.radio import IqBlock, Radio, TransmitReport
 from drivers.radio_errors import BurstRefusedError, RadioError, TuningError
 from drivers.sounding import Sounding
+from drivers.tuning import Capabilities, Tuning, transmit_power_dbm
 from drivers.waveform import OfdmGrid
 from processing.demodulate import capture_of
 

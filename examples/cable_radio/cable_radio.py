@@ -9,18 +9,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from drivers.radio import (
-    Capabilities,
-    IqBlock,
-    RadioHealth,
-    RadioInfo,
-    RadioSpec,
-    TransmitReport,
-    Tuning,
-    changes_epoch,
-    check_samples,
-    transmit_power_dbm,
-)
+from drivers.radio import IqBlock, RadioHealth, RadioInfo, RadioSpec, TransmitReport
 from drivers.radio_errors import (
     BurstRefusedError,
     LateCommandError,
@@ -28,6 +17,7 @@ from drivers.radio_errors import (
     RadioError,
     RadioNotFoundError,
 )
+from drivers.tuning import Capabilities, Tuning, changes_epoch, check_samples, transmit_power_dbm
 
 MAX_SAMPLES = 1 << 20
 NOISE_DBM_PER_HZ = -168.0

@@ -24,15 +24,35 @@ from testbed.runs.setup import Fidelity, opened_setup
 
 @click.command("record")
 @shared_options
-@click.option("--out", required=True, metavar="DIR", type=click.Path(path_type=Path),
-              help="A new directory for the recording.")
-@click.option("--dictionary", "dictionary_path", metavar="DIR", type=click.Path(path_type=Path),
-              help="Start from a copy of these backgrounds.")
-@click.option("--sensing-only", is_flag=True,
-              help="Keep what was learned as background, but not its captures.")
+@click.option(
+    "--out",
+    required=True,
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    help="A new directory for the recording.",
+)
+@click.option(
+    "--dictionary",
+    "dictionary_path",
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    help="Start from a copy of these backgrounds.",
+)
+@click.option(
+    "--sensing-only",
+    is_flag=True,
+    help="Keep what was learned as background, but not its captures.",
+)
 def command(
-    site_path: Path, out: Path, seed: int, background: BackgroundKind, fidelity: Fidelity,
-    as_json: bool, dictionary_path: Path | None, sensing_only: bool, **options: object,
+    site_path: Path,
+    out: Path,
+    seed: int,
+    background: BackgroundKind,
+    fidelity: Fidelity,
+    as_json: bool,
+    dictionary_path: Path | None,
+    sensing_only: bool,
+    **options: object,
 ) -> None:
     """Localize, and keep every capture, and every IQ block, as SigMF.
 

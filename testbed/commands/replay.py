@@ -27,8 +27,13 @@ from testbed.runs.setup import Setup
 
 @click.command("replay")
 @click.argument("root", metavar="DIR", type=click.Path(path_type=Path))
-@click.option("--figure", "figure_path", metavar="FILE", type=click.Path(path_type=Path),
-              help="Draw floor plan and maps (.png, .svg, .pdf).")
+@click.option(
+    "--figure",
+    "figure_path",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Draw floor plan and maps (.png, .svg, .pdf).",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
 def command(root: Path, figure_path: Path | None, as_json: bool) -> None:
     """Run a recording again: captures are made from its IQ blocks, and must come out the same.

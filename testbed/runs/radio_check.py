@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from drivers.contract import Bench, Verdict, verdict_of
 from drivers.contract_checks import CHECKS
 from drivers.node import Node
-from drivers.radio import Radio, Tuning
+from drivers.radio import Radio
 from drivers.radio_errors import RadioError
+from drivers.tuning import Tuning
 from sim_backend.ether import Ether
 from testbed.build import build_burst, build_nodes, build_scene
 from testbed.radio_source import tx_gain_db

@@ -80,9 +80,7 @@ class RecordingSource:
         """Of the source."""
         return self._source.origin
 
-    def sense(
-        self, tx_id: str, rx_ids: Sequence[str], sensing_index: int
-    ) -> tuple[Capture, ...]:
+    def sense(self, tx_id: str, rx_ids: Sequence[str], sensing_index: int) -> tuple[Capture, ...]:
         """Sense, and record."""
         captures = self._source.sense(tx_id, rx_ids, sensing_index)
         return self._add_captures("sensing", sensing_index, captures)
@@ -149,9 +147,7 @@ class RecordedSource:
         """Of the source that was recorded."""
         return self._origin
 
-    def sense(
-        self, tx_id: str, rx_ids: Sequence[str], sensing_index: int
-    ) -> tuple[Capture, ...]:
+    def sense(self, tx_id: str, rx_ids: Sequence[str], sensing_index: int) -> tuple[Capture, ...]:
         """Return the recorded captures.
 
         Raises

@@ -11,7 +11,7 @@ from drivers.geometry import Pose
 from drivers.interlock import TransmitBand, TransmitLimits
 from drivers.interlocked_radio import InterlockedRadio
 from drivers.node import Node
-from drivers.radio import Tuning
+from drivers.tuning import Tuning
 from sim_backend.ether import Ether
 from sim_backend.impairments import PRESETS
 from sim_backend.radio import SimRadio

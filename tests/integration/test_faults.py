@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from drivers.radio import Tuning
 from drivers.radio_errors import LateCommandError, RadioLostError, RadioTimeoutError
+from drivers.tuning import Tuning
 from sim_backend.ether import Ether
 from sim_backend.faults import FAULT_KINDS, FaultKind, Faults
 from sim_backend.impairments import PRESETS
