@@ -15,6 +15,8 @@ from drivers.waveform import pilot_symbols
 # Windows begin this share of the prefix early, so that a burst that comes early by a timing error
 # is still inside; the shift is taken back in the pilots' phases.
 _ADVANCE_SHARE = 0.25
+# Prefixes are twice as long as the longest delay, so this share is the middle of all delays.
+_MIDDLE_SHARE = 0.25
 
 
 def capture_of(block: IqBlock, sounding: Sounding, rx_id: str) -> Capture:
@@ -57,8 +59,8 @@ def demodulate(block: IqBlock, sounding: Sounding) -> ComplexArray:
     """Received pilots per unit transmitted tone amplitude, shape ``(K, M)``, complex64.
 
     ``Y`` of eq. (1), averaged over the burst's symbols. The empty tone is filled in from its four
-    neighbours (cubic, exact to (2 pi delay spacing)^4 / 6, as noisy as any tone), so that the grid
-    has no gap.
+    neighbours (cubic, exact to (2 pi (delay - middle) spacing)^4 / 6 with a quarter of the prefix
+    as the middle of all delays; as noisy as any tone), so that the grid has no gap.
 
     Parameters
     ----------
@@ -100,6 +102,9 @@ def _filled(received: ComplexArray, burst: SoundingBurst) -> ComplexArray:
     """The pilots with the empty tone interpolated between its neighbours' channels."""
     pilots, empty = pilot_symbols(burst.grid), burst.null_index
     near = empty + np.array([-2, -1, 1, 2])
-    weights = np.array([-1.0, 4.0, 4.0, -1.0], dtype=np.float32) / np.float32(6.0)
+    # About the middle delay, where the channel turns least from tone to tone.
+    middle = _MIDDLE_SHARE * burst.prefix_length / burst.symbol_length
+    turn = np.exp(2j * np.pi * middle * (near - empty))
+    weights = (np.array([-1.0, 4.0, 4.0, -1.0]) / 6.0 * turn).astype(np.complex64)
     received[empty] = pilots[empty] * (weights @ (received[near] * pilots[near].conj()[:, None]))
     return received

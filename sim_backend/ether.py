@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from fractions import Fraction
 
 import numpy as np
 import scipy.fft
@@ -14,6 +15,8 @@ from sim_backend.scene import Scene
 
 # Samples beside a burst that its band-limited reconstruction still reaches.
 _TAIL = 64
+# No path and no tail lasts longer: 300 km, 64 samples at 64 kS/s.
+_LONGEST_FS = FS_PER_S // 1000
 # Sample clocks nearer than this (relative) do not slip within a burst: 1e-12 of 1e6 samples.
 _SAME_RATE = 1e-12
 
@@ -134,6 +137,9 @@ class Ether:
         for emission in self._emissions:
             if emission.tx_index == rx_index or emission.num_samples == 0:
                 continue
+            gap_fs = max(window.start_fs - emission.end_fs, emission.start_fs - window.end_fs)
+            if gap_fs > _LONGEST_FS:  # its paths need not be found
+                continue
             paths = self._paths(emission, rx_index)
             if element_delay_s is not None:
                 paths = Paths(paths.gain, paths.delay_s + element_delay_s)
@@ -175,8 +181,10 @@ def _add_emission(total: ComplexArray, emission: Emission, paths: Paths, window:
     heard = _sampled(spectrum, position + low * ratio, ratio, high - low)
     difference_hz = emission.carrier_hz - window.carrier_hz
     if difference_hz:
-        instants_s = window.start_fs / FS_PER_S + np.arange(low, high) * window.step_s
-        heard = heard * np.exp(2j * np.pi * difference_hz * instants_s)[:, None]
+        # Of true time since zero, which in seconds would be rounded to 15 ps after a day.
+        begin = float(Fraction(difference_hz) * window.start_fs / FS_PER_S % 1)
+        turns = begin + difference_hz * window.step_s * np.arange(low, high)
+        heard = heard * np.exp(2j * np.pi * turns)[:, None]
     total[low:high] += heard
 
 

@@ -15,7 +15,15 @@ class UsageError(Exception):
     """A command that cannot be carried out as given; the message says what to change."""
 
 
-USER_ERRORS = (UsageError, SiteError, DictionaryError, RadioError, RecordingError, OSError, MemoryError)
+USER_ERRORS = (
+    UsageError,
+    SiteError,
+    DictionaryError,
+    RadioError,
+    RecordingError,
+    OSError,
+    MemoryError,
+)
 _WRITE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 

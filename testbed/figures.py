@@ -1,10 +1,6 @@
 """Figure of a localization: floor plan, zoom on the estimate, maps of the last sensing."""
 
-import errno
-import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import matplotlib as mpl
@@ -27,7 +23,6 @@ from testbed.runs.localize import Localization, Processors, SensingRecord
 from testbed.runs.setup import Setup
 from testbed.site import Site
 
-SUFFIXES = (".png", ".svg", ".pdf")
 _Nodes = dict[str, Node]
 _Records = Sequence[SensingRecord]
 
@@ -72,8 +67,9 @@ def _headline(site: Site, records: _Records, setup: Setup) -> str:
     estimate, count = records[-1].estimate, len(records)
     found = f"{estimate.status} after {count} sensing{'s' if count > 1 else ''}"
     radius = f"95 % radius {_length(estimate.radius_95_m)}"
-    if records[-1].error_m is not None:
-        radius = f"error {_length(records[-1].error_m)} ({radius})"
+    if setup.target_m is not None:
+        error_m = float(np.hypot(*(estimate.position_m - setup.target_m)))
+        radius = f"error {_length(error_m)} ({radius})"
     return f"{site.name}, seed {setup.seed}\n{found}, {radius}"
 
 
@@ -272,38 +268,3 @@ def _draw_echoes(ax: Axes, nodes: _Nodes, report: LinkReport, target_m: FloatArr
             ax.axvline(range_m, color="black", lw=1.2, path_effects=_HALO)
         else:
             ax.plot(range_m, np.rad2deg(hypothesis.angle_rad), **_ECHO_MARK, path_effects=_HALO)
-
-
-def check_figure_path(path: Path) -> None:
-    """Refuse a place where `save_figure` would fail, before a long run.
-
-    ``ValueError`` where the suffix names no known format, ``OSError`` where no file can be made.
-    """
-    if path.suffix.lower() not in SUFFIXES:
-        msg = f"{path}: a figure's name must end in {', '.join(SUFFIXES)}, got {path.suffix!r}"
-        raise ValueError(msg)
-    if path.is_dir():
-        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-    with _temporary_beside(path) as temporary:
-        temporary.touch()
-
-
-def save_figure(figure: Figure, path: Path) -> None:
-    """Write a figure in the format of its suffix, whole or not at all; see `check_figure_path`."""
-    check_figure_path(path)
-    with _temporary_beside(path) as temporary:
-        figure.savefig(temporary, format=path.suffix[1:].lower())
-        temporary.replace(path)
-
-
-@contextmanager
-def _temporary_beside(path: Path) -> Iterator[Path]:
-    """Name of a file that is gone afterwards; errors name the path that it stands for."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        yield temporary
-    except OSError as error:
-        raise OSError(error.errno, error.strerror or str(error), str(path)) from error
-    finally:
-        with suppress(OSError):
-            temporary.unlink()

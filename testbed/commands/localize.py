@@ -13,6 +13,7 @@ from testbed.commands.options import resolve_site, shared_options
 from testbed.commands.sensing import backgrounds, followed
 from testbed.commands.tables import screen, sensing_table, verdict
 from testbed.errors import UsageError
+from testbed.figure_files import check_figure_path, save_figure
 from testbed.runs.backgrounds import BackgroundKind
 from testbed.runs.localize import Localization, Processors, result_object
 from testbed.runs.setup import Fidelity, opened_setup
@@ -61,7 +62,7 @@ def command(
         )
         records = list(followed(run, site, status.update))
         if figure_path is not None:
-            from testbed.figures import localization_figure, save_figure
+            from testbed.figures import localization_figure
 
             status.update("drawing the figure")
             figure = localization_figure(site, run, records, setup, processors)
@@ -80,7 +81,7 @@ def command(
 def _check_figure(path: Path) -> None:
     """Refuse, before a long run, a figure that could not be drawn or written after it."""
     try:
-        from testbed.figures import check_figure_path
+        import testbed.figures  # noqa: F401  is matplotlib there?
     except ModuleNotFoundError as error:
         msg = f"--figure needs {error.name}: pip install 'isac-testbed[figures]'"
         raise UsageError(msg) from error

@@ -15,6 +15,7 @@ from testbed.build import build_nodes
 from testbed.commands.sensing import backgrounds, followed
 from testbed.commands.tables import screen, sensing_table, verdict
 from testbed.errors import UsageError
+from testbed.figure_files import save_figure
 from testbed.runs.localize import Localization, Processors, SensingRecord, result_object
 from testbed.runs.recording import (
     RecordedSource,
@@ -61,7 +62,7 @@ def command(root: Path, figure_path: Path | None, as_json: bool) -> None:
         )
         records, end = _until_the_end(followed(run, site, status.update))
         if figure_path is not None:
-            from testbed.figures import localization_figure, save_figure
+            from testbed.figures import localization_figure
 
             save_figure(localization_figure(site, run, records, setup, processors), figure_path)
     if as_json:

@@ -1,12 +1,15 @@
-"""`testbed schema`: the JSON schema of site files, for editors."""
+"""`testbed schema`: JSON schemas of site files and of recordings."""
 
 import click
 import msgspec
 
+from drivers.recording_schema import namespace_schema
 from testbed.site import Site
 
 
 @click.command("schema")
-def command() -> None:
-    """Print the JSON schema of site files."""
-    click.echo(msgspec.json.format(msgspec.json.encode(msgspec.json.schema(Site))).decode())
+@click.option("--recording", is_flag=True, help="Of the isac namespace in recordings' metadata.")
+def command(recording: bool) -> None:
+    """Print the JSON schema of site files, for editors; or of what recordings hold."""
+    found = namespace_schema() if recording else msgspec.json.schema(Site)
+    click.echo(msgspec.json.format(msgspec.json.encode(found)).decode())

@@ -125,15 +125,17 @@ def test_provenance_does_not_depend_on_what_entries_do_not(source, changes):
 
 def test_a_campaign_learns_every_ordered_pair_once(tmp_path):
     seen = []
-    learned, total = calibrate(SITE, 3, tmp_path / "d", lambda *done: seen.append(done))
+    learned, total = calibrate(
+        SITE, simulate(SITE, 3), tmp_path / "d", lambda *done: seen.append(done)
+    )
     assert (learned, total) == (30, 30)
     assert seen == [(done, 30) for done in range(31)]
-    assert calibrate(SITE, 3, tmp_path / "d") == (0, 30)
+    assert calibrate(SITE, simulate(SITE, 3), tmp_path / "d") == (0, 30)
 
 
 def test_a_campaign_goes_on_after_what_was_learned_on_the_way(source, tmp_path):
     root = tmp_path / "d"
     LearnedBackgrounds(source, dictionary_of(source, root))("d", "a")
     before = {path.name: path.read_bytes() for path in root.iterdir()}
-    assert calibrate(SITE, 3, root) == (29, 30)
+    assert calibrate(SITE, simulate(SITE, 3), root) == (29, 30)
     assert all((root / name).read_bytes() == content for name, content in before.items())

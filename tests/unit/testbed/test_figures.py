@@ -13,7 +13,8 @@ from matplotlib.patches import Wedge
 
 from drivers.geometry import SPEED_OF_LIGHT_M_PER_S
 from fusion.sensing import CHI2_95
-from testbed.figures import check_figure_path, localization_figure, save_figure
+from testbed.figure_files import check_figure_path, save_figure
+from testbed.figures import localization_figure
 from testbed.runs.backgrounds import no_background, perfect_background
 from testbed.runs.localize import Localization, Processors
 from testbed.runs.setup import simulate
