@@ -59,6 +59,8 @@ class TransmitLimits:
         Kept below it.
     lease_s
         A transmission ends when its caller was silent for this long.
+    source
+        Where the limits are set, or can be: the remedy that refusals name.
     """
 
     bands: tuple[TransmitBand, ...] = ()
@@ -71,6 +73,7 @@ class TransmitLimits:
     receive_damage_dbm: float = -15.0
     damage_margin_db: float = 6.0
     lease_s: float = 2.0
+    source: str = TransmitForbiddenError.default_remedy
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +106,9 @@ def describe_transmission(
     running = np.cumsum(np.concatenate(([0.0], power)))
     strongest = float(np.max(running[window:] - running[:-window])) / window
     spectrum = np.abs(np.fft.fftshift(np.fft.fft(samples))) ** 2
-    share = np.cumsum(spectrum) / np.sum(spectrum)
+    total = float(np.sum(spectrum))
+    # Silence occupies nothing but the carrier, where every transmitter leaks.
+    share = np.cumsum(spectrum) / total if total else np.arange(len(samples)) >= len(samples) // 2
     tail = (1.0 - _OCCUPIED_SHARE) / 2.0
     edges = np.searchsorted(share, (tail, 1.0 - tail))
     offset_hz = np.fft.fftshift(np.fft.fftfreq(len(samples), 1.0 / tuning.sample_rate_hz))
@@ -143,14 +148,14 @@ def check_transmission(
             f"it lasts {transmission.duration_s:.3g} s, at most {limits.max_transmission_s:.3g} s "
             "may be sent in one go"
         )
-        raise TransmitForbiddenError("duration", msg)
+        raise TransmitForbiddenError("duration", msg, limits.source)
     allowed_s = limits.duty_cycle * limits.duty_window_s
     if on_air_s + transmission.duration_s > allowed_s:
         msg = (
             f"with it {on_air_s + transmission.duration_s:.3g} s of the last "
             f"{limits.duty_window_s:.3g} s would be on air, at most {allowed_s:.3g} s may be"
         )
-        raise TransmitForbiddenError("duty cycle", msg)
+        raise TransmitForbiddenError("duty cycle", msg, limits.source)
 
 
 def _check_cable(transmission: Transmission, limits: TransmitLimits) -> None:
@@ -169,7 +174,7 @@ def _check_cable(transmission: Transmission, limits: TransmitLimits) -> None:
 def _check_air(transmission: Transmission, limits: TransmitLimits, hour: float) -> None:
     if not limits.bands:
         msg = "this host's configuration allows no band at all"
-        raise TransmitForbiddenError("permit", msg)
+        raise TransmitForbiddenError("permit", msg, limits.source)
     holding = [
         band
         for band in limits.bands
@@ -183,16 +188,16 @@ def _check_air(transmission: Transmission, limits: TransmitLimits, hour: float) 
             f"it occupies {transmission.low_hz / 1e6:.6g} to {transmission.high_hz / 1e6:.6g} "
             f"MHz, allowed is {allowed}"
         )
-        raise TransmitForbiddenError("band", msg)
+        raise TransmitForbiddenError("band", msg, limits.source)
     power_dbm = transmission.port_power_dbm - limits.attenuation_db
     allowed_dbm = max(band.max_power_dbm for band in holding)
     if power_dbm > allowed_dbm:
         msg = f"{power_dbm:.1f} dBm at the antenna, allowed are {allowed_dbm:.1f} dBm"
-        raise TransmitForbiddenError("power", msg)
+        raise TransmitForbiddenError("power", msg, limits.source)
     if limits.hours is not None and not _within(hour, limits.hours):
         start, end = (_clock_time(value) for value in limits.hours)
         msg = f"it is {_clock_time(hour)}, allowed are {start} to {end}"
-        raise TransmitForbiddenError("hours", msg)
+        raise TransmitForbiddenError("hours", msg, limits.source)
 
 
 def _within(hour: float, hours: tuple[float, float]) -> bool:

@@ -158,5 +158,7 @@ def check_samples(samples: ComplexArray, capabilities: Capabilities) -> None:
 
 def transmit_power_dbm(capabilities: Capabilities, tx_gain_db: float, mean_square: float) -> float:
     """Nominal power at the transmit port of samples of a given mean square, in dBm."""
+    if mean_square == 0.0:
+        return float("-inf")
     below_highest_db = capabilities.tx_gain_range_db[1] - tx_gain_db
     return capabilities.tx_full_scale_dbm - below_highest_db + 10.0 * float(np.log10(mean_square))

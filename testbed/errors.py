@@ -8,7 +8,7 @@ from pathlib import Path
 from calibration.dictionary import DictionaryError
 from drivers.radio_errors import RadioError
 from drivers.recording import RecordingError
-from testbed.site import SiteError
+from testbed.yaml_file import YamlFileError
 
 
 class UsageError(Exception):
@@ -17,7 +17,7 @@ class UsageError(Exception):
 
 USER_ERRORS = (
     UsageError,
-    SiteError,
+    YamlFileError,
     DictionaryError,
     RadioError,
     RecordingError,

@@ -29,7 +29,9 @@ class RadiosError(RadioError):
 
     def __init__(self, problems: Sequence[str]) -> None:
         lines = list(dict.fromkeys(problems))
-        super().__init__("\n".join(lines), "none was left open")
+        super().__init__(
+            "\n".join(lines), "or add --simulate, to replace every radio by a simulated one"
+        )
 
 
 def open_radios(

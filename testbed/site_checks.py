@@ -211,7 +211,7 @@ _KINDS = {
 }  # fmt: skip
 
 
-def readable(message: str, raw: object) -> str:
+def readable(message: str, raw: object, structure: type = Site) -> str:
     """A broken rule within a field as one line in a site file's words: place, rule and value.
 
     Parameters
@@ -220,10 +220,12 @@ def readable(message: str, raw: object) -> str:
         Of the ``msgspec.ValidationError`` from converting `raw` to a `Site`.
     raw
         What was converted.
+    structure
+        To what.
     """
     rule, _, place = message.rpartition(" - at `")
     rule, place = (rule, place.rstrip("`")) if rule else (message, "$")
-    kind, value = _found_at(place, raw)
+    kind, value = _found_at(place, raw, structure)
     if match := re.fullmatch(r"Object contains unknown field `(.*)`", rule, re.DOTALL):
         known = [field.name for field in getattr(kind, "fields", ())]
         close = get_close_matches(match[1], known, n=1)
@@ -242,9 +244,9 @@ def readable(message: str, raw: object) -> str:
     return f"{place}: {needed}, got {_shown(value)}{quotes if not isinstance(value, str) else ''}"
 
 
-def _found_at(place: str, raw: object) -> tuple[msgspec.inspect.Type, object]:
+def _found_at(place: str, raw: object, structure: type) -> tuple[msgspec.inspect.Type, object]:
     """What a site holds at a place such as ``$.nodes[0].radio``: its type, and the value."""
-    kind: Any = msgspec.inspect.type_info(Site)
+    kind: Any = msgspec.inspect.type_info(structure)
     value: Any = raw
     for key, index in re.findall(r"\.(\w+)|\[(\d+)\]", place):
         kind = _not_none(kind)

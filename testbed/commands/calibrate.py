@@ -42,8 +42,8 @@ def command(
     overrides = Overrides(num_elements=num_elements, impairments=impairments)
     site = resolve_site(site_path, overrides, simulate=simulate, fidelity=fidelity)
     with (
-        written_to(out), threadpool_limits(limits=1), progress_bar() as progress,
-        opened_setup(site, seed, fidelity) as setup,
+        threadpool_limits(limits=1), opened_setup(site, seed, fidelity) as setup,
+        written_to(out), progress_bar() as progress,
     ):  # fmt: skip
         task = progress.add_task("entries", total=None)
         learned, total = calibrate(

@@ -10,7 +10,7 @@ import click
 import msgspec
 from rich.table import Table
 
-from testbed.build import Overrides
+from testbed.build import Overrides, radio_kinds
 from testbed.commands.options import resolve_site, shared_options
 from testbed.commands.tables import metres, progress_bar, screen
 from testbed.errors import UsageError, written_to
@@ -47,6 +47,13 @@ def run(
     replace_radios = bool(options.pop("simulate"))
     overrides = Overrides(**options)  # type: ignore[arg-type]
     site = resolve_site(site_path, overrides, simulate=replace_radios, fidelity=fidelity)
+    hardware = radio_kinds(site) - {"sim"}
+    if hardware:
+        msg = (
+            f"{site_path}: a study simulates, but its radios are of kind "
+            f"{', '.join(sorted(hardware))}; add --simulate to replace every radio"
+        )
+        raise UsageError(msg)
     if fidelity == "iq":
         msg = (
             "study run --fidelity iq: studies leave out what a background cancels, which IQ "
