@@ -5,14 +5,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from calibration.direct_path import placed_on_direct_path
 from drivers.capture import Capture, CaptureRefusedError, CaptureSource
 from drivers.geometry import ComplexArray
-from drivers.waveform import pilot_symbols
+from drivers.waveform import OfdmGrid, pilot_symbols
+from processing.alignment import Groups, align, shifted
 from processing.channel import channel_estimate
 
 # Captures are kept as float pairs until the median is taken; it is taken this many tones at a
 # time, so that the sort's working memory stays small beside the captures themselves.
 _TONES_PER_BLOCK = 512
+# The second reference is a median already; the third differs from it by less than its noise.
+_NUM_ALIGNMENTS = 3
 
 
 class BackgroundLearner:
@@ -22,13 +26,25 @@ class BackgroundLearner:
     ----------
     num_captures
         ``N_BG``, how many captures make an entry.
+    grid
+        Waveform of captures that must be brought onto each other first; ``None`` where they lie
+        alike from the beginning.
+    groups
+        Elements that share phase, time and gain; all, if left out.
     """
 
-    def __init__(self, num_captures: int) -> None:
+    def __init__(
+        self,
+        num_captures: int,
+        grid: OfdmGrid | None = None,
+        groups: Groups | None = None,
+    ) -> None:
         if num_captures < 1:
             msg = f"an entry needs at least one capture, got num_captures={num_captures}"
             raise ValueError(msg)
         self._num_captures = num_captures
+        self._grid = grid
+        self._groups = groups
         self._samples: np.ndarray | None = None
         self._count = 0
 
@@ -64,6 +80,38 @@ class BackgroundLearner:
         if self._samples is None or not self.complete:
             msg = f"entry needs {self._num_captures} captures, has {self._count}"
             raise ValueError(msg)
+        if self._grid is not None:
+            self._bring_together(self._grid)
+        return self._median()
+
+    def _bring_together(self, grid: OfdmGrid) -> None:
+        """Align all captures to their median, which gets better by it, until it stays.
+
+        The first reference is one noisy capture, but nothing of it remains: from the second round
+        on it is the median of all. Gain and delay of the whole are those of the mean capture.
+        """
+        samples = self._samples
+        if samples is None:
+            return
+        reference: ComplexArray = samples[0].copy()
+        for _ in range(_NUM_ALIGNMENTS):
+            lay = []
+            for index, capture in enumerate(samples):
+                samples[index], alignment = align(capture, reference, grid, self._groups)
+                lay.append(alignment)
+            reference = self._median()
+            # The gauge: a common gain and delay of all captures is nobody's error.
+            delay_s = np.mean([alignment.delay_s for alignment in lay], axis=0)
+            gain = np.mean([np.abs(alignment.gain) for alignment in lay], axis=0)
+            back = gain.astype(np.float32)
+            reference = shifted(reference, grid, delay_s) * back
+            for index, capture in enumerate(samples):
+                samples[index] = shifted(capture, grid, delay_s) * back
+
+    def _median(self) -> ComplexArray:
+        if self._samples is None:
+            msg = "no captures"
+            raise ValueError(msg)
         learned = np.empty(self._samples.shape[1:], dtype=np.complex64)
         for start in range(0, len(learned), _TONES_PER_BLOCK):
             block = slice(start, start + _TONES_PER_BLOCK)
@@ -92,10 +140,13 @@ class LearnedBackground:
         Shape ``(K, M)``, complex64.
     config_epoch
         Of all captures that it was learned from.
+    delay_is_absolute
+        Whether its delays count from transmission.
     """
 
     channel: ComplexArray
     config_epoch: int
+    delay_is_absolute: bool = True
 
 
 def learn_background(
@@ -109,7 +160,7 @@ def learn_background(
         If a capture is unusable (overflow, late, clock unlocked), of another waveform, or of
         another config epoch than the first: the median of two tunings is no background.
     """
-    learner = BackgroundLearner(num_captures)
+    learner: BackgroundLearner | None = None
     pilots, waveform_hash = pilot_symbols(source.grid), source.grid.waveform_hash
     config_epoch: int | None = None
     for capture in captures_of_link(source, tx_id, rx_id, num_captures):
@@ -118,8 +169,28 @@ def learn_background(
         if problem:
             msg = f"capture on {tx_id} -> {rx_id} {problem}"
             raise CaptureRefusedError(msg)
+        if learner is None:
+            grid = source.grid if capture.needs_alignment else None
+            learner = BackgroundLearner(num_captures, grid, capture.coherent_groups or None)
         learner.add(channel_estimate(capture.rx_pilots, pilots))
-    return LearnedBackground(learner.entry(), config_epoch or 0)
+    if learner is None:
+        msg = f"an entry needs at least one capture, got num_captures={num_captures}"
+        raise ValueError(msg)
+    return _placed(learner.entry(), source, capture, config_epoch or 0)
+
+
+def _placed(
+    entry: ComplexArray, source: CaptureSource, capture: Capture, config_epoch: int
+) -> LearnedBackground:
+    """The entry with absolute delay and power, if the radios or its direct path give them."""
+    if not capture.needs_alignment:
+        return LearnedBackground(entry, config_epoch, capture.delay_is_absolute)
+    node = {node.node_id: node for node in source.nodes}
+    tx, rx = node[capture.tx_id], node[capture.rx_id]
+    placed = placed_on_direct_path(entry, tx, rx, source.grid)
+    if placed is not None:
+        return LearnedBackground(placed, config_epoch)
+    return LearnedBackground(entry, config_epoch, capture.delay_is_absolute)
 
 
 def _problem(capture: Capture, waveform_hash: str, config_epoch: int) -> str | None:

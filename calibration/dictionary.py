@@ -13,7 +13,7 @@ import numpy as np
 
 from drivers.geometry import ComplexArray
 
-SCHEMA = 1
+SCHEMA = 2
 _MANIFEST = "dictionary.json"
 
 
@@ -54,11 +54,14 @@ class Entry:
         Of `channel`.
     config_epoch
         Of the captures that it was learned from.
+    delay_is_absolute
+        Whether its delays count from transmission; where not, the link gives angles only.
     """
 
     channel: ComplexArray
     content_hash: str
     config_epoch: int
+    delay_is_absolute: bool
 
 
 class _Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -75,6 +78,7 @@ class _EntryHeader(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     content_hash: str
     shape: tuple[int, int]
     config_epoch: int
+    delay_is_absolute: bool
     created: str
 
 
@@ -153,7 +157,13 @@ class BackgroundDictionary:
         return sum(1 for _ in self.root.glob("*.entry.json"))
 
     def put(
-        self, tx_location: str, rx_location: str, background: ComplexArray, config_epoch: int = 0
+        self,
+        tx_location: str,
+        rx_location: str,
+        background: ComplexArray,
+        config_epoch: int = 0,
+        *,
+        delay_is_absolute: bool = True,
     ) -> str:
         """Store an entry, shape ``(K, M)``; its content hash."""
         channel = np.ascontiguousarray(background, dtype=np.complex64)
@@ -170,7 +180,7 @@ class BackgroundDictionary:
             temporary.unlink(missing_ok=True)
         header = _EntryHeader(
             SCHEMA, tx_location, rx_location, content_hash,
-            (channel.shape[0], channel.shape[1]), config_epoch, _now(),
+            (channel.shape[0], channel.shape[1]), config_epoch, delay_is_absolute, _now(),
         )  # fmt: skip
         _write_atomically(self._header_path(tx_location, rx_location), msgspec.json.encode(header))
         return content_hash
@@ -212,7 +222,7 @@ class BackgroundDictionary:
                 f"{header.content_hash}; delete both files and calibrate this link again"
             )
             raise DictionaryError(msg)
-        return Entry(channel, header.content_hash, header.config_epoch)
+        return Entry(channel, header.content_hash, header.config_epoch, header.delay_is_absolute)
 
     def _stem(self, tx_location: str, rx_location: str) -> str:
         """File name of a pair: readable, and unique whatever the locations are called."""

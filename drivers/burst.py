@@ -15,15 +15,17 @@ _PEAK_AMPLITUDE = 10.0 ** (-1.0 / 20.0)
 # Every 128th tone: 128 repetitions, so that carrier offsets up to half of 128 tones are seen.
 _PREAMBLE_STRIDE = 128
 _MIN_PREAMBLE_TONES = 8
+# The preamble goes on for this long, so that short symbols are found as well as long ones.
+_MIN_PREAMBLE_SAMPLES = 4096
 
 
 @dataclass(frozen=True, slots=True)
 class SoundingBurst:
     """One burst of a grid at a sample rate.
 
-    The burst is ``[prefix, preamble, prefix, symbol, symbol, ...]``: the pilot symbols are equal,
-    so one cyclic prefix serves all. The tone at the local oscillator stays empty, because every
-    radio leaks there.
+    The burst is ``[prefix, preamble, ..., prefix, symbol, symbol, ...]``: the pilot symbols are
+    equal, so one cyclic prefix serves all, and so are the preamble's. The tone at the local
+    oscillator stays empty, because every radio leaks there.
 
     Attributes
     ----------
@@ -104,7 +106,12 @@ class SoundingBurst:
     @property
     def preamble_length(self) -> int:
         """Samples of the preamble with its prefix."""
-        return self.prefix_length + self.symbol_length
+        return self.prefix_length + self.num_preamble_symbols * self.symbol_length
+
+    @property
+    def num_preamble_symbols(self) -> int:
+        """Repeated symbols of the preamble."""
+        return -(-_MIN_PREAMBLE_SAMPLES // self.symbol_length)
 
     @property
     def num_samples(self) -> int:
@@ -158,7 +165,8 @@ class SoundingBurst:
         """The burst, shape ``(num_samples,)``, complex64, magnitude below 1."""
         symbol, preamble = _pilot_symbol(self)[0], self.preamble()
         start = self.symbol_length - self.prefix_length
-        pieces = [preamble[start:], preamble, symbol[start:], *[symbol] * self.num_symbols]
+        pieces = [preamble[start:], *[preamble] * self.num_preamble_symbols]
+        pieces += [symbol[start:], *[symbol] * self.num_symbols]
         return np.concatenate(pieces).astype(np.complex64)
 
 

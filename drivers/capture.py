@@ -78,6 +78,11 @@ class Capture:
         Goes up with every change of tuning; a background of another epoch does not apply.
     delay_is_absolute
         Whether the delay axis starts at transmission. False for radios without common time.
+    needs_alignment
+        Whether phase, time and gain are the radios' own, so that a background applies only after
+        alignment to it.
+    coherent_groups
+        Elements that share them; empty for all.
     quality
         Flags that travel with the data.
     first_sample_tick
@@ -91,6 +96,8 @@ class Capture:
     waveform_hash: str
     config_epoch: int = 0
     delay_is_absolute: bool = True
+    needs_alignment: bool = False
+    coherent_groups: tuple[tuple[int, ...], ...] = ()
     quality: CaptureQuality = field(default_factory=CaptureQuality)
     first_sample_tick: int | None = None
 

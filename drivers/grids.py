@@ -138,7 +138,6 @@ def nearest_burst(burst: SoundingBurst, capabilities: Capabilities) -> SoundingB
     rate_hz = length * spacing_hz
     prefix = min(length, round(burst.prefix_length / burst.sample_rate_hz * rate_hz))
     room = min(capabilities.max_transmit_samples, capabilities.max_receive_samples)
-    symbols = min(burst.num_symbols, (room - 2 * prefix - length) // length)
-    if symbols < 1:
-        return None
-    return SoundingBurst(grid, rate_hz, symbols, prefix)
+    shortest_burst = SoundingBurst(grid, rate_hz, 1, prefix)
+    symbols = min(burst.num_symbols, 1 + (room - shortest_burst.num_samples) // length)
+    return None if symbols < 1 else replace(shortest_burst, num_symbols=symbols)

@@ -47,6 +47,8 @@ class IqBlock:
         Samples were lost, the block missed its time, the samples are not one stretch.
     gain_is_manual
         False where the device sets the gain itself.
+    coherent_groups
+        As in `Capabilities`; empty for all channels.
     clock_locked, pps_locked
         Of the external reference; ``None`` where there is none or nobody can tell.
     temperature_c
@@ -63,6 +65,7 @@ class IqBlock:
     late: bool = False
     discontinuity: bool = False
     gain_is_manual: bool = True
+    coherent_groups: tuple[tuple[int, ...], ...] = ()
     clock_locked: bool | None = None
     pps_locked: bool | None = None
     temperature_c: float | None = None

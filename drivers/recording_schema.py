@@ -74,6 +74,8 @@ class RecordFields(Closed, frozen=True, rename=_prefixed, tag_field=_prefixed("r
         The samples are not one stretch.
     gain_is_manual
         False where the receiver set its own gain.
+    coherent_groups
+        Channels that share phase and time; empty for all.
     clock_locked, pps_locked
         Of the external reference; null where there was none or nobody could tell.
     software, created
@@ -96,6 +98,7 @@ class RecordFields(Closed, frozen=True, rename=_prefixed, tag_field=_prefixed("r
     late: bool
     discontinuity: bool
     gain_is_manual: bool
+    coherent_groups: tuple[tuple[Count, ...], ...]
     clock_locked: bool | None
     pps_locked: bool | None
     software: str
@@ -146,6 +149,8 @@ class PilotsFields(RecordFields, frozen=True, tag="pilots"):
         Repeated symbols that were averaged.
     delay_is_absolute
         Whether the delay axis starts at transmission.
+    needs_alignment
+        Whether phase, time and gain are the radios' own.
     underflow
         The transmitter ran out of samples.
     fault
@@ -155,6 +160,7 @@ class PilotsFields(RecordFields, frozen=True, tag="pilots"):
     waveform: GridFields
     num_averaged: Count
     delay_is_absolute: bool
+    needs_alignment: bool
     underflow: bool
     fault: str | None
 

@@ -11,7 +11,10 @@ from drivers.geometry import ComplexArray
 from drivers.radio import IqBlock
 from drivers.sounding import Sounding
 from drivers.waveform import pilot_symbols
+from processing.synchronize import symbols_at, synchronize
 
+# Largest carrier offset between two radios: a pair of 25 ppm crystals, and some more.
+MAX_CLOCK_OFFSET_PPM = 60.0
 # Windows begin this share of the prefix early, so that a burst that comes early by a timing error
 # is still inside; the shift is taken back in the pilots' phases.
 _ADVANCE_SHARE = 0.25
@@ -44,6 +47,9 @@ def capture_of(block: IqBlock, sounding: Sounding, rx_id: str) -> Capture:
         waveform_hash=sounding.burst.grid.waveform_hash,
         # Phases of both radios enter, so a change of either counts.
         config_epoch=block.config_epoch + report.config_epoch,
+        delay_is_absolute=has_common_time(block, sounding),
+        needs_alignment=True,
+        coherent_groups=block.coherent_groups,
         quality=quality,
         first_sample_tick=block.first_sample_tick,
     )
@@ -58,27 +64,50 @@ def _all_locked(*locks: bool | None) -> bool | None:
 def demodulate(block: IqBlock, sounding: Sounding) -> ComplexArray:
     """Received pilots per unit transmitted tone amplitude, shape ``(K, M)``, complex64.
 
-    ``Y`` of eq. (1), averaged over the burst's symbols. The empty tone is filled in from its four
-    neighbours (cubic, exact to (2 pi (delay - middle) spacing)^4 / 6 with a quarter of the prefix
-    as the middle of all delays; as noisy as any tone), so that the grid has no gap.
+    ``Y`` of eq. (1), averaged over the burst's symbols. Where block and burst have a common time,
+    delays count from the start of transmission; where not, the burst is searched for, and delays
+    count from its strongest path. The empty tone is filled in from its four neighbours (cubic,
+    exact to (2 pi delay spacing)^4 / 6, as noisy as any tone), so that the grid has no gap.
 
     Parameters
     ----------
     block
         Samples that hold the whole burst.
     sounding
-        The burst; delays count from its start.
+        The burst.
 
     Raises
     ------
     CaptureRefusedError
-        If block and burst have no common time, or the block does not hold all symbols.
+        If the block does not hold all symbols of the burst.
     """
     burst = sounding.burst
-    if block.first_sample_tick is None or sounding.start_tick is None:
-        msg = "transmitter and receiver share no time, so the burst has no known place in the block"
-        raise CaptureRefusedError(msg)
     advance = int(_ADVANCE_SHARE * burst.prefix_length)
+    if has_common_time(block, sounding):
+        symbols = _timed_symbols(block, sounding, advance)
+    else:
+        symbols = _found_symbols(block, burst, advance)
+    spectrum = scipy.fft.fft(symbols, axis=1) / np.float32(burst.symbol_length)
+    tones = _averaged(spectrum[:, burst.tone_bins])
+    offset = np.arange(burst.grid.num_subcarriers) - burst.null_index
+    back = np.exp(2j * np.pi * offset * (advance / burst.symbol_length))
+    # Amplitudes are square roots of power: 20 dB are a factor of ten.
+    scale = 10.0 ** ((block.full_scale_dbm - sounding.tx_full_scale_dbm) / 20.0)
+    received = tones * (scale / burst.tone_amplitude * back).astype(np.complex64)[:, None]
+    return _filled(received, burst)
+
+
+def has_common_time(block: IqBlock, sounding: Sounding) -> bool:
+    """Whether transmitter and receiver count the same time, so that delays are absolute."""
+    return block.first_sample_tick is not None and sounding.start_tick is not None
+
+
+def _timed_symbols(block: IqBlock, sounding: Sounding, advance: int) -> ComplexArray:
+    """The symbols at their known place, shape ``(S, N, M)``."""
+    burst = sounding.burst
+    if block.first_sample_tick is None or sounding.start_tick is None:
+        msg = "no common time"
+        raise ValueError(msg)
     first = sounding.start_tick - block.first_sample_tick + burst.first_symbol_sample - advance
     last = first + burst.num_symbols * burst.symbol_length
     if first < 0 or last > len(block.samples):
@@ -87,15 +116,33 @@ def demodulate(block: IqBlock, sounding: Sounding) -> ComplexArray:
             f"not hold the burst that was sent at tick {sounding.start_tick}"
         )
         raise CaptureRefusedError(msg)
-    symbols = block.samples[first:last].reshape(burst.num_symbols, burst.symbol_length, -1)
-    spectrum = scipy.fft.fft(symbols.mean(axis=0), axis=0) / np.float32(burst.symbol_length)
-    tones = spectrum[burst.tone_bins]
-    offset = np.arange(burst.grid.num_subcarriers) - burst.null_index
-    back = np.exp(2j * np.pi * offset * (advance / burst.symbol_length))
-    # Amplitudes are square roots of power: 20 dB are a factor of ten.
-    scale = 10.0 ** ((block.full_scale_dbm - sounding.tx_full_scale_dbm) / 20.0)
-    received = tones * (scale / burst.tone_amplitude * back).astype(np.complex64)[:, None]
-    return _filled(received, burst)
+    return block.samples[first:last].reshape(burst.num_symbols, burst.symbol_length, -1)
+
+
+def _found_symbols(block: IqBlock, burst: SoundingBurst, advance: int) -> ComplexArray:
+    """The symbols wherever they are, on the transmitter's clock, shape ``(S, N, M)``."""
+    if burst.num_symbols < 2:
+        msg = (
+            "without common time a burst needs two pilot symbols or more, so that its carrier "
+            "offset shows; set waveform.num_symbols"
+        )
+        raise CaptureRefusedError(msg)
+    max_offset_hz = MAX_CLOCK_OFFSET_PPM * 1e-6 * burst.local_oscillator_hz
+    found = synchronize(block.samples, burst, max_offset_hz)
+    return symbols_at(block.samples, burst, found, advance)
+
+
+def _averaged(tones: ComplexArray) -> ComplexArray:
+    """Mean over symbols, brought to one phase, of shape ``(S, K, M)``; of shape ``(K, M)``.
+
+    What is left of the carrier offset, and slow phase noise, turn all tones of a symbol alike.
+    """
+    mean = tones.mean(axis=0)
+    if len(tones) == 1:
+        return mean
+    likeness = np.einsum("skm,km->s", tones, mean.conj())
+    turn = likeness.conj() / np.maximum(np.abs(likeness), np.finfo(np.float32).tiny)
+    return np.asarray(np.einsum("skm,s->km", tones, turn) / np.float32(len(tones)))
 
 
 def _filled(received: ComplexArray, burst: SoundingBurst) -> ComplexArray:

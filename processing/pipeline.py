@@ -10,6 +10,7 @@ from drivers.capture import Capture, CaptureRefusedError
 from drivers.geometry import ComplexArray
 from drivers.link_budget import delay_var_s2, sine_var
 from drivers.waveform import OfdmGrid, pilot_symbols
+from processing.alignment import align
 from processing.channel import channel_estimate, suppress_background
 from processing.detect import CfarPlan, detect, plan_cfar
 from processing.power_map import PowerMap, PowerMapPlan, plan_power_map, power_map
@@ -59,11 +60,14 @@ class Background:
         Of the dictionary entry.
     config_epoch
         Of the captures that it was learned from.
+    delay_is_absolute
+        Whether its delays count from transmission, and so those of captures aligned to it.
     """
 
     channel: ComplexArray
     content_hash: str
     config_epoch: int = 0
+    delay_is_absolute: bool = True
 
 
 class LinkProcessor:
@@ -133,7 +137,11 @@ class LinkProcessor:
             )
             raise CaptureRefusedError(msg)
         estimate = channel_estimate(capture.rx_pilots, self._pilots)
-        return suppress_background(estimate, None if background is None else background.channel)
+        if background is None:
+            return estimate
+        if capture.needs_alignment and background.channel.shape == estimate.shape:
+            estimate, _ = align(estimate, background.channel, self.grid, capture.coherent_groups)
+        return suppress_background(estimate, background.channel)
 
     def map_of(self, residual: ComplexArray) -> PowerMap:
         """Range-angle power map of a residual; eqs. (10) and (11)."""
@@ -173,7 +181,7 @@ class LinkProcessor:
             truncated=len(cells) > self.settings.max_hypotheses,
             detection_snr=self.detection_snr,
             noise_var=found.noise_var,
-            delay_is_absolute=capture.delay_is_absolute,
+            delay_is_absolute=_is_absolute(capture, background),
             config_epoch=capture.config_epoch,
             background_hash=None if background is None else background.content_hash,
         )
@@ -214,3 +222,10 @@ class LinkProcessor:
             ),
             snr=float(snr),
         )
+
+
+def _is_absolute(capture: Capture, background: Background | None) -> bool:
+    """Whether residual delays count from transmission: after alignment, as the background's do."""
+    if background is not None and capture.needs_alignment:
+        return background.delay_is_absolute
+    return capture.delay_is_absolute

@@ -13,8 +13,11 @@ from sim_backend.oscillator import FS_PER_S
 from sim_backend.paths import Paths
 from sim_backend.scene import Scene
 
-# Samples beside a burst that its band-limited reconstruction still reaches.
-_TAIL = 64
+# Samples beside a burst that its band-limited reconstruction still reaches. Where a window lies
+# inside a longer burst, the burst is faded out over half of them: cut off, it would ring.
+_TAIL = 128
+# No path is longer than this: 300 km.
+_LONGEST_PATH_FS = FS_PER_S // 1000
 # No path and no tail lasts longer: 300 km, 64 samples at 64 kS/s.
 _LONGEST_FS = FS_PER_S // 1000
 # Sample clocks nearer than this (relative) do not slip within a burst: 1e-12 of 1e6 samples.
@@ -135,7 +138,11 @@ class Ether:
         size = self.scene.nodes[rx_index].array.num_elements
         total = np.zeros((window.num_samples, size), dtype=np.complex64)
         for emission in self._emissions:
-            if emission.tx_index == rx_index or emission.num_samples == 0:
+            on_air = (
+                emission.start_fs < window.end_fs
+                and emission.end_fs + _LONGEST_PATH_FS > window.start_fs
+            )
+            if emission.tx_index == rx_index or emission.num_samples == 0 or not on_air:
                 continue
             gap_fs = max(window.start_fs - emission.end_fs, emission.start_fs - window.end_fs)
             if gap_fs > _LONGEST_FS:  # its paths need not be found
@@ -176,7 +183,13 @@ def _add_emission(total: ComplexArray, emission: Emission, paths: Paths, window:
     high = min(window.num_samples, int((padded - _TAIL - 1 - position) / ratio) + 1)
     if low >= high:
         return
-    spectrum = scipy.fft.fft(emission.samples(first, last - first), length)
+    samples = emission.samples(first, last - first)
+    fade = np.sin(np.linspace(0.0, np.pi / 2.0, _TAIL // 2)) ** 2
+    if first > 0 and len(samples) > len(fade):
+        samples[: len(fade)] *= fade
+    if last < emission.num_samples and len(samples) > len(fade):
+        samples[-len(fade) :] *= fade[::-1]
+    spectrum = scipy.fft.fft(samples, length)
     spectrum = _received_spectrum(spectrum, emission, paths, window)
     heard = _sampled(spectrum, position + low * ratio, ratio, high - low)
     difference_hz = emission.carrier_hz - window.carrier_hz

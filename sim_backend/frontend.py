@@ -55,8 +55,9 @@ def draw_hardware(node: Node, impairments: Impairments, seed: int, node_index: i
     return Hardware(
         clock_offset=rng(0).uniform(-1.0, 1.0) * impairments.clock_offset_ppm * 1e-6,
         clock_drift_per_s=rng(1).standard_normal() * impairments.clock_drift_ppb_per_s * 1e-9,
-        noise_figure_db=node.noise_figure_db
-        + rng(2).standard_normal() * impairments.noise_figure_error_db,
+        noise_figure_db=_noise_figure_db(
+            node.noise_figure_db, rng(2).standard_normal() * impairments.noise_figure_error_db
+        ),
         rx_gain=_amplitude(rng(3).standard_normal() * impairments.rx_gain_error_db),
         tx_gain=_amplitude(rng(6).standard_normal() * impairments.tx_power_error_db),
         element_response=np.exp(gain_db * np.log(10.0) / 20.0 + 1j * np.deg2rad(phase_deg)),
@@ -68,6 +69,11 @@ def draw_hardware(node: Node, impairments: Impairments, seed: int, node_index: i
             _constant(impairments.carrier_leakage_dbfs, rng(11).uniform(0.0, 2.0 * np.pi, 1))[0]
         ),
     )
+
+
+def _noise_figure_db(nominal_db: float, error_db: float) -> float:
+    """True noise figure; no receiver is quieter than its own antenna, unless it is meant to be."""
+    return max(nominal_db + error_db, min(nominal_db, 0.0))
 
 
 def _amplitude(db: float) -> float:

@@ -57,8 +57,7 @@ class Impairments:
         default="kept",
         metadata=_about(
             "",
-            "phase of the oscillator after a retune or a restart: kept, one of four "
-            "quadrants, or any",
+            "phase of the oscillator after a retune: kept, one of four quadrants, or any",
             "AD9361: any; mixers behind a divider by two or four: quadrants",
         ),
     )
@@ -156,7 +155,7 @@ class Impairments:
         default=0.0,
         metadata=_about(
             "dB",
-            "gain of each element off the mean, standard deviation",
+            "gain of each element off its nominal, standard deviation",
             "assumed: channels of one front end, after calibration",
         ),
     )
@@ -173,7 +172,7 @@ class Impairments:
         metadata=_about(
             "ps",
             "delay of each element, standard deviation",
-            "assumed: cables cut to 5 mm, after calibration",
+            "assumed: 2 degrees of the carrier at 5.8 GHz, after calibration",
         ),
     )
     # Commands.
@@ -238,7 +237,7 @@ PRESETS: dict[str, Impairments] = {
         carrier_leakage_dbfs=-50.0,
         element_gain_error_db=0.3,
         element_phase_error_deg=3.0,
-        element_delay_error_ps=20.0,
+        element_delay_error_ps=1.0,
         command_latency_s=1e-3,
     ),
     # Free-running, no time stamps, nobody's clock but its own.
@@ -261,7 +260,7 @@ PRESETS: dict[str, Impairments] = {
         carrier_leakage_dbfs=-50.0,
         element_gain_error_db=0.3,
         element_phase_error_deg=3.0,
-        element_delay_error_ps=20.0,
+        element_delay_error_ps=1.0,
         start_latency_s=3e-3,
         timed=False,
         overflow_detection=False,

@@ -43,18 +43,22 @@ class NodeClock:
         """How far device time is ahead of true time since zero, in seconds."""
         return self.offset / (1.0 + self.offset) * device_s + self.drift_per_s * device_s**2 / 2.0
 
-    def true_fs(self, tick: int, rate_hz: float) -> int:
-        """True time of a device tick, in femtoseconds."""
-        nominal_fs = round(tick * FS_PER_S / rate_hz) if tick < 0 else _ticks_fs(tick, rate_hz)
-        return self.zero_fs + nominal_fs - round(float(self.error_s(tick / rate_hz)) * FS_PER_S)
-
-    def tick(self, true_fs: int, rate_hz: float) -> int:
-        """Device tick at a true time: the last one that has passed."""
+    def device_s(self, true_fs: int) -> float:
+        """Device time at a true time, in seconds; to about 1e-16 of itself."""
         elapsed_s = (true_fs - self.zero_fs) / FS_PER_S
         device_s = elapsed_s
         for _ in range(3):
             device_s = elapsed_s + float(self.error_s(device_s))
-        tick = int(device_s * rate_hz)
+        return device_s
+
+    def true_fs(self, tick: int, rate_hz: float) -> int:
+        """True time of a device tick, in femtoseconds."""
+        error_fs = round(float(self.error_s(tick / rate_hz)) * FS_PER_S)
+        return self.zero_fs + _ticks_fs(tick, rate_hz) - error_fs
+
+    def tick(self, true_fs: int, rate_hz: float) -> int:
+        """Device tick at a true time: the last one that has passed."""
+        tick = int(self.device_s(true_fs) * rate_hz)
         while self.true_fs(tick, rate_hz) > true_fs:
             tick -= 1
         while self.true_fs(tick + 1, rate_hz) <= true_fs:
@@ -116,7 +120,9 @@ class PhaseNoise:
         self._rate_hz = rate_hz
         self._seed = seed
         self._key = key
-        self._split_hz = 2.0 * rate_hz / _BLOCK
+        # Blocks begin with their second bin, which reaches down to one and a half. At low rates
+        # that is under the lowest offset: then the tones have no width and no power.
+        self._split_hz = max(1.5 * rate_hz / _BLOCK, _LOWEST_OFFSET_HZ)
         self._block = lru_cache(maxsize=8)(self._draw_block)
         if self._mask:
             self._draw_slow_tones()
@@ -125,7 +131,8 @@ class PhaseNoise:
         """Phase at `count` instants from a true time on, shape ``(count,)``."""
         if not self._mask:
             return np.zeros(count)
-        return self._scale * (self._slow(start_fs, step_s, count) + self._fast(start_fs, count))
+        slow, fast = self._slow(start_fs, step_s, count), self._fast(start_fs, step_s, count)
+        return self._scale * (slow + fast)
 
     def _draw_slow_tones(self) -> None:
         rng = random_stream(self._seed, "phase_noise", *self._key)
@@ -143,18 +150,22 @@ class PhaseNoise:
             np.arange(count), np.arange(0, count + stride, stride), np.cos(angle) @ self._tone_rad
         )
 
-    def _fast(self, start_fs: int, count: int) -> FloatArray:
-        first = int(start_fs * self._rate_hz / FS_PER_S)
+    def _fast(self, start_fs: int, step_s: float, count: int) -> FloatArray:
+        # The nearest sample on the noise's own axis: rounding down would tell whole ticks, whose
+        # femtoseconds are rounded, apart from their neighbours.
+        start = start_fs * self._rate_hz / FS_PER_S
+        at = np.rint(start + np.arange(count) * (step_s * self._rate_hz)).astype(np.int64)
+        first, span = int(at[0]), int(at[-1] - at[0]) + 1
         hop = _BLOCK // 2
         window = np.sin(np.pi * (np.arange(_BLOCK) + 0.5) / _BLOCK)
-        phase = np.zeros(count)
-        for index in range(first // hop - 1, (first + count) // hop + 1):
+        phase = np.zeros(span)
+        for index in range(first // hop - 1, (first + span) // hop + 1):
             begin = index * hop - first
-            low, high = max(0, begin), min(count, begin + _BLOCK)
+            low, high = max(0, begin), min(span, begin + _BLOCK)
             if low < high:
                 piece = slice(low - begin, high - begin)
                 phase[low:high] += (window * self._block(index))[piece]
-        return phase
+        return np.asarray(phase[at - first])
 
     def _draw_block(self, index: int) -> FloatArray:
         # Times before zero exist (a clock set late); spawn keys must not be negative.

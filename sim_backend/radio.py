@@ -202,6 +202,7 @@ class SimRadio:
             tuning=tuning,
             full_scale_dbm=full_scale_dbm,
             config_epoch=self._epoch,
+            coherent_groups=able.coherent_groups,
             clock_locked=self._clock_locked if tuning.clock_source == "external" else None,
             pps_locked=self._pps_locked if tuning.time_source == "pps" else None,
         )

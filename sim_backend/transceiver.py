@@ -5,7 +5,7 @@ import numpy as np
 from drivers.geometry import ComplexArray, FloatArray
 from drivers.link_budget import THERMAL_NOISE_DBM_PER_HZ
 from drivers.node import Node
-from drivers.radio import Tuning
+from drivers.tuning import Tuning
 from sim_backend.ether import Emission, Ether, Window
 from sim_backend.frontend import digitized, draw_hardware, radiated
 from sim_backend.impairments import Impairments
@@ -36,8 +36,8 @@ class Transceiver:
         self._seed = ether.scene.seed
         self.hardware = draw_hardware(self.node, impairments, self._seed, node_index)
         age_s = self._draw("latency", 0).uniform() * impairments.power_on_s
-        self._power_on_fs = -round(age_s * FS_PER_S)
-        self.clock = NodeClock(self._power_on_fs)
+        self.clock = NodeClock(-round(age_s * FS_PER_S), *self._free_running)
+        self._epoch = 0
         self._tuning: Tuning | None = None
         self._phase_rad = [0.0, 0.0]
         self._noise: list[PhaseNoise] = []
@@ -53,13 +53,8 @@ class Transceiver:
             )
             for way in (_TRANSMIT, _RECEIVE)
         ]  # fmt: skip
-        zero_fs = self._power_on_fs
-        if pps_locked:
-            jitter = self._draw("latency", 1, epoch).uniform(-1.0, 1.0)
-            zero_fs = round(jitter * self._impairments.pps_jitter_ns * 1e-9 * FS_PER_S)
-        hardware = self.hardware
-        free = (0.0, 0.0) if clock_locked else (hardware.clock_offset, hardware.clock_drift_per_s)
-        self.clock = NodeClock(zero_fs, *free)
+        new_pulse, self._epoch = pps_locked and epoch != self._epoch, epoch
+        self.clock = self._clock_from_now(clock_locked=clock_locked, new_pulse=new_pulse)
 
     def now_tick(self) -> int:
         """Device time now."""
@@ -127,6 +122,23 @@ class Transceiver:
     @property
     def _rate_hz(self) -> float:
         return self._tuned.sample_rate_hz
+
+    @property
+    def _free_running(self) -> tuple[float, float]:
+        return self.hardware.clock_offset, self.hardware.clock_drift_per_s
+
+    def _clock_from_now(self, *, clock_locked: bool, new_pulse: bool) -> NodeClock:
+        """The clock on its reference from now on; its time goes on, or a pulse sets it now."""
+        rates = (0.0, 0.0) if clock_locked else self._free_running
+        if new_pulse:
+            error = self._draw("latency", 1, self._epoch).uniform(-1.0, 1.0)
+            zero_fs = round(error * self._impairments.pps_jitter_ns * 1e-9 * FS_PER_S)
+            device_s = self._ether.now_fs / FS_PER_S
+        else:
+            device_s = self.clock.device_s(self._ether.now_fs)
+            zero_fs = self.clock.zero_fs - round(float(self.clock.error_s(device_s)) * FS_PER_S)
+        gained_s = float(NodeClock(0, *rates).error_s(device_s))
+        return NodeClock(zero_fs + round(gained_s * FS_PER_S), *rates)
 
     def _draw(self, stream: "str", *key: int) -> np.random.Generator:
         return random_stream(self._seed, stream, self._index, *key)  # type: ignore[arg-type]

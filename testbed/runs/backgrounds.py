@@ -80,7 +80,9 @@ class LearnedBackgrounds:
                 raise CaptureRefusedError(msg)
             self.learn(tx_id, rx_id)
         entry = self._dictionary.get(*link)
-        return Background(entry.channel, entry.content_hash, entry.config_epoch)
+        return Background(
+            entry.channel, entry.content_hash, entry.config_epoch, entry.delay_is_absolute
+        )
 
     def learn(self, tx_id: str, rx_id: str) -> None:
         """Learn and keep one entry, whether or not it is there already."""
@@ -89,8 +91,9 @@ class LearnedBackgrounds:
         num_captures = self._dictionary.provenance.num_captures
         learned = learn_background(self._source, tx_id, rx_id, num_captures)
         self._dictionary.put(
-            self._location[tx_id], self._location[rx_id], learned.channel, learned.config_epoch
-        )
+            self._location[tx_id], self._location[rx_id], learned.channel, learned.config_epoch,
+            delay_is_absolute=learned.delay_is_absolute,
+        )  # fmt: skip
 
 
 def provenance_of(source: CaptureSource, num_captures: int) -> Provenance:

@@ -232,7 +232,7 @@ def test_a_dictionary_of_something_else_is_refused(learned, tmp_path, changes, o
         ("dictionary.json", lambda content: b""),
         ("dictionary.json", lambda content: b"{}"),
         ("dictionary.json", lambda content: b"\xff\x00"),
-        ("dictionary.json", lambda content: content.replace(b'"schema": 1', b'"schema": 99')),
+        ("dictionary.json", lambda content: content.replace(b'"schema": ', b'"schema": 9')),
         ("*.npy", lambda content: content[:-100]),
         ("*.npy", lambda content: b""),
         ("*.npy", lambda content: content[:-1] + bytes([content[-1] ^ 1])),

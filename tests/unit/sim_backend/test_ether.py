@@ -103,6 +103,9 @@ def relative_error(scene: Scene, air: list[Air], into: Window, extra_s=None) -> 
 
 BURST = smooth_burst(1, 400)
 WHOLE = window(-30.0, 520)
+# All of it 3 to 5 MHz above the carrier
+UPPER = smooth_burst(3, 400, 0.05) * np.exp(2j * np.pi * 0.2 * np.arange(400))
+UPPER_HZ = CARRIER_HZ + 4e6
 
 CASES = {
     "same clocks": ([Air(BURST)], WHOLE),
@@ -116,6 +119,13 @@ CASES = {
     "transmitter 1.23 MHz higher": ([Air(BURST, carrier_hz=CARRIER_HZ + 1.23e6)], WHOLE),
     "a receiver beside the burst's band": (
         [Air(BURST)], window(-30.3, 520, 1.0, CARRIER_HZ + 2.5 * RATE_HZ),
+    ),
+    "half the rate around the upper half": ([Air(UPPER)], window(-30, 260, 2.0, UPPER_HZ)),
+    "half the rate around the lower half": (
+        [Air(UPPER)], window(-30, 260, 2.0, 2.0 * CARRIER_HZ - UPPER_HZ),
+    ),
+    "long before on another carrier": (
+        [Air(BURST)], window(-500.3, 1000, 1.0, CARRIER_HZ - 1e6),
     ),
     "another rate and another carrier": (
         [Air(BURST, step_s=STEP_S * 0.8, carrier_hz=CARRIER_HZ - 1e6)],
@@ -133,6 +143,7 @@ CASES = {
         WHOLE,
     ),
     "sent three times": ([Air(BURST, repeats=3)], window(-30.3, 1300)),
+    "two of six": ([Air(np.pad(BURST, (0, 300)), repeats=4)], window(550.3, 1400, 1.00001)),
 }  # fmt: skip
 
 
@@ -149,7 +160,7 @@ def test_heard_between_walls_is_the_literal_sum_over_paths(wavefront):
     assert relative_error(scene, [Air(BURST, look=1)], window(-30.3, 560)) <= 1e-4
 
 
-@settings(max_examples=30)
+@settings(max_examples=60)
 @given(
     shift_fs=st.integers(-STEP_FS, STEP_FS),
     tx_ppm=st.floats(-50.0, 50.0),
@@ -165,24 +176,15 @@ def test_any_clocks_and_carriers(shift_fs, tx_ppm, rx_ppm, offset_hz, late_fs):
     assert relative_error(hall(), [air], into) <= 1e-4
 
 
-CUT = "a burst that the window cuts is cut abruptly 64 samples beside it, which rings at 0.3 %"
+# At full strength in the middle, where windows cut it.
+RAMP = np.hanning(200)[:100] ** 2
+FLAT = np.concatenate((RAMP, np.ones(300), RAMP[::-1]))
+CUTS = [window(220.5, 60), window(-30.3, 250), window(250.3, 350)]
 
 
-@pytest.mark.parametrize(
-    "into",
-    [
-        pytest.param(window(170.5, 80), id="inside", marks=pytest.mark.xfail(reason=CUT)),
-        pytest.param(window(-30.3, 250), id="ends inside", marks=pytest.mark.xfail(reason=CUT)),
-        pytest.param(window(180.3, 350), id="begins inside", marks=pytest.mark.xfail(reason=CUT)),
-    ],
-)
+@pytest.mark.parametrize("into", CUTS, ids=["inside", "ends inside", "begins inside"])
 def test_a_window_that_cuts_a_burst_hears_the_same_as_a_longer_one(into):
-    assert relative_error(hall(), [Air(BURST)], into) <= 1e-4
-
-
-def test_a_window_that_cuts_a_burst_is_right_to_one_percent():
-    for into in (window(170.5, 80), window(-30.3, 250), window(180.3, 350)):
-        assert relative_error(hall(), [Air(BURST)], into) <= 1e-2
+    assert relative_error(hall(), [Air(FLAT)], into) <= 1e-4
 
 
 def test_an_extra_delay_of_an_element_is_one():
@@ -196,6 +198,16 @@ def test_nobody_hears_itself_and_nothing_is_silence():
     ether.emit(Air(BURST, tx_index=RX).emission())
     assert not ether.heard(RX, WHOLE).any()
     assert ether.heard(TX, WHOLE).any()
+
+
+def test_what_left_before_the_window_still_arrives():
+    ether = Ether(hall())
+    ether.emit(Air(np.ones(100, dtype=complex)).emission())
+    nearest = Air(BURST).sent(hall()).delay_s.min() * RATE_HZ
+    assert nearest > 4.0
+    heard = ether.heard(RX, window(101.0, 2))
+    direct = np.abs(Air(BURST).sent(hall()).gain).max()
+    assert np.abs(heard).min() > 0.5 * direct
 
 
 def test_bursts_add_up():
@@ -267,41 +279,23 @@ def test_bursts_are_remembered_for_a_second_and_their_paths_not_asked_for():
     assert CountingScene.asked == 1
 
 
-def test_free_running_radios_hear_each_other_as_their_clocks_say():
-    """Two radios on their own clocks, from the wave equation of their device times."""
+def test_a_radio_repeats_a_burst_until_it_is_stopped():
     scene = hall()
     ether = Ether(scene)
-    crystal = Impairments(clock_offset_ppm=25.0, clock_drift_ppb_per_s=5.0)
-    quiet = [SimRadio(ether, n, crystal) for n in (TX, RX)]
-    for radio in quiet:
+    sender, listener = (SimRadio(ether, n, Impairments()) for n in (TX, RX))
+    for radio in (sender, listener):
         radio.configure(Tuning(CARRIER_HZ, RATE_HZ, 60.0, 90.0))
-    ether.advance(0.5)
-    # Their clocks are the one thing about them that nobody outside can know.
-    sender, listener = (radio._transceiver.clock for radio in quiet)
-    assert abs(sender.offset - listener.offset) > 5e-6
-    tick = quiet[0].time_ticks() + 4000
-    first = listener.tick(sender.true_fs(tick, RATE_HZ), RATE_HZ) - 30
-    quiet[1].arm_receive(520, first)
-    quiet[0].transmit(BURST.astype(np.complex64), tick)
-    block = quiet[1].fetch()
-
-    def device_s(clock, true_s):
-        """Fixed point of device = true + error(device); to 1e-16 s of its error."""
-        device = true_s
-        for _ in range(4):
-            device = true_s + clock.error_s(device)
-        return device
-
-    paths = scene.static_paths(TX, RX, 299_792_458.0 / CARRIER_HZ)
-    instants_s = [listener.true_fs(first + n, RATE_HZ) / FS_PER_S for n in range(520)]
+    samples = np.pad(BURST, (0, 300)).astype(np.complex64)
+    sender.transmit(samples, 1000, 10_000 * STEP_S)
+    listener.arm_receive(1450, 950)
+    first = listener.fetch().samples  # two repetitions, and the time is 2400 then
+    sender.stop_transmit()
+    listener.arm_receive(1400, 2400)
+    after = listener.fetch().samples
     # Magnitude 1 leaves with 29 dBm (6 dB over nominal) and is magnitude 1 again at -60 dBm.
     scale = 10.0 ** ((29.0 + 60.0) / 20.0)
-    literal = scale * oracle.heard_between_free_clocks(
-        BURST, paths.gain, paths.delay_s, CARRIER_HZ, np.array(instants_s),
-        lambda true_s: device_s(sender, true_s), lambda true_s: device_s(listener, true_s),
-        tick / RATE_HZ, STEP_S,
-    )  # fmt: skip
-    largest = scale * np.abs(paths.gain).max() * np.abs(BURST).max()
-    error = np.abs(block.samples - literal).max() / largest
-    # Held rates: 5e-9 a second over 26 us of burst, and 1 fs: 1.5e-5 rad each at 2.4 GHz.
-    assert error <= 1e-4, f"off by {error:.1e}"
+    sent = [Air(BURST, 1000 * STEP_FS).sent(scene), Air(BURST, 1700 * STEP_FS).sent(scene)]
+    literal = scale * oracle.heard(sent, 950 * STEP_FS, STEP_S, 1450, CARRIER_HZ)
+    largest = scale * np.abs(sent[0].gain).max() * np.abs(BURST).max()
+    assert np.abs(first - literal).max() <= 1e-4 * largest
+    assert np.abs(after).max() <= 1e-4 * largest

@@ -1,0 +1,199 @@
+"""Finding a burst in samples whose time and carrier nobody knows."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.fft
+from scipy import stats
+
+from drivers.burst import SoundingBurst
+from drivers.capture import CaptureRefusedError
+from drivers.geometry import ComplexArray, FloatArray
+from processing.resample import resampled
+
+# Windows of the first search overlap by three quarters: one of them holds seven eighths of the
+# preamble, wherever it lies.
+_HOPS_PER_WINDOW = 4
+# Probability that noise alone passes for a preamble, and then that its echoes pass for a burst's.
+_FALSE_ALARM_PROBABILITY = 1e-4
+
+
+@dataclass(frozen=True, slots=True)
+class Synchronization:
+    """Where a burst lies in a block, by the receiver's samples.
+
+    Attributes
+    ----------
+    start_sample
+        Position of the burst's first sample over the strongest path, fractional.
+    offset_hz
+        Transmitter's carrier over the receiver's.
+    """
+
+    start_sample: float
+    offset_hz: float
+
+
+def synchronize(
+    samples: ComplexArray, burst: SoundingBurst, max_offset_hz: float
+) -> Synchronization:
+    """Time and carrier offset of the first whole burst in a block.
+
+    One oscillator drives a radio's carrier and its sampling clock, so one offset gives both.
+
+    Parameters
+    ----------
+    samples
+        Shape ``(N, M)``; all elements share time and carrier.
+    max_offset_hz
+        Largest carrier offset, below half the preamble's tone spacing.
+
+    Raises
+    ------
+    CaptureRefusedError
+        If there is no whole burst.
+    """
+    window, tones = _preamble(samples, burst, max_offset_hz)
+    # The window may lie a quarter too early or too late; what repeats does so there as well.
+    first_symbol = window + burst.first_symbol_sample - burst.prefix_length
+    offset_hz = _fine_offset_hz(samples, burst, first_symbol, tones)
+    start = float(first_symbol - burst.first_symbol_sample)
+    start += _timing(samples, burst, start, offset_hz)
+    start += _whole_symbols(samples, burst, start, offset_hz) * burst.symbol_length
+    start += _timing(samples, burst, start, offset_hz)  # with all symbols in their windows
+    return Synchronization(start, offset_hz)
+
+
+def symbols_at(
+    samples: ComplexArray,
+    burst: SoundingBurst,
+    found: Synchronization,
+    advance: int,
+    indices: range | None = None,
+) -> ComplexArray:
+    """The burst's symbols on the transmitter's clock and carrier, shape ``(S, N, M)``.
+
+    Parameters
+    ----------
+    advance
+        Samples by which windows begin before the symbols do.
+    indices
+        Which symbols, counted from the first pilot symbol; all pilot symbols, if left out.
+    """
+    wanted = range(burst.num_symbols) if indices is None else indices
+    ratio = clock_ratio(burst, found.offset_hz)
+    count = len(wanted) * burst.symbol_length
+    into_burst = burst.first_symbol_sample + wanted.start * burst.symbol_length - advance
+    first = found.start_sample + into_burst / ratio
+    position = first + np.arange(count) / ratio
+    turn = np.exp(-2j * np.pi * found.offset_hz / burst.sample_rate_hz * position)
+    straight = resampled(samples, first, 1.0 / ratio, count) * turn.astype(np.complex64)[:, None]
+    return straight.reshape(len(wanted), burst.symbol_length, -1)
+
+
+def clock_ratio(burst: SoundingBurst, offset_hz: float) -> float:
+    """How much faster the transmitter's clock runs than the receiver's."""
+    return 1.0 + offset_hz / burst.local_oscillator_hz
+
+
+def _preamble(
+    samples: ComplexArray, burst: SoundingBurst, max_offset_hz: float
+) -> tuple[int, float]:
+    """First sample of a window in the preamble, and the carrier offset in subcarriers.
+
+    The preamble's tones are a comb, so its power lies in equally spaced bins of a window's
+    spectrum, shifted by the offset, whatever the channel does to each tone.
+    """
+    length = burst.num_preamble_symbols * burst.symbol_length
+    bins_per_tone = 2 * burst.num_preamble_symbols  # zero-padded to twice the length
+    stride = burst.preamble_stride * bins_per_tone
+    last = max(0, len(samples) - (burst.num_samples - burst.prefix_length))
+    starts = range(0, last + 1, length // _HOPS_PER_WINDOW)
+    combs = np.array([_comb_power(samples[s : s + length], stride, 2 * length) for s in starts])
+    offset = ((np.arange(stride) + stride // 2) % stride - stride // 2) / bins_per_tone
+    allowed = np.abs(offset) <= max_offset_hz / burst.grid.subcarrier_spacing_hz + 1.0
+    # Against the combs a whole number of subcarriers away: pilot symbols fill them all alike.
+    per_tone = combs.reshape(len(starts), -1, bins_per_tone)
+    ratio = (per_tone / per_tone.mean(axis=1, keepdims=True)).reshape(combs.shape) * allowed
+    best = int(np.argmax(ratio))
+    # A comb of noise is a sum of so many exponential powers.
+    count = length * samples.shape[1] / burst.preamble_stride
+    tests = len(starts) * int(allowed.sum())
+    needed = float(stats.gamma.isf(_FALSE_ALARM_PROBABILITY / tests, count)) / count
+    if ratio.flat[best] < needed:
+        msg = (
+            f"no burst found in {len(samples)} samples: the strongest comb has "
+            f"{ratio.flat[best]:.2f} times the mean power, {needed:.2f} are needed"
+        )
+        raise CaptureRefusedError(msg)
+    window, comb = divmod(best, stride)
+    return starts[window], float(offset[comb])
+
+
+def _comb_power(window: ComplexArray, stride: int, size: int) -> FloatArray:
+    spectrum = scipy.fft.fft(window, size, axis=0)
+    power = np.sum(spectrum.real**2 + spectrum.imag**2, axis=1)
+    return np.asarray(power.reshape(-1, stride).sum(axis=0))
+
+
+def _fine_offset_hz(
+    samples: ComplexArray, burst: SoundingBurst, first_symbol: int, tones: float
+) -> float:
+    """Carrier offset from what repeats after one symbol; `tones` says which multiple it is."""
+    length = burst.symbol_length
+    begin = first_symbol - burst.prefix_length // 2
+    end = first_symbol + (burst.num_symbols - 1) * length
+    repeated = samples[max(begin, 0) : end]
+    later = samples[max(begin, 0) + length : end + length]
+    repeated = repeated[: len(later)]
+    turn = np.vdot(repeated, later)
+    fraction = float(np.angle(turn)) / (2.0 * np.pi)
+    return (round(tones - fraction) + fraction) * burst.grid.subcarrier_spacing_hz
+
+
+def _taps(symbols: ComplexArray, burst: SoundingBurst) -> ComplexArray:
+    """Impulse responses by matched filtering with the pilots, over the axis before the last."""
+    spectrum = scipy.fft.fft(symbols, axis=-2)
+    response = np.zeros_like(spectrum)
+    bins = burst.tone_bins
+    matched = burst.pilots.conj().astype(np.complex64)[:, None]
+    response[..., bins, :] = spectrum[..., bins, :] * matched
+    return scipy.fft.ifft(response, axis=-2)
+
+
+def _timing(samples: ComplexArray, burst: SoundingBurst, start: float, offset_hz: float) -> float:
+    """Samples by which the strongest path comes later than `start`, to the nearest symbol."""
+    advance = burst.prefix_length // 2
+    symbols = symbols_at(samples, burst, Synchronization(start, offset_hz), advance)
+    power = _power(_taps(symbols.mean(axis=0), burst))
+    peak = int(np.argmax(power))
+    # Power of noise in a tap is a sum of M exponential ones; the median is that of noise.
+    size = samples.shape[1]
+    noise = float(np.median(power) / stats.gamma.median(size))
+    if power[peak] < noise * stats.gamma.isf(_FALSE_ALARM_PROBABILITY / len(power), size):
+        msg = f"no burst found in {len(samples)} samples: its symbols match nothing"
+        raise CaptureRefusedError(msg)
+    near = np.sqrt(power[[peak - 1, peak, (peak + 1) % len(power)]])
+    bend = near[0] - 2.0 * near[1] + near[2]
+    fraction = 0.5 * (near[0] - near[2]) / bend if bend < 0.0 else 0.0
+    late = peak + float(fraction) - advance
+    half = burst.symbol_length / 2.0
+    return float((late + half) % burst.symbol_length - half)
+
+
+def _whole_symbols(
+    samples: ComplexArray, burst: SoundingBurst, start: float, offset_hz: float
+) -> int:
+    """Symbols by which the burst comes later than `start`: its own are those that match best."""
+    reach = burst.num_preamble_symbols
+    indices = range(-reach, burst.num_symbols + reach)
+    symbols = symbols_at(samples, burst, Synchronization(start, offset_hz), 0, indices)
+    # The strongest path lies at the window's begin now, or just before it.
+    near = _taps(symbols, burst)[:, [-1, 0, 1]]
+    match = np.sum(near.real**2 + near.imag**2, axis=(1, 2))
+    sums = np.convolve(match, np.ones(burst.num_symbols), mode="valid")
+    return int(np.argmax(sums)) - reach
+
+
+def _power(taps: ComplexArray) -> FloatArray:
+    return np.asarray(np.sum(taps.real**2 + taps.imag**2, axis=-1))
