@@ -142,11 +142,14 @@ class LearnedBackground:
         Of all captures that it was learned from.
     delay_is_absolute
         Whether its delays count from transmission.
+    delay_var_s2
+        Variance of that count, common to all delays on the link.
     """
 
     channel: ComplexArray
     config_epoch: int
     delay_is_absolute: bool = True
+    delay_var_s2: float = 0.0
 
 
 def learn_background(
@@ -189,7 +192,7 @@ def _placed(
     tx, rx = node[capture.tx_id], node[capture.rx_id]
     placed = placed_on_direct_path(entry, tx, rx, source.grid)
     if placed is not None:
-        return LearnedBackground(placed, config_epoch)
+        return LearnedBackground(placed.channel, config_epoch, delay_var_s2=placed.delay_var_s2)
     return LearnedBackground(entry, config_epoch, capture.delay_is_absolute)
 
 

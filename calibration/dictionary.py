@@ -56,12 +56,15 @@ class Entry:
         Of the captures that it was learned from.
     delay_is_absolute
         Whether its delays count from transmission; where not, the link gives angles only.
+    delay_var_s2
+        Variance of that count, in s^2.
     """
 
     channel: ComplexArray
     content_hash: str
     config_epoch: int
     delay_is_absolute: bool
+    delay_var_s2: float
 
 
 class _Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -79,6 +82,7 @@ class _EntryHeader(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     shape: tuple[int, int]
     config_epoch: int
     delay_is_absolute: bool
+    delay_var_s2: Annotated[float, msgspec.Meta(ge=0.0)]
     created: str
 
 
@@ -164,6 +168,7 @@ class BackgroundDictionary:
         config_epoch: int = 0,
         *,
         delay_is_absolute: bool = True,
+        delay_var_s2: float = 0.0,
     ) -> str:
         """Store an entry, shape ``(K, M)``; its content hash."""
         channel = np.ascontiguousarray(background, dtype=np.complex64)
@@ -180,7 +185,8 @@ class BackgroundDictionary:
             temporary.unlink(missing_ok=True)
         header = _EntryHeader(
             SCHEMA, tx_location, rx_location, content_hash,
-            (channel.shape[0], channel.shape[1]), config_epoch, delay_is_absolute, _now(),
+            (channel.shape[0], channel.shape[1]), config_epoch, delay_is_absolute, delay_var_s2,
+            _now(),
         )  # fmt: skip
         _write_atomically(self._header_path(tx_location, rx_location), msgspec.json.encode(header))
         return content_hash
@@ -222,7 +228,10 @@ class BackgroundDictionary:
                 f"{header.content_hash}; delete both files and calibrate this link again"
             )
             raise DictionaryError(msg)
-        return Entry(channel, header.content_hash, header.config_epoch, header.delay_is_absolute)
+        return Entry(
+            channel, header.content_hash, header.config_epoch, header.delay_is_absolute,
+            header.delay_var_s2,
+        )  # fmt: skip
 
     def _stem(self, tx_location: str, rx_location: str) -> str:
         """File name of a pair: readable, and unique whatever the locations are called."""

@@ -67,7 +67,8 @@ def demodulate(block: IqBlock, sounding: Sounding) -> ComplexArray:
     ``Y`` of eq. (1), averaged over the burst's symbols. Where block and burst have a common time,
     delays count from the start of transmission; where not, the burst is searched for, and delays
     count from its strongest path. The empty tone is filled in from its four neighbours (cubic,
-    exact to (2 pi delay spacing)^4 / 6, as noisy as any tone), so that the grid has no gap.
+    exact to (2 pi (delay - middle) spacing)^4 / 6 with a quarter of the prefix as the middle of
+    all delays; as noisy as any tone), so that the grid has no gap.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
 """From one capture to one link report."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -10,9 +10,10 @@ from drivers.capture import Capture, CaptureRefusedError
 from drivers.geometry import ComplexArray
 from drivers.link_budget import delay_var_s2, sine_var
 from drivers.waveform import OfdmGrid, pilot_symbols
-from processing.alignment import align
+from processing.alignment import align, shifted
 from processing.channel import channel_estimate, suppress_background
 from processing.detect import CfarPlan, detect, plan_cfar
+from processing.echo import fitted_echoes
 from processing.power_map import PowerMap, PowerMapPlan, plan_power_map, power_map
 from processing.refine import refine
 from processing.report import Hypothesis, LinkReport
@@ -21,6 +22,8 @@ from processing.report import Hypothesis, LinkReport
 _MIN_SNR = 1.0
 # Refined echoes nearer than this share of a resolution cell in delay and angle are one.
 _SAME_CELL = 0.3
+# Each round leaves the square of the echo's likeness to the background: a hundredth, usually.
+_NUM_JOINT_ROUNDS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +65,15 @@ class Background:
         Of the captures that it was learned from.
     delay_is_absolute
         Whether its delays count from transmission, and so those of captures aligned to it.
+    delay_var_s2
+        Variance of that count, added to every delay's own.
     """
 
     channel: ComplexArray
     content_hash: str
     config_epoch: int = 0
     delay_is_absolute: bool = True
+    delay_var_s2: float = 0.0
 
 
 class LinkProcessor:
@@ -165,6 +171,30 @@ class LinkProcessor:
             Shortest and longest delay an echo from the search area can have on this link.
         """
         residual = self.residual(capture, background)
+        found, hypotheses, truncated = self._search(residual, delay_limits_s)
+        if background is not None and capture.needs_alignment:
+            # The echo was part of what was aligned, and pulled at it: estimated together, by
+            # turns, alignment without the echo and the echo after that alignment.
+            for _ in range(_NUM_JOINT_ROUNDS if hypotheses else 0):
+                residual = self._realigned(residual, background, capture, hypotheses)
+                found, hypotheses, truncated = self._search(residual, delay_limits_s)
+        return LinkReport(
+            tx_id=capture.tx_id,
+            rx_id=capture.rx_id,
+            sensing_index=sensing_index,
+            hypotheses=_with_placing(hypotheses, background),
+            truncated=truncated,
+            detection_snr=self.detection_snr,
+            noise_var=found.noise_var,
+            delay_is_absolute=_is_absolute(capture, background),
+            config_epoch=capture.config_epoch,
+            background_hash=None if background is None else background.content_hash,
+        )
+
+    def _search(
+        self, residual: ComplexArray, delay_limits_s: tuple[float, float]
+    ) -> tuple[PowerMap, list[Hypothesis], bool]:
+        """Map of a residual, what is in it, and whether there was more than a report carries."""
         found = self.map_of(residual)
         cells = detect(
             found, self.cfar,
@@ -173,18 +203,21 @@ class LinkProcessor:
         )  # fmt: skip
         refined = [self._hypothesis(residual, found, cell) for cell in cells]
         hypotheses = self._distinct(refined)[: self.settings.max_hypotheses]
-        return LinkReport(
-            tx_id=capture.tx_id,
-            rx_id=capture.rx_id,
-            sensing_index=sensing_index,
-            hypotheses=tuple(hypotheses),
-            truncated=len(cells) > self.settings.max_hypotheses,
-            detection_snr=self.detection_snr,
-            noise_var=found.noise_var,
-            delay_is_absolute=_is_absolute(capture, background),
-            config_epoch=capture.config_epoch,
-            background_hash=None if background is None else background.content_hash,
-        )
+        return found, hypotheses, len(cells) > self.settings.max_hypotheses
+
+    def _realigned(
+        self,
+        residual: ComplexArray,
+        background: Background,
+        capture: Capture,
+        hypotheses: Sequence[Hypothesis],
+    ) -> ComplexArray:
+        """The residual after an alignment that leaves the hypotheses' echoes out."""
+        aligned = residual + background.channel
+        echoes = fitted_echoes(residual, self.grid, self.array, hypotheses)
+        _, lay = align(aligned - echoes, background.channel, self.grid, capture.coherent_groups)
+        again = shifted(aligned, self.grid, -lay.delay_s) / lay.gain.astype(np.complex64)
+        return suppress_background(again, background.channel)
 
     def _distinct(self, hypotheses: Sequence[Hypothesis]) -> list[Hypothesis]:
         """Strongest first, without those that refinement led to a stronger one's echo."""
@@ -222,6 +255,14 @@ class LinkProcessor:
             ),
             snr=float(snr),
         )
+
+
+def _with_placing(
+    hypotheses: Sequence[Hypothesis], background: Background | None
+) -> tuple[Hypothesis, ...]:
+    """The hypotheses with what the background's own delay adds to their variance."""
+    added = 0.0 if background is None else background.delay_var_s2
+    return tuple(replace(h, delay_var_s2=h.delay_var_s2 + added) for h in hypotheses)
 
 
 def _is_absolute(capture: Capture, background: Background | None) -> bool:

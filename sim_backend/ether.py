@@ -18,8 +18,6 @@ from sim_backend.scene import Scene
 _TAIL = 128
 # No path is longer than this: 300 km.
 _LONGEST_PATH_FS = FS_PER_S // 1000
-# No path and no tail lasts longer: 300 km, 64 samples at 64 kS/s.
-_LONGEST_FS = FS_PER_S // 1000
 # Sample clocks nearer than this (relative) do not slip within a burst: 1e-12 of 1e6 samples.
 _SAME_RATE = 1e-12
 
@@ -143,9 +141,6 @@ class Ether:
                 and emission.end_fs + _LONGEST_PATH_FS > window.start_fs
             )
             if emission.tx_index == rx_index or emission.num_samples == 0 or not on_air:
-                continue
-            gap_fs = max(window.start_fs - emission.end_fs, emission.start_fs - window.end_fs)
-            if gap_fs > _LONGEST_FS:  # its paths need not be found
                 continue
             paths = self._paths(emission, rx_index)
             if element_delay_s is not None:

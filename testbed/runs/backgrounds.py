@@ -81,7 +81,11 @@ class LearnedBackgrounds:
             self.learn(tx_id, rx_id)
         entry = self._dictionary.get(*link)
         return Background(
-            entry.channel, entry.content_hash, entry.config_epoch, entry.delay_is_absolute
+            entry.channel,
+            entry.content_hash,
+            entry.config_epoch,
+            entry.delay_is_absolute,
+            entry.delay_var_s2,
         )
 
     def learn(self, tx_id: str, rx_id: str) -> None:
@@ -92,7 +96,7 @@ class LearnedBackgrounds:
         learned = learn_background(self._source, tx_id, rx_id, num_captures)
         self._dictionary.put(
             self._location[tx_id], self._location[rx_id], learned.channel, learned.config_epoch,
-            delay_is_absolute=learned.delay_is_absolute,
+            delay_is_absolute=learned.delay_is_absolute, delay_var_s2=learned.delay_var_s2,
         )  # fmt: skip
 
 
