@@ -185,15 +185,23 @@ def learn_background(
 def _placed(
     entry: ComplexArray, source: CaptureSource, capture: Capture, config_epoch: int
 ) -> LearnedBackground:
-    """The entry with absolute delay and power, if the radios or its direct path give them."""
+    """The entry with absolute delay, from common time or the direct path, whichever is surer.
+
+    The direct path gives the link's power as well.
+    """
+    by_time = LearnedBackground(
+        entry, config_epoch, capture.delay_is_absolute, capture.delay_var_s2
+    )
     if not capture.needs_alignment:
-        return LearnedBackground(entry, config_epoch, capture.delay_is_absolute)
+        return by_time
     node = {node.node_id: node for node in source.nodes}
     tx, rx = node[capture.tx_id], node[capture.rx_id]
     placed = placed_on_direct_path(entry, tx, rx, source.grid)
-    if placed is not None:
-        return LearnedBackground(placed.channel, config_epoch, delay_var_s2=placed.delay_var_s2)
-    return LearnedBackground(entry, config_epoch, capture.delay_is_absolute)
+    if placed is None:
+        return by_time
+    if capture.delay_is_absolute and capture.delay_var_s2 <= placed.delay_var_s2:
+        return by_time
+    return LearnedBackground(placed.channel, config_epoch, delay_var_s2=placed.delay_var_s2)
 
 
 def _problem(capture: Capture, waveform_hash: str, config_epoch: int) -> str | None:

@@ -78,6 +78,8 @@ class Capture:
         Goes up with every change of tuning; a background of another epoch does not apply.
     delay_is_absolute
         Whether the delay axis starts at transmission. False for radios without common time.
+    delay_var_s2
+        Variance of the radios' common time, which all delays share.
     needs_alignment
         Whether phase, time and gain are the radios' own, so that a background applies only after
         alignment to it.
@@ -96,6 +98,7 @@ class Capture:
     waveform_hash: str
     config_epoch: int = 0
     delay_is_absolute: bool = True
+    delay_var_s2: float = 0.0
     needs_alignment: bool = False
     coherent_groups: tuple[tuple[int, ...], ...] = ()
     quality: CaptureQuality = field(default_factory=CaptureQuality)

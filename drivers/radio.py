@@ -53,6 +53,8 @@ class IqBlock:
         Of the external reference; ``None`` where there is none or nobody can tell.
     temperature_c
         Of the device, where known.
+    time_std_s
+        Standard deviation of the device's time about the time that all radios share.
     """
 
     samples: ComplexArray
@@ -69,6 +71,7 @@ class IqBlock:
     clock_locked: bool | None = None
     pps_locked: bool | None = None
     temperature_c: float | None = None
+    time_std_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +86,7 @@ class TransmitReport:
         The device ran out of samples, or the burst missed its time and was not sent.
     config_epoch
         Of the transmitting radio, as in `IqBlock`.
-    clock_locked, pps_locked
+    clock_locked, pps_locked, time_std_s
         As in `IqBlock`.
     """
 
@@ -93,6 +96,7 @@ class TransmitReport:
     config_epoch: int = 0
     clock_locked: bool | None = None
     pps_locked: bool | None = None
+    time_std_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -146,6 +146,8 @@ class TransmissionFields(Closed, frozen=True):
         Of the transmitting radio.
     clock_locked, pps_locked
         Of the transmitter's external reference; null where there was none or nobody could tell.
+    time_std_s
+        Standard deviation of the transmitter's time about the time that all radios share.
     """
 
     start_tick: int | None
@@ -156,6 +158,7 @@ class TransmissionFields(Closed, frozen=True):
     config_epoch: Count
     clock_locked: bool | None
     pps_locked: bool | None
+    time_std_s: Annotated[float, Meta(ge=0.0)]
 
     @classmethod
     def of(cls, sounding: Sounding) -> Self:

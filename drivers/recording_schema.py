@@ -5,10 +5,8 @@ One record is one SigMF recording; these fields stand in its global object as ``
 
 import dataclasses
 import hashlib
-import inspect
 import json
 import math
-import re
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
@@ -26,7 +24,6 @@ from drivers.recording_parts import (
     Count,
     GridFields,
     NodeFields,
-    PatternFields,
     TransmissionFields,
     TuningFields,
 )
@@ -123,6 +120,8 @@ class IqFields(RecordFields, frozen=True, tag="iq"):
         Nominal power at the antenna port of magnitude 1 at the gain in use.
     temperature_c
         Of the device; null where not known.
+    time_std_s
+        Standard deviation of the device's time about the time that all radios share.
     """
 
     waveform: BurstFields
@@ -131,6 +130,7 @@ class IqFields(RecordFields, frozen=True, tag="iq"):
     tick_rate_hz: Annotated[float, Meta(gt=0.0)]
     full_scale_dbm: float
     temperature_c: float | None
+    time_std_s: Annotated[float, Meta(ge=0.0)]
 
     def block(self, samples: ComplexArray) -> IqBlock:
         """The block of samples of shape `shape`."""
@@ -149,6 +149,8 @@ class PilotsFields(RecordFields, frozen=True, tag="pilots"):
         Repeated symbols that were averaged.
     delay_is_absolute
         Whether the delay axis starts at transmission.
+    delay_var_s2
+        Variance of the radios' common time, which all delays share.
     needs_alignment
         Whether phase, time and gain are the radios' own.
     underflow
@@ -160,6 +162,7 @@ class PilotsFields(RecordFields, frozen=True, tag="pilots"):
     waveform: GridFields
     num_averaged: Count
     delay_is_absolute: bool
+    delay_var_s2: Annotated[float, Meta(ge=0.0)]
     needs_alignment: bool
     underflow: bool
     fault: str | None
@@ -234,33 +237,6 @@ def parse_namespace(
         msg = f"the fields do not match their {_CONTENT_HASH}: they were changed after recording"
         raise ValueError(msg)
     return fields
-
-
-def namespace_schema() -> dict[str, Any]:
-    """JSON schema of the namespace (of the ``isac:`` fields of one global object)."""
-    schema = msgspec.json.schema(IqFields | PilotsFields)
-    records = (IqFields, PilotsFields)
-    parts = (BurstFields, GridFields, NodeFields, PatternFields, TransmissionFields, TuningFields)
-    for structure in (*records, *parts):
-        definition = schema["$defs"][structure.__name__]
-        definition["description"] = (inspect.getdoc(structure) or "").partition("\n")[0]
-        described = {"record_type": "Whether it is a block or a capture."}
-        described |= _field_descriptions(structure)
-        for name, field in definition["properties"].items():
-            text = described.get(name.removeprefix(_prefixed("")))
-            if text:
-                field["description"] = text
-    return schema
-
-
-def _field_descriptions(structure: type) -> dict[str, str]:
-    """Text of each field in the docstrings of a structure and its bases, by name."""
-    found: dict[str, str] = {}
-    for base in reversed(structure.__mro__):
-        entries = (base.__doc__ or "").partition("----------\n")[2]
-        for names, text in re.findall(r"^    (\w.*)\n((?:        .*\n)+)", entries, re.MULTILINE):
-            found.update(dict.fromkeys(names.split(", "), " ".join(text.split())))
-    return found
 
 
 def _common_values(source: object, target: type) -> dict[str, Any]:

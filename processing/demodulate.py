@@ -48,6 +48,7 @@ def capture_of(block: IqBlock, sounding: Sounding, rx_id: str) -> Capture:
         # Phases of both radios enter, so a change of either counts.
         config_epoch=block.config_epoch + report.config_epoch,
         delay_is_absolute=has_common_time(block, sounding),
+        delay_var_s2=block.time_std_s**2 + report.time_std_s**2,
         needs_alignment=True,
         coherent_groups=block.coherent_groups,
         quality=quality,

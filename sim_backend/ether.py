@@ -178,7 +178,7 @@ def _add_emission(total: ComplexArray, emission: Emission, paths: Paths, window:
     high = min(window.num_samples, int((padded - _TAIL - 1 - position) / ratio) + 1)
     if low >= high:
         return
-    samples = emission.samples(first, last - first)
+    samples = emission.samples(first, last - first).copy()
     fade = np.sin(np.linspace(0.0, np.pi / 2.0, _TAIL // 2)) ** 2
     if first > 0 and len(samples) > len(fade):
         samples[: len(fade)] *= fade

@@ -7,7 +7,6 @@ from dataclasses import replace
 import numpy as np
 
 from drivers.geometry import ComplexArray
-from drivers.node import Node
 from drivers.radio import IqBlock, RadioHealth, RadioInfo, TransmitReport
 from drivers.radio_errors import (
     BurstRefusedError,
@@ -17,46 +16,14 @@ from drivers.radio_errors import (
     RadioLostError,
     RadioTimeoutError,
 )
-from drivers.tuning import Capabilities, Tuning, changes_epoch, check_samples, transmit_power_dbm
+from drivers.tuning import Tuning, changes_epoch, check_samples, transmit_power_dbm
+from sim_backend.capabilities import simulated_capabilities
 from sim_backend.ether import Ether
 from sim_backend.faults import FaultKind, Faults
 from sim_backend.impairments import Impairments
 from sim_backend.transceiver import Transceiver
 
-_MAX_SAMPLES = 1 << 22
-_HIGHEST_TX_GAIN_DB = 90.0
-# The simulated amplifier reaches full scale this far over the node's nominal power, which leaves
-# room for the peaks of a burst.
-_AMPLIFIER_HEADROOM_DB = 6.0
 _STALE_BLOCKS = 4  # kernel buffers of a Pluto
-
-
-def simulated_capabilities(node: Node, impairments: Impairments) -> Capabilities:
-    """What a simulated radio can do: anything an SDR does, as far as its impairments allow."""
-    channels = tuple(range(node.array.num_elements))
-    return Capabilities(
-        num_rx_channels=len(channels),
-        num_tx_channels=1,
-        carrier_range_hz=(50e6, 100e9),
-        sample_rate_range_hz=(1e5, 1e9),
-        max_bandwidth_hz=1e9,
-        rx_gain_range_db=(0.0, 90.0),
-        tx_gain_range_db=(0.0, _HIGHEST_TX_GAIN_DB),
-        max_transmit_samples=_MAX_SAMPLES,
-        max_receive_samples=_MAX_SAMPLES,
-        tx_full_scale_dbm=node.tx_power_dbm + _AMPLIFIER_HEADROOM_DB,
-        rx_full_scale_dbm=0.0,
-        receive_damage_dbm=10.0,
-        timed_bursts=impairments.timed,
-        repeats=True,
-        pps=impairments.shared_reference,
-        external_clock=impairments.shared_reference,
-        hardware_trigger=False,
-        overflow_detection=impairments.overflow_detection,
-        phase_stable_retune=impairments.retune_phase == "kept",
-        coherent_groups=(channels,),
-        radiates=False,
-    )
 
 
 class SimRadio:
@@ -154,13 +121,14 @@ class SimRadio:
 
     def transmit_report(self) -> TransmitReport:
         """What became of the last transmission."""
-        tuning = self._tuned()
+        self._tuned()
         self._refresh_locks()
         return replace(
             self._report,
             config_epoch=self._epoch,
-            clock_locked=self._clock_locked if tuning.clock_source == "external" else None,
-            pps_locked=self._pps_locked if tuning.time_source == "pps" else None,
+            time_std_s=self._time_std_s(),
+            clock_locked=self._clock_lock,
+            pps_locked=self._pps_lock,
         )
 
     def arm_receive(self, num_samples: int, at_tick: int | None = None) -> None:
@@ -203,18 +171,19 @@ class SimRadio:
             full_scale_dbm=full_scale_dbm,
             config_epoch=self._epoch,
             coherent_groups=able.coherent_groups,
-            clock_locked=self._clock_locked if tuning.clock_source == "external" else None,
-            pps_locked=self._pps_locked if tuning.time_source == "pps" else None,
+            time_std_s=self._time_std_s(),
+            clock_locked=self._clock_lock,
+            pps_locked=self._pps_lock,
         )
         return self._damaged(block)
 
     def health(self) -> RadioHealth:
         """Locks and counters."""
-        tuning = self._tuned()
+        self._tuned()
         self._refresh_locks()
         return RadioHealth(
-            clock_locked=self._clock_locked if tuning.clock_source == "external" else None,
-            pps_locked=self._pps_locked if tuning.time_source == "pps" else None,
+            clock_locked=self._clock_lock,
+            pps_locked=self._pps_lock,
             num_overflows=self._counts["overflow"],
             num_underflows=self._counts["underflow"],
             num_lates=self._counts["late"],
@@ -251,6 +220,19 @@ class SimRadio:
             raise BurstRefusedError(msg, "pass at_tick=None")
         lead = int(self._impairments.command_latency_s * self._tuned().sample_rate_hz)
         return at_tick, at_tick < now + lead
+
+    @property
+    def _clock_lock(self) -> bool | None:
+        external = self._tuned().clock_source == "external"
+        return self._clock_locked if external else None
+
+    @property
+    def _pps_lock(self) -> bool | None:
+        return self._pps_locked if self._tuned().time_source == "pps" else None
+
+    def _time_std_s(self) -> float:
+        """As a data sheet would give it: of an error that is uniform within its limits."""
+        return self._impairments.pps_jitter_ns * 1e-9 / float(np.sqrt(3.0))
 
     def _refresh_locks(self) -> None:
         """Let the references go if that fault strikes; they come back with `configure`."""

@@ -1,5 +1,6 @@
 """Captures through radios: one burst, armed, sent, fetched and demodulated."""
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, Protocol
 
@@ -26,6 +27,8 @@ _LEAD_S = 10e-3
 _HEADROOM_DB = 15.0
 # Radios without common time repeat the burst for this long, so that every block holds one.
 _REPEAT_S = 0.05
+# And an untimed start happens within this time of its call.
+_SETTLE_S = 5e-3
 
 
 class World(Protocol):
@@ -53,6 +56,8 @@ class RadioSource:
         Told which sensing comes next, where the world is simulated.
     listener
         Shown every received block.
+    wait_s
+        Lets that many seconds pass, of the time that the radios live in.
 
     Raises
     ------
@@ -68,6 +73,7 @@ class RadioSource:
         origin: str,
         world: World | None = None,
         listener: BlockListener | None = None,
+        wait_s: Callable[[float], None] = time.sleep,
     ) -> None:
         self._nodes = {node.node_id: node for node in nodes}
         self._radios = dict(radios)
@@ -76,6 +82,7 @@ class RadioSource:
         self._origin = origin
         self._world = world
         self.listener = listener
+        self._wait_s = wait_s
         for node_id, radio in self._radios.items():
             try:
                 check_burst(burst, radio.info.capabilities)
@@ -162,6 +169,7 @@ class RadioSource:
             self._arm(listening, start_tick, faults)
         report = self._transmit(tx_id, start_tick, faults)
         if start_tick is None:
+            self._wait_s(_SETTLE_S)
             self._arm(listening, None, faults)
         captures = []
         for rx_id in rx_ids:

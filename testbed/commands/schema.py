@@ -3,7 +3,7 @@
 import click
 import msgspec
 
-from drivers.recording_schema import namespace_schema
+from drivers.recording_json_schema import namespace_schema
 from testbed.site import Site
 
 

@@ -113,7 +113,9 @@ def _simulated_iq(site: Site, seed: int) -> tuple[Setup, RadioSource]:
     described = hashlib.sha256(repr(build_impairments(site)).encode()).hexdigest()[:8]
     origin = f"{pilots.source.origin}, IQ with impairments {described}"
     radios = open_radios(site, scene.nodes, {"sim": simulated_radios(site, ether)})
-    source = RadioSource(pilots.source.nodes, radios, build_burst(site), origin, ether)
+    source = RadioSource(pilots.source.nodes, radios, build_burst(site), origin, ether,
+        wait_s=ether.advance,
+    )  # fmt: skip
     return Setup(source, seed, scene.target_m, pilots.pilots), source
 
 

@@ -24,7 +24,8 @@ from drivers.node import Node, SurveyUncertainty
 from drivers.radio import IqBlock, TransmitReport
 from drivers.recording import Recording, RecordingError, RecordingWriter
 from drivers.recording_files import SCHEMA
-from drivers.recording_schema import IqFields, PilotsFields, namespace_schema
+from drivers.recording_json_schema import namespace_schema
+from drivers.recording_schema import IqFields, PilotsFields
 from drivers.sounding import Sounding
 from drivers.tuning import Tuning
 from drivers.waveform import OfdmGrid

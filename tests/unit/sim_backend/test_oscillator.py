@@ -38,7 +38,7 @@ def exact_true_fs(clock: NodeClock, tick: int, rate_hz: float) -> Fraction:
 
 
 @pytest.mark.parametrize("rate_hz", RATES_HZ)
-@pytest.mark.parametrize("tick", [0, 1, 3, 10**6 + 1, 10**12, 10**14 + 7, -1, -(10**6) - 1, -(10**12)])
+@pytest.mark.parametrize("tick", [0, 1, 3, 10**6 + 1, 10**14 + 7, -1, -(10**6) - 1, -(10**12)])
 def test_a_perfect_clock_is_exact_to_half_a_femtosecond(rate_hz, tick):
     clock = NodeClock(zero_fs=987_654_321)
     found = clock.true_fs(tick, rate_hz)
