@@ -123,7 +123,7 @@ def nearest_burst(burst: SoundingBurst, capabilities: Capabilities) -> SoundingB
         int(longest * _USABLE_SHARE),
     )
     carrier_low, carrier_high = capabilities.carrier_range_hz
-    if num_tones < 16:
+    if num_tones < 16 or shortest > longest:
         return None
     grid = replace(
         burst.grid,
