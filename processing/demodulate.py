@@ -15,6 +15,9 @@ from processing.synchronize import symbols_at, synchronize
 
 # Largest carrier offset between two radios: a pair of 25 ppm crystals, and some more.
 MAX_CLOCK_OFFSET_PPM = 60.0
+# Neighbouring symbols are told apart above this coherence; below it noise hides a gap, and what it
+# does. Over K M >= 600 values, noise moves a coherence of 0.3 by less than 0.1.
+_LEAST_TELLING_LIKENESS = 0.3
 # Windows begin this share of the prefix early, so that a burst that comes early by a timing error
 # is still inside; the shift is taken back in the pilots' phases.
 _ADVANCE_SHARE = 0.25
@@ -90,7 +93,9 @@ def demodulate(block: IqBlock, sounding: Sounding) -> ComplexArray:
     else:
         symbols = _found_symbols(block, burst, advance)
     spectrum = scipy.fft.fft(symbols, axis=1) / np.float32(burst.symbol_length)
-    tones = _averaged(spectrum[:, burst.tone_bins])
+    each = spectrum[:, burst.tone_bins]
+    _check_continuity(each)
+    tones = _averaged(each)
     offset = np.arange(burst.grid.num_subcarriers) - burst.null_index
     back = np.exp(2j * np.pi * offset * (advance / burst.symbol_length))
     # Amplitudes are square roots of power: 20 dB are a factor of ten.
@@ -132,6 +137,26 @@ def _found_symbols(block: IqBlock, burst: SoundingBurst, advance: int) -> Comple
     max_offset_hz = MAX_CLOCK_OFFSET_PPM * 1e-6 * burst.local_oscillator_hz
     found = synchronize(block.samples, burst, max_offset_hz)
     return symbols_at(block.samples, burst, found, advance)
+
+
+def _check_continuity(tones: ComplexArray) -> None:
+    """Refuse symbols that do not follow each other, shape ``(S, K, M)``.
+
+    Neighbours are equal but for noise, and all pairs of them equally so: where one pair is less
+    alike than half of what another is, samples are missing that nobody told of.
+    """
+    if len(tones) < 3:  # one pair has no other to be compared with
+        return
+    power = np.einsum("skm,skm->s", tones, tones.conj()).real
+    product = np.abs(np.einsum("skm,skm->s", tones[1:], tones[:-1].conj())) ** 2
+    likeness = product / np.maximum(power[1:] * power[:-1], np.finfo(np.float32).tiny)
+    if likeness.max() > _LEAST_TELLING_LIKENESS and likeness.min() < 0.5 * likeness.max():
+        lost = int(np.argmin(likeness))
+        msg = (
+            f"samples are missing between symbols {lost} and {lost + 1} of the burst, and the "
+            "radio did not say so"
+        )
+        raise CaptureRefusedError(msg)
 
 
 def _averaged(tones: ComplexArray) -> ComplexArray:

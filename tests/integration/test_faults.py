@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -42,6 +43,7 @@ class Bench:
         self.source = RadioSource(
             simulation.source.nodes, self.radios, build_burst(site), "a test", self.ether,
             lambda phase, index, rx_id, block, sounding: self.blocks.append((rx_id, block)),
+            self.ether.advance,
         )  # fmt: skip
 
     @staticmethod
@@ -117,12 +119,21 @@ def test_a_late_burst_is_not_sent(bench):
     assert bench.radios[TX].health().num_lates == 1
 
 
-def test_dropped_samples_that_the_device_does_not_notice_carry_no_flag(lab):
+@pytest.mark.parametrize("kind", ["overflow", "dropped_samples"])
+def test_samples_lost_without_notice_are_found_in_the_burst_itself(lab, kind):
     """A radio without overflow detection cannot tell: what a Pluto does without its status bit."""
-    bench = Bench(lab, "pluto")
+    raw = msgspec.to_builtins(lab)
+    raw["waveform"]["num_symbols"] = 8
+    bench = Bench(msgspec.convert(raw, Site), "pluto")
     radio = bench.radios[STRUCK]
-    radio.faults.inject("overflow")
-    bench.sense()
+    struck, whole = bench.sense()
+    assert struck.quality.usable, struck.quality.problem
+    assert whole.quality.usable, whole.quality.problem
+    bench.blocks.clear()
+    radio.faults.inject(kind)
+    struck, whole = bench.sense()
+    assert not struck.quality.usable
+    assert whole.quality.usable
     (block,) = (block for rx_id, block in bench.blocks if rx_id == STRUCK)
     assert not block.overflow
     assert not block.discontinuity
