@@ -1,5 +1,6 @@
 """The sounding burst: preamble, cyclic prefix and repeated pilot symbols, as samples."""
 
+import math
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -12,6 +13,7 @@ from drivers.waveform import OfdmGrid, pilot_symbols
 # Samples of magnitude 1 are full scale; the burst's peak stays 1 dB below it, so that a
 # digital-to-analogue converter's reconstruction between the samples does not clip.
 _PEAK_AMPLITUDE = 10.0 ** (-1.0 / 20.0)
+_FEWEST_TONES = 4
 # Every 128th tone: 128 repetitions, so that carrier offsets up to half of 128 tones are seen.
 _PREAMBLE_STRIDE = 128
 _MIN_PREAMBLE_TONES = 8
@@ -47,7 +49,14 @@ class SoundingBurst:
     def __post_init__(self) -> None:
         ratio = self.sample_rate_hz / self.grid.subcarrier_spacing_hz
         problem = None
-        if abs(ratio - round(ratio)) > 1e-6:
+        if not math.isfinite(ratio):
+            problem = f"sample_rate_hz must be a number, got {self.sample_rate_hz}"
+        elif self.grid.num_subcarriers < _FEWEST_TONES:
+            problem = (
+                f"a burst needs {_FEWEST_TONES} tones or more beside the empty one, got a grid of "
+                f"{self.grid.num_subcarriers}"
+            )
+        elif abs(ratio - round(ratio)) > 1e-6:
             problem = (
                 f"sample_rate_hz must be a whole multiple of the subcarrier spacing of "
                 f"{self.grid.subcarrier_spacing_hz:g} Hz, got {self.sample_rate_hz:.12g}"

@@ -11,6 +11,10 @@ from drivers.waveform import OfdmGrid
 
 # Converters' and filters' pass band, as a share of the sample rate.
 _USABLE_SHARE = 0.85
+_FEWEST_TONES = 16
+
+# A preamble repeats itself this often in a symbol, so that large carrier offsets show.
+_REPETITIONS = 64
 
 # Tones, spacing and sample rate; the carrier is the site's.
 _PRESETS: dict[str, tuple[int, float, float]] = {
@@ -52,10 +56,15 @@ def prefix_length(sample_rate_hz: float, max_delay_s: float) -> int:
 def fitting_sample_rate_hz(grid: OfdmGrid) -> float:
     """Lowest convenient sample rate of a grid, in samples/s.
 
-    A symbol length with small factors, long enough that the tones stay inside the pass band.
+    A symbol length with small factors, long enough that the tones stay inside the pass band, and
+    a multiple of the preamble's repetitions where the symbol has room for them.
     """
     shortest = int(grid.num_subcarriers / _USABLE_SHARE) + 1
-    return float(scipy.fft.next_fast_len(shortest + shortest % 2) * grid.subcarrier_spacing_hz)
+    unit = 1
+    while unit < _REPETITIONS and shortest >= 8 * unit:
+        unit *= 2
+    length = unit * scipy.fft.next_fast_len(-(-shortest // unit))
+    return float(length * grid.subcarrier_spacing_hz)
 
 
 def check_burst(burst: SoundingBurst, capabilities: Capabilities) -> None:
@@ -115,29 +124,43 @@ def nearest_burst(burst: SoundingBurst, capabilities: Capabilities) -> SoundingB
     must. ``None`` if no such burst exists.
     """
     spacing_hz = burst.grid.subcarrier_spacing_hz
-    low_hz, high_hz = capabilities.sample_rate_range_hz
-    shortest, longest = int(-(-low_hz // spacing_hz)), int(high_hz // spacing_hz)
     num_tones = min(
         burst.grid.num_subcarriers,
         int(capabilities.max_bandwidth_hz // spacing_hz),
-        int(longest * _USABLE_SHARE),
+        int(capabilities.sample_rate_range_hz[1] // spacing_hz * _USABLE_SHARE),
     )
-    carrier_low, carrier_high = capabilities.carrier_range_hz
-    if num_tones < 16 or shortest > longest:
+    while num_tones >= _FEWEST_TONES:
+        grid = _moved(replace(burst.grid, num_subcarriers=num_tones), capabilities)
+        fitting = None if grid is None else _fitted(grid, burst, capabilities)
+        if grid is None or fitting is not None:
+            return fitting
+        num_tones = int(0.8 * num_tones)  # the buffers are too short: shorter symbols, fewer tones
+    return None
+
+
+def _moved(grid: OfdmGrid, capabilities: Capabilities) -> OfdmGrid | None:
+    """The grid with its local oscillator within a radio's reach."""
+    oscillator_off_hz = float(grid.offset_hz[grid.num_subcarriers // 2])
+    low_hz, high_hz = capabilities.carrier_range_hz
+    oscillator_hz = min(max(grid.carrier_hz + oscillator_off_hz, low_hz), high_hz)
+    carrier_hz = oscillator_hz - oscillator_off_hz
+    return replace(grid, carrier_hz=carrier_hz) if carrier_hz > 0.0 else None
+
+
+def _fitted(
+    grid: OfdmGrid, burst: SoundingBurst, capabilities: Capabilities
+) -> SoundingBurst | None:
+    """A burst of a grid at a rate and of a length that a radio takes, as like another as can be."""
+    spacing_hz = grid.subcarrier_spacing_hz
+    low_hz, high_hz = capabilities.sample_rate_range_hz
+    shortest, longest = int(-(-low_hz // spacing_hz)), int(high_hz // spacing_hz)
+    length = burst.symbol_length
+    if grid.num_subcarriers < burst.grid.num_subcarriers or not shortest <= length <= longest:
+        length = min(max(round(fitting_sample_rate_hz(grid) / spacing_hz), shortest), longest)
+    if not (shortest <= length <= longest and length >= grid.num_subcarriers + 2):
         return None
-    grid = replace(
-        burst.grid,
-        num_subcarriers=num_tones,
-        carrier_hz=min(max(burst.grid.carrier_hz, carrier_low), carrier_high - spacing_hz),
-    )
-    if shortest <= burst.symbol_length <= longest:
-        length = burst.symbol_length
-    else:
-        length = max(round(fitting_sample_rate_hz(grid) / spacing_hz), shortest)
-        length = length if length <= longest else longest
-    rate_hz = length * spacing_hz
-    prefix = min(length, round(burst.prefix_length / burst.sample_rate_hz * rate_hz))
+    prefix = min(length, round(burst.prefix_length / burst.symbol_length * length))
+    single = SoundingBurst(grid, length * spacing_hz, 1, prefix)
     room = min(capabilities.max_transmit_samples, capabilities.max_receive_samples)
-    shortest_burst = SoundingBurst(grid, rate_hz, 1, prefix)
-    symbols = min(burst.num_symbols, 1 + (room - shortest_burst.num_samples) // length)
-    return None if symbols < 1 else replace(shortest_burst, num_symbols=symbols)
+    symbols = min(burst.num_symbols, 1 + (room - single.num_samples) // length)
+    return None if symbols < 1 else replace(single, num_symbols=symbols)

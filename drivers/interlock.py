@@ -58,7 +58,8 @@ class TransmitLimits:
     damage_margin_db
         Kept below it.
     lease_s
-        A transmission ends when its caller was silent for this long.
+        A transmission ends when its caller was silent for this long. Infinite: no watchdog, for
+        radios that radiate nothing and whose time is not that of this host's clock.
     source
         Where the limits are set, or can be: the remedy that refusals name.
     """
@@ -101,25 +102,31 @@ def describe_transmission(
     samples: ComplexArray, tuning: Tuning, capabilities: Capabilities, repeat_s: float
 ) -> Transmission:
     """Occupied band, power and length of samples that a radio would send with a tuning."""
-    power = np.abs(samples.astype(np.complex128)) ** 2
+    samples = samples.astype(np.complex128)  # single precision loses the band in long bursts' sums
+    power = np.abs(samples) ** 2
     window = max(1, min(len(power), round(_POWER_WINDOW_S * tuning.sample_rate_hz)))
-    running = np.cumsum(np.concatenate(([0.0], power)))
+    # Repeated, the end runs into the beginning, and the spectrum has lines; sent once, it is
+    # that of a burst between silences.
+    after = power[: window - 1] if repeat_s > 0.0 else power[:0]
+    running = np.cumsum(np.concatenate(([0.0], power, after)))
     strongest = float(np.max(running[window:] - running[:-window])) / window
-    spectrum = np.abs(np.fft.fftshift(np.fft.fft(samples))) ** 2
+    size = len(samples) if repeat_s > 0.0 else 4 * len(samples)
+    spectrum = np.abs(np.fft.fftshift(np.fft.fft(samples, size))) ** 2
     total = float(np.sum(spectrum))
     # Silence occupies nothing but the carrier, where every transmitter leaks.
-    share = np.cumsum(spectrum) / total if total else np.arange(len(samples)) >= len(samples) // 2
+    share = np.cumsum(spectrum) / total if total else np.arange(size) >= size // 2
     tail = (1.0 - _OCCUPIED_SHARE) / 2.0
     edges = np.searchsorted(share, (tail, 1.0 - tail))
-    offset_hz = np.fft.fftshift(np.fft.fftfreq(len(samples), 1.0 / tuning.sample_rate_hz))
-    low, high = offset_hz[np.minimum(edges, len(samples) - 1)]
+    offset_hz = np.fft.fftshift(np.fft.fftfreq(size, 1.0 / tuning.sample_rate_hz))
+    low, high = offset_hz[np.minimum(edges, size - 1)]
     gain = tuning.tx_gain_db
     return Transmission(
         low_hz=float(tuning.carrier_hz + low),
         high_hz=float(tuning.carrier_hz + high),
         port_power_dbm=transmit_power_dbm(capabilities, gain, strongest),
         port_peak_dbm=transmit_power_dbm(capabilities, gain, float(power.max())),
-        duration_s=max(len(samples) / tuning.sample_rate_hz, repeat_s),
+        # NumPy's maximum, because NaN must stay NaN to be refused.
+        duration_s=float(np.maximum(len(samples) / tuning.sample_rate_hz, repeat_s)),
     )
 
 
@@ -143,14 +150,15 @@ def check_transmission(
         _check_cable(transmission, limits)
     else:
         _check_air(transmission, limits, hour)
-    if transmission.duration_s > limits.max_transmission_s:
+    # Every comparison in these rules asks for what is allowed, so that NaN is refused.
+    if not transmission.duration_s <= limits.max_transmission_s:
         msg = (
             f"it lasts {transmission.duration_s:.3g} s, at most {limits.max_transmission_s:.3g} s "
             "may be sent in one go"
         )
         raise TransmitForbiddenError("duration", msg, limits.source)
     allowed_s = limits.duty_cycle * limits.duty_window_s
-    if on_air_s + transmission.duration_s > allowed_s:
+    if not on_air_s + transmission.duration_s <= allowed_s:
         msg = (
             f"with it {on_air_s + transmission.duration_s:.3g} s of the last "
             f"{limits.duty_window_s:.3g} s would be on air, at most {allowed_s:.3g} s may be"
@@ -161,7 +169,7 @@ def check_transmission(
 def _check_cable(transmission: Transmission, limits: TransmitLimits) -> None:
     at_receiver_dbm = transmission.port_peak_dbm - limits.attenuation_db
     safe_dbm = limits.receive_damage_dbm - limits.damage_margin_db
-    if at_receiver_dbm > safe_dbm:
+    if not at_receiver_dbm <= safe_dbm:
         msg = (
             f"{transmission.port_peak_dbm:.1f} dBm peak through {limits.attenuation_db:.1f} dB of "
             f"attenuation put {at_receiver_dbm:.1f} dBm into the receiver at the cable's end, "
@@ -191,7 +199,7 @@ def _check_air(transmission: Transmission, limits: TransmitLimits, hour: float) 
         raise TransmitForbiddenError("band", msg, limits.source)
     power_dbm = transmission.port_power_dbm - limits.attenuation_db
     allowed_dbm = max(band.max_power_dbm for band in holding)
-    if power_dbm > allowed_dbm:
+    if not power_dbm <= allowed_dbm:
         msg = f"{power_dbm:.1f} dBm at the antenna, allowed are {allowed_dbm:.1f} dBm"
         raise TransmitForbiddenError("power", msg, limits.source)
     if limits.hours is not None and not _within(hour, limits.hours):
@@ -206,4 +214,5 @@ def _within(hour: float, hours: tuple[float, float]) -> bool:
 
 
 def _clock_time(hour: float) -> str:
-    return f"{int(hour):02d}:{int(hour % 1.0 * 60.0):02d}"
+    minutes = int(hour * 60.0 + 1e-6)  # 8:01 is 8.01666..., which must not read 08:00
+    return f"{minutes // 60:02d}:{minutes % 60:02d}"

@@ -9,11 +9,15 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Self
 
+import numpy as np
+
 from drivers.geometry import ComplexArray
 from drivers.interlock import TransmitLimits, check_transmission, describe_transmission
 from drivers.radio import IqBlock, Radio, RadioHealth, RadioInfo, TransmitReport
-from drivers.radio_errors import RadioError, TransmitForbiddenError
+from drivers.radio_errors import RadioError, TransmitForbiddenError, TuningError
 from drivers.tuning import Tuning, check_samples
+
+_RETRY_S = 0.1
 
 
 def _local_hour() -> float:
@@ -71,7 +75,12 @@ class InterlockedRadio:
         """As of the radio behind; a transmission under the old tuning ends first."""
         self.renew()
         self.stop_transmit()
-        self._tuning = self._radio.configure(tuning)
+        before, self._tuning = self._tuning, None  # unknown, if the radio fails half way
+        try:
+            self._tuning = self._radio.configure(tuning)
+        except TuningError:
+            self._tuning = before  # refused: by the contract the old one stays
+            raise
         return self._tuning
 
     def time_ticks(self) -> int:
@@ -92,15 +101,28 @@ class InterlockedRadio:
         planned = describe_transmission(
             samples, self._tuning, self._radio.info.capabilities, repeat_s
         )
-        now_s = self._monotonic_s()
-        while self._sent and self._sent[0][0] < now_s - self._limits.duty_window_s:
-            self._sent.popleft()
-        on_air_s = sum(duration_s for _, duration_s in self._sent)
-        check_transmission(planned, self._limits, on_air_s, self._local_hour())
-        self._radio.transmit(samples, at_tick, repeat_s)
-        self._sent.append((now_s, planned.duration_s))
-        if repeat_s > 0.0:
-            self._watch(now_s + repeat_s)
+        ahead_s = 0.0
+        if at_tick is not None:
+            ahead_s = (at_tick - self._radio.time_ticks()) / self._tuning.sample_rate_hz
+        on_air_at_s = self._monotonic_s() + max(ahead_s, 0.0)
+        hour = (self._local_hour() + max(ahead_s, 0.0) / 3600.0) % 24.0
+        check_transmission(planned, self._limits, self._on_air_s(), hour)
+        self._ended.set()  # a watchdog of the one before must not end this one
+        self._sent.append((on_air_at_s, planned.duration_s))  # even if the radio then fails
+        try:
+            self._radio.transmit(samples, at_tick, repeat_s)
+        except RadioError:
+            with suppress(RadioError):
+                self._radio.stop_transmit()  # it may have begun
+            raise
+        if repeat_s > 0.0 and np.isfinite(self._limits.lease_s):
+            self._watch(on_air_at_s + repeat_s)
+
+    def _on_air_s(self) -> float:
+        """Seconds on air within the duty window, what is scheduled included."""
+        oldest_s = self._monotonic_s() - self._limits.duty_window_s
+        self._sent = deque(entry for entry in self._sent if entry[0] >= oldest_s)
+        return sum(duration_s for _, duration_s in self._sent)
 
     def stop_transmit(self) -> None:
         """End a transmission at once."""
@@ -150,7 +172,12 @@ class InterlockedRadio:
     def _end_in_time(self, end_s: float, ended: threading.Event) -> None:
         while not ended.is_set():
             left_s = min(end_s, self._seen_s + self._limits.lease_s) - self._monotonic_s()
-            if left_s <= 0.0:
+            if left_s > 0.0:
+                ended.wait(left_s)
+                continue
+            try:
                 self._radio.stop_transmit()
+            except RadioError:
+                ended.wait(_RETRY_S)  # until it is told, or somebody else has ended it
+            else:
                 return
-            ended.wait(left_s)

@@ -48,12 +48,15 @@ def open_radio(
     if kind not in installed:
         known = sorted({*own, *installed}) or ["none"]
         close = get_close_matches(kind, known, n=1)
-        hint = f"did you mean {close[0]!r}?" if close else f"known kinds: {', '.join(known)}"
+        hint = f"known kinds: {', '.join(known)}" + (
+            f"; did you mean {close[0]!r}?" if close else ""
+        )
         msg = f"node {spec.node_id!r}: no installed package provides a radio of kind {kind!r}"
         raise UnknownRadioError(msg, hint)
     try:
         factory: RadioFactory = installed[kind].load()
-    except ImportError as error:
+    # A vendor's binding without its library fails with AttributeError (pylibiio) or OSError.
+    except (ImportError, AttributeError, OSError) as error:
         msg = f"node {spec.node_id!r}: the radio kind {kind!r} cannot be loaded: {error}"
         raise RadioNotFoundError(msg, "install what the kind needs") from error
     return factory(spec)

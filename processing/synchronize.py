@@ -14,6 +14,8 @@ from processing.resample import resampled
 # Windows of the first search overlap by three quarters: one of them holds seven eighths of the
 # preamble, wherever it lies.
 _HOPS_PER_WINDOW = 4
+# A window with seven eighths of a preamble shows at least this share of a whole one's comb.
+_SAME_PREAMBLE_SHARE = 0.6
 # Probability that noise alone passes for a preamble, and then that its echoes pass for a burst's.
 _FALSE_ALARM_PROBABILITY = 1e-4
 
@@ -115,23 +117,33 @@ def _preamble(
     # Against the combs a whole number of subcarriers away: pilot symbols fill them all alike.
     per_tone = combs.reshape(len(starts), -1, bins_per_tone)
     ratio = (per_tone / per_tone.mean(axis=1, keepdims=True)).reshape(combs.shape) * allowed
-    best = int(np.argmax(ratio))
+    window = _first_preamble(ratio.max(axis=1))
+    comb = int(np.argmax(ratio[window]))
     # A comb of noise is a sum of so many exponential powers.
     count = length * samples.shape[1] / burst.preamble_stride
     tests = len(starts) * int(allowed.sum())
     needed = float(stats.gamma.isf(_FALSE_ALARM_PROBABILITY / tests, count)) / count
-    if ratio.flat[best] < needed:
+    if ratio[window, comb] < needed:
         msg = (
             f"no burst found in {len(samples)} samples: the strongest comb has "
-            f"{ratio.flat[best]:.2f} times the mean power, {needed:.2f} are needed"
+            f"{ratio[window, comb]:.2f} times the mean power, {needed:.2f} are needed"
         )
         raise CaptureRefusedError(msg)
-    window, comb = divmod(best, stride)
     return starts[window], float(offset[comb])
 
 
+def _first_preamble(strength: FloatArray) -> int:
+    """Index of the window that holds most of the first preamble, by the strongest comb of each.
+
+    Where bursts repeat, the strongest window may be of the last one, whose end the block cuts off.
+    """
+    first = int(np.argmax(strength >= _SAME_PREAMBLE_SHARE * strength.max()))
+    return first + int(np.argmax(strength[first : first + _HOPS_PER_WINDOW]))
+
+
 def _comb_power(window: ComplexArray, stride: int, size: int) -> FloatArray:
-    spectrum = scipy.fft.fft(window, size, axis=0)
+    # A receiver's constant would be a comb of one tone.
+    spectrum = scipy.fft.fft(window - window.mean(axis=0), size, axis=0)
     power = np.sum(spectrum.real**2 + spectrum.imag**2, axis=1)
     return np.asarray(power.reshape(-1, stride).sum(axis=0))
 

@@ -1,5 +1,6 @@
 """What this host may transmit, by its own configuration and nothing else."""
 
+import math
 import os
 import pwd
 import stat
@@ -15,14 +16,22 @@ from testbed.site_checks import readable
 from testbed.site_types import Decibels, NonNegative, Positive, Section
 from testbed.yaml_file import YamlFileError, read_yaml
 
+
+def _places() -> tuple[Path, ...]:
+    everybody = Path("/etc/isac-testbed/transmit.yaml")
+    try:
+        home = Path(pwd.getpwuid(os.getuid()).pw_dir)
+    except KeyError:  # as in a container that runs under a number of its own
+        return (everybody,)
+    own = home / ".config" / "isac-testbed" / "transmit.yaml"
+    return (everybody, own) if home.is_absolute() else (everybody,)
+
+
 # Fixed places, the first that exists: no option, site file or environment variable names another.
 # The home is that of the password database, because $HOME is whatever a command says.
-TRANSMIT_PLACES = (
-    Path("/etc/isac-testbed/transmit.yaml"),
-    Path(pwd.getpwuid(os.getuid()).pw_dir) / ".config" / "isac-testbed" / "transmit.yaml",
-)
+TRANSMIT_PLACES = _places()
 
-_TimeOfDay = Annotated[str, Meta(pattern=r"^([01][0-9]|2[0-4]):[0-5][0-9]$")]
+_TimeOfDay = Annotated[str, Meta(pattern=r"^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$")]
 
 
 class TransmitConfigurationError(YamlFileError):
@@ -61,16 +70,19 @@ def load_transmit_limits(places: Sequence[Path] = TRANSMIT_PLACES) -> TransmitLi
         If the first configuration that exists is not sound, or others than its owner can write it.
     """
     for path in places:
-        if path.exists():
-            return _limits(path)
+        try:
+            path.lstat()  # a link that leads nowhere is a configuration too, and a broken one
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError as error:
+            raise TransmitConfigurationError(path, [error.strerror or str(error)]) from error
+        return _limits(path)
     source = f"write {' or '.join(str(place) for place in places)} to allow a band"
     return TransmitLimits(source=source)
 
 
 def _limits(path: Path) -> TransmitLimits:
-    mode = stat.S_IMODE(path.stat().st_mode)
-    if mode & (stat.S_IWGRP | stat.S_IWOTH):
-        problem = f"others than its owner can write it (mode {mode:o}); run: chmod 644 {path}"
+    if problem := _file_problem(path):
         raise TransmitConfigurationError(path, [problem])
     raw = read_yaml(path, TransmitConfigurationError)
     try:
@@ -79,13 +91,8 @@ def _limits(path: Path) -> TransmitLimits:
         raise TransmitConfigurationError(
             path, [readable(str(error), raw, TransmitSection)]
         ) from error
-    crossed = [
-        f"$.bands[{n}]: low_mhz must be below high_mhz, got {band.low_mhz:g} and {band.high_mhz:g}"
-        for n, band in enumerate(section.bands)
-        if not band.low_mhz < band.high_mhz
-    ]
-    if crossed:
-        raise TransmitConfigurationError(path, crossed)
+    if problems := _problems(section):
+        raise TransmitConfigurationError(path, problems)
     fields = msgspec.structs.asdict(section)
     del fields["bands"], fields["hours"], fields["max_transmission_ms"]
     return TransmitLimits(
@@ -98,6 +105,43 @@ def _limits(path: Path) -> TransmitLimits:
         source=f"the limits of this host are set in {path}",
         **fields,
     )
+
+
+def _file_problem(path: Path) -> str | None:
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        return error.strerror or str(error)
+    if not stat.S_ISREG(mode):
+        return "must be a file"
+    if mode & (stat.S_IWGRP | stat.S_IWOTH):
+        permissions = stat.S_IMODE(mode)
+        return f"others than its owner can write it (mode {permissions:o}); run: chmod 644 {path}"
+    return None
+
+
+def _problems(section: TransmitSection) -> list[str]:
+    """Broken rules beyond those of each field, one line each."""
+    values = {f"$.{name}": value for name, value in msgspec.structs.asdict(section).items()}
+    problems = []
+    for n, band in enumerate(section.bands):
+        values |= {f"$.bands[{n}].{k}": value for k, value in msgspec.structs.asdict(band).items()}
+        if not band.low_mhz < band.high_mhz:
+            problems.append(
+                f"$.bands[{n}]: low_mhz must be below high_mhz, got {band.low_mhz:g} and "
+                f"{band.high_mhz:g}"
+            )
+    problems += [
+        f"{place}: must be a finite number, got {value}"
+        for place, value in values.items()
+        if isinstance(value, float) and not math.isfinite(value)
+    ]
+    if section.hours is not None and section.hours[0] == section.hours[1]:
+        problems.append(
+            f"$.hours: {section.hours[0]} to {section.hours[1]} is no time at all; leave hours out "
+            "for always"
+        )
+    return problems
 
 
 def _hour(time_of_day: str) -> float:

@@ -21,6 +21,7 @@ _NOTHING_RADIATED = TransmitLimits(
     bands=(TransmitBand(0.0, float("inf"), float("inf")),),
     max_transmission_s=60.0,
     duty_cycle=float("inf"),
+    lease_s=float("inf"),
 )
 
 

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from drivers.burst import SoundingBurst
 from drivers.grids import (
     PRESET_NAMES,
     check_burst,
@@ -122,3 +123,140 @@ def test_the_prefix_is_twice_the_longest_delay():
     assert prefix_length(100e6, 1e-6) == 200
     assert prefix_length(100e6, 1.001e-6) == 201
     assert prefix_length(100e6, 0.0) == 16
+
+
+@pytest.mark.parametrize(
+    ("name", "channel_hz", "guard_hz"),
+    [  # 3GPP TS 38.101-1, table 5.3.3-1, minimum guard band at 30 kHz
+        ("nr_100mhz", 100e6, 845e3),
+        ("e320_50mhz", 50e6, 1045e3),
+        ("pluto_20mhz", 20e6, 805e3),
+    ],
+)
+def test_nr_presets_keep_the_standards_guard_band(name, channel_hz, guard_hz):
+    """The standard's guard lies between the channel's edge and half a tone beyond the last one."""
+    grid = preset_burst(name, 5.8e9).grid
+    outermost_hz = float(grid.offset_hz[-1])
+    # (channel - width) / 2 - spacing / 2, with the last tone half a spacing inside the width
+    assert channel_hz / 2.0 - (outermost_hz + 15e3) - 15e3 == pytest.approx(guard_hz)
+
+
+@pytest.mark.parametrize("name", PRESET_NAMES)
+def test_presets_leave_the_converters_pass_band_unfilled(name):
+    burst = preset_burst(name, 5.8e9)
+    assert burst.grid.bandwidth_hz / burst.sample_rate_hz <= 0.85
+    assert burst.symbol_length & (burst.symbol_length - 1) == 0
+
+
+@pytest.mark.parametrize("name", ["e320_50mhz", "pluto_20mhz"])
+def test_an_ad9361_sends_the_presets_made_for_it(name):
+    check_burst(preset_burst(name, 3.5e9, num_symbols=10), AD9361)
+    with pytest.raises(BurstRefusedError, match=r"61\.44 MS/s, the burst at 122\.88"):
+        check_burst(preset_burst("nr_100mhz", 3.5e9), AD9361)
+
+
+# One symbol after its preamble, both with prefixes of 123: 123 + 4096 + 123 + 1024 samples.
+FITTED = preset_burst("pluto_20mhz", 5.8e9)
+SNUG = replace(
+    ANY, carrier_range_hz=(5.800015e9, 5.800015e9), sample_rate_range_hz=(30.72e6, 30.72e6),
+    max_bandwidth_hz=18.36e6, max_transmit_samples=5366, max_receive_samples=5366,
+)  # fmt: skip
+
+
+def test_a_radio_may_be_just_enough():
+    check_burst(FITTED, SNUG)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"carrier_range_hz": (5.800016e9, 6e9)}, "tunes from"),
+        ({"carrier_range_hz": (1e9, 5.800014e9)}, "tunes from"),
+        ({"sample_rate_range_hz": (30.73e6, 40e6)}, "samples at"),
+        ({"sample_rate_range_hz": (1e6, 30.71e6)}, "samples at"),
+        ({"max_bandwidth_hz": 18.35e6}, "MHz wide"),
+        ({"max_transmit_samples": 5365}, "bursts of 5365 samples, this one has 5366"),
+        ({"max_receive_samples": 5365}, "bursts of 5365 samples, this one has 5366"),
+    ],
+)
+def test_each_limit_refuses_just_outside_and_alone(changes, words):
+    with pytest.raises(BurstRefusedError) as refused:
+        check_burst(FITTED, replace(SNUG, **changes))
+    problem = str(refused.value).removesuffix(refused.value.remedy)
+    assert words in problem
+    assert ", and " not in problem
+
+
+@given(
+    name=st.sampled_from(PRESET_NAMES), num_symbols=st.integers(1, 20),
+    carrier_hz=st.floats(1e9, 5e10), spare=st.lists(st.floats(0.0, 3.0), min_size=6, max_size=6),
+)  # fmt: skip
+def test_whatever_a_radio_has_room_for_is_not_refused(name, num_symbols, carrier_hz, spare):
+    burst = preset_burst(name, carrier_hz, num_symbols=num_symbols)
+    low, high, slow, fast, wide, long = (1.0 + share for share in spare)
+    able = replace(
+        ANY,
+        carrier_range_hz=(burst.local_oscillator_hz / low, burst.local_oscillator_hz * high),
+        sample_rate_range_hz=(burst.sample_rate_hz / slow, burst.sample_rate_hz * fast),
+        max_bandwidth_hz=burst.grid.bandwidth_hz * wide,
+        max_transmit_samples=int(burst.num_samples * long),
+    )
+    check_burst(burst, able)
+
+
+@given(name=st.sampled_from(PRESET_NAMES), num_symbols=st.integers(1, 20))
+def test_the_nearest_to_what_fits_is_itself(name, num_symbols):
+    burst = preset_burst(name, 5.8e9, num_symbols=num_symbols)
+    assert nearest_burst(burst, ANY) == burst
+
+
+def test_the_nearest_keeps_what_it_can():
+    """By hand: 61.44 MS/s are 2048 samples a symbol, of which 85 % are 1740 tones."""
+    wanted = preset_burst("nr_100mhz", 3.5e9, num_symbols=200)
+    nearest = nearest_burst(wanted, AD9361)
+    # A prefix of 492 samples lasts 246 at half the rate; 262144 samples hold
+    # 246 + 4096 + 246 + n * 2048 with n = 125 (and 1556 to spare).
+    assert nearest == SoundingBurst(OfdmGrid(3.5e9, 30e3, 1740), 61.44e6, 125, 246)
+    low = nearest_burst(preset_burst("pluto_20mhz", 40e6), AD9361)
+    high = nearest_burst(preset_burst("pluto_20mhz", 10e9), AD9361)
+    assert low is not None
+    assert high is not None
+    assert 70e6 <= low.local_oscillator_hz <= 70e6 + 30e3  # moved no further than it must
+    assert 6e9 - 30e3 <= high.local_oscillator_hz <= 6e9
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"sample_rate_range_hz": (1e5, 5e5)},  # 16 samples at most: no tones and a guard band
+        {"max_bandwidth_hz": 400e3},  # 13 tones of 30 kHz
+        {"sample_rate_range_hz": (56.001e6, 56.009e6)},  # no multiple of 30 kHz
+        {"max_receive_samples": 4096},  # the preamble alone
+    ],
+)
+def test_where_nothing_fits_the_refusal_says_so(changes):
+    able = replace(ANY, **changes)
+    assert nearest_burst(FITTED, able) is None
+    with pytest.raises(BurstRefusedError, match="no grid of this subcarrier spacing and carrier"):
+        check_burst(FITTED, able)
+
+
+@pytest.mark.parametrize("carrier_hz", [5.8e9, 5.9e9])
+def test_the_nearest_fits_a_radio_of_one_carrier(carrier_hz):
+    able = replace(ANY, carrier_range_hz=(5.8e9, 5.8e9))
+    nearest = nearest_burst(preset_burst("pluto_20mhz", carrier_hz), able)
+    if nearest is not None:
+        check_burst(nearest, able)
+
+
+def test_a_shorter_symbol_is_offered_where_a_buffer_is_short():
+    able = replace(ANY, max_transmit_samples=16384)
+    # Half the rate and half the tones: 246 + 4096 + 246 + 4096 samples.
+    check_burst(SoundingBurst(OfdmGrid(5.8e9, 15e3, 3276), 61.44e6, 1, 246), able)
+    assert nearest_burst(preset_burst("paper", 5.8e9), able) is not None
+
+
+@pytest.mark.parametrize("num_subcarriers", [512, 612, 1024, 1596, 6666])
+def test_at_a_fitting_rate_the_preamble_repeats_itself(num_subcarriers):
+    grid = OfdmGrid(5.8e9, 30e3, num_subcarriers)
+    assert SoundingBurst(grid, fitting_sample_rate_hz(grid)).preamble_stride >= 8

@@ -4,6 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from drivers.grids import preset_burst
 from drivers.interlock import (
@@ -122,7 +124,7 @@ def test_silence_around_a_burst_does_not_make_it_weaker():
 
 def test_a_tone_occupies_its_own_place():
     tone = 0.5 * np.exp(2j * np.pi * 5e6 / 30.72e6 * np.arange(30720))
-    found = describe_transmission(tone.astype(np.complex64), TUNING, ANY, 0.0)
+    found = describe_transmission(tone.astype(np.complex64), TUNING, ANY, 0.01)
     assert found.low_hz == pytest.approx(5.805e9, abs=2e3)
     assert found.high_hz == pytest.approx(5.805e9, abs=2e3)
 
@@ -133,3 +135,134 @@ def test_silence_is_judged_at_its_carrier():
     assert found.low_hz == pytest.approx(5.8e9, abs=1e5)
     check_transmission(found, LIMITS, 0.0, 12.0)
     assert refusal(found, TransmitLimits()) == "permit"
+
+
+@pytest.mark.parametrize("field", ["low_hz", "high_hz", "port_power_dbm", "duration_s"])
+def test_what_is_no_number_is_never_allowed(field):
+    nothing = replace(PLAIN, **{field: float("nan")})
+    expected = {"port_power_dbm": "power", "duration_s": "duration"}.get(field, "band")
+    assert refusal(nothing) == expected
+
+
+def test_limits_that_are_no_numbers_allow_nothing():
+    unsure = float("nan")
+    assert refusal(PLAIN, replace(LIMITS, bands=(TransmitBand(5e9, 6e9, unsure),))) == "power"
+    assert refusal(PLAIN, replace(LIMITS, attenuation_db=unsure)) == "power"
+    assert refusal(PLAIN, replace(LIMITS, max_transmission_s=unsure)) == "duration"
+    assert refusal(PLAIN, replace(LIMITS, duty_cycle=unsure)) == "duty cycle"
+    assert refusal(PLAIN, LIMITS, on_air_s=unsure) == "duty cycle"
+    cable = TransmitLimits(cabled=True, attenuation_db=100.0)
+    assert refusal(PLAIN, replace(cable, attenuation_db=unsure)) == "receive damage"
+    assert refusal(PLAIN, replace(cable, receive_damage_dbm=unsure)) == "receive damage"
+    assert refusal(replace(PLAIN, port_peak_dbm=unsure), cable) == "receive damage"
+
+
+@pytest.mark.parametrize("repeat_s", [float("nan"), float("inf")])
+def test_a_repetition_without_an_end_is_refused_as_too_long(repeat_s):
+    found = describe_transmission(np.ones(100, dtype=np.complex64), TUNING, ANY, repeat_s)
+    assert refusal(found, replace(LIMITS, attenuation_db=60.0)) == "duration"
+
+
+def test_refusals_say_what_was_asked_and_allowed_and_where_it_is_set():
+    limits = replace(LIMITS, source="see /somewhere/transmit.yaml", hours=(8.0, 22.0 + 21.0 / 60.0))
+    cases = [
+        (replace(PLAIN, high_hz=5.91e9), 12.0, "occupies 5790 to 5910 MHz, allowed is 5700 to"),
+        (replace(PLAIN, port_power_dbm=20.0), 12.0, "17.0 dBm at the antenna, allowed are 10.0"),
+        (replace(PLAIN, duration_s=0.07), 12.0, "lasts 0.07 s, at most 0.05 s"),
+        (PLAIN, 23.0 + 59.9 / 60.0, "it is 23:59, allowed are 08:00 to 22:21"),
+    ]
+    for transmission, hour, words in cases:
+        with pytest.raises(TransmitForbiddenError) as refused:
+            check_transmission(transmission, limits, 0.0, hour)
+        assert words in str(refused.value)
+        assert str(refused.value).endswith("; see /somewhere/transmit.yaml")
+
+
+def test_times_read_as_they_were_written():
+    for hours in range(24):
+        for minutes in range(60):
+            hour = hours + minutes / 60.0
+            with pytest.raises(TransmitForbiddenError) as refused:
+                check_transmission(PLAIN, replace(LIMITS, hours=(hour + 0.01, hour)), 0.0, hour)
+            text = f"{hours:02d}:{minutes:02d}"
+            assert f"it is {text}, allowed are {text} to {text}" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("num_loud", "power_dbm"),
+    [  # the window is 307 samples of 1 / 30.72 us: 10 us
+        (1, -24.871),  # 10 log10(1 / 307)
+        (154, -2.996),  # 10 log10(154 / 307)
+        (307, 0.0),
+        (5000, 0.0),
+    ],
+)
+def test_power_is_that_of_the_strongest_ten_microseconds(num_loud, power_dbm):
+    samples = np.zeros(20_000, dtype=np.complex64)
+    samples[9_000 : 9_000 + num_loud] = 1.0
+    found = describe_transmission(samples, TUNING, ANY, 0.0)
+    assert found.port_power_dbm == pytest.approx(power_dbm, abs=1e-3)
+    assert found.port_peak_dbm == pytest.approx(0.0, abs=1e-6)
+    quieter = describe_transmission(samples, replace(TUNING, tx_gain_db=37.5), ANY, 0.0)
+    assert quieter.port_power_dbm == pytest.approx(power_dbm - 12.5, abs=1e-3)
+
+
+def test_a_burst_shorter_than_the_window_is_judged_by_itself():
+    found = describe_transmission(np.full(50, 0.5, dtype=np.complex64), TUNING, ANY, 0.0)
+    assert found.port_power_dbm == pytest.approx(-6.0206, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("share", "high_mhz"),
+    [(0.004, 0.0), (0.006, 10.0)],  # half a percent may lie above the occupied band
+)
+def test_the_occupied_band_holds_all_but_half_a_percent_on_either_side(share, high_mhz):
+    turn = 2j * np.pi * np.arange(30720) / 30.72e6
+    samples = 0.9 * (np.sqrt(1.0 - share) + np.sqrt(share) * np.exp(turn * 10e6))
+    found = describe_transmission(samples.astype(np.complex64) / 1.2, TUNING, ANY, 0.01)
+    assert found.low_hz == pytest.approx(5.8e9, abs=1e3)
+    assert found.high_hz == pytest.approx(5.8e9 + high_mhz * 1e6, abs=1e3)
+
+
+@given(bins=st.integers(-300, 300), amplitude=st.floats(1e-3, 1.0), turn=st.floats(0.0, 6.3))
+def test_moving_or_scaling_a_burst_moves_and_scales_what_it_is_taken_for(bins, amplitude, turn):
+    n = np.arange(1000)
+    plain = 0.9 * np.exp(1j * np.pi * (n - 500) ** 2 / 5000.0) * np.hanning(1000)
+    moved = amplitude * plain * np.exp(2j * np.pi * bins * n / 1000 + 1j * turn)
+    before = describe_transmission(plain, TUNING, ANY, 0.0)
+    after = describe_transmission(moved, TUNING, ANY, 0.0)
+    assert after.low_hz - before.low_hz == pytest.approx(bins * 30.72e3, abs=1.0)
+    assert after.high_hz - before.high_hz == pytest.approx(bins * 30.72e3, abs=1.0)
+    scaled_db = 20.0 * np.log10(amplitude)
+    assert after.port_power_dbm - before.port_power_dbm == pytest.approx(scaled_db, abs=1e-6)
+    assert after.port_peak_dbm - before.port_peak_dbm == pytest.approx(scaled_db, abs=1e-6)
+
+
+def test_a_long_bursts_band_is_summed_in_double_precision():
+    """Single precision took a third of this band away: a tone, and 3 % of power beside it."""
+    size, num_filled, share = 1 << 20, 314_572, 0.03
+    draw = np.random.default_rng(1)
+    spectrum = np.zeros(size, dtype=complex)
+    spectrum[0] = 1.0
+    spectrum[1 : num_filled + 1] = np.sqrt(share / (1.0 - share) / num_filled) * np.exp(
+        2j * np.pi * draw.random(num_filled)
+    )
+    samples = (0.48 * size * np.fft.ifft(spectrum)).astype(np.complex64)
+    found = describe_transmission(samples, TUNING, ANY, 0.0)
+    # 0.5 of the 3 % lie above, so five sixths of the filled band are occupied
+    expected_hz = 5.0 / 6.0 * num_filled / size * 30.72e6
+    assert found.high_hz - 5.8e9 == pytest.approx(expected_hz, rel=1e-3)
+
+
+def test_the_strongest_stretch_of_a_repetition_may_lie_across_its_ends():
+    samples = np.zeros(3072, dtype=np.complex64)
+    samples[:154] = samples[-154:] = 1.0  # on air: 308 samples together, again and again
+    found = describe_transmission(samples, TUNING, ANY, 0.01)
+    assert found.port_power_dbm == pytest.approx(0.0, abs=0.01)  # -3 dB
+
+
+@pytest.mark.parametrize("num_samples", [1, 8])
+def test_a_short_burst_occupies_more_than_its_carrier(num_samples):
+    """One sample fills the sample rate, eight of them half of it (99 % of a sinc squared)."""
+    found = describe_transmission(np.ones(num_samples, dtype=np.complex64), TUNING, ANY, 0.0)
+    assert found.high_hz - found.low_hz > 10e6

@@ -2,12 +2,16 @@
 
 import os
 import pwd
+import runpy
+from pathlib import Path
 
 import pytest
 
+import testbed.host
 from drivers.interlock import Transmission, TransmitBand, TransmitLimits, check_transmission
 from drivers.radio_errors import TransmitForbiddenError
-from testbed.host import TRANSMIT_PLACES, TransmitConfigurationError, load_transmit_limits
+from testbed.errors import USER_ERRORS, explain
+from testbed.host import TransmitConfigurationError, load_transmit_limits
 
 WHOLE = """
 bands:
@@ -89,9 +93,24 @@ def test_what_others_can_write_is_refused(tmp_path, mode):
         ("duty_cycle: -0.1", ["$.duty_cycle", ">= 0.0"]),
         ('hours: ["8:00", "18:00"]', ["$.hours[0]"]),
         ('hours: ["08:00"]', ["$.hours"]),
+        ('hours: ["08:00", "24:30"]', ["$.hours[1]"]),
+        ('hours: ["08:00", "08:00"]', ["$.hours", "no time at all", "leave hours out"]),
         ("cabled: yes please", ["$.cabled", "true or false"]),
         ("lease_s: 0", ["$.lease_s", "> 0.0"]),
         ("attenuation_db: .nan", ["$.attenuation_db"]),
+        # An infinite lease would be no watchdog at all.
+        ("lease_s: .inf", ["$.lease_s", "finite", "got inf"]),
+        ("lease_s: .nan", ["$.lease_s"]),
+        ("max_transmission_ms: .inf", ["$.max_transmission_ms", "finite"]),
+        ("duty_window_s: .inf", ["$.duty_window_s", "finite"]),
+        ("damage_margin_db: -1.0", ["$.damage_margin_db", ">= 0.0"]),
+        (
+            "bands: [{low_mhz: 1.0, high_mhz: .inf, max_power_dbm: 0.0}]",
+            ["$.bands[0].high_mhz", "finite"],
+        ),
+        ("bands: [{low_mhz: 1.0, high_mhz: 2.0, max_power_dbm: .nan}]", ["$.bands[0].max_power"]),
+        ("bands: [{low_hz: 1.0, high_mhz: 2.0, max_power_dbm: 0.0}]", ["$.bands[0]", "low_hz"]),
+        ("source: me", ["$", "'source'"]),
         ("lease_s: 1\nlease_s: 2", ["line 2", "given twice"]),
         ("[1, 2]", ["$"]),
         ("a: [", ["line"]),
@@ -105,20 +124,80 @@ def test_what_is_wrong_is_named_and_nothing_is_sent(tmp_path, text, words):
     assert all(word in str(refused.value) for word in words), str(refused.value)
 
 
+def test_every_problem_is_named_at_once(tmp_path):
+    bands = ["{low_mhz: 2.0, high_mhz: 1.0, max_power_dbm: 0.0}"] * 2
+    path = written(tmp_path / "transmit.yaml", f"bands: [{', '.join(bands)}]\nlease_s: .inf")
+    with pytest.raises(TransmitConfigurationError) as refused:
+        load_transmit_limits([path])
+    assert [problem.partition(":")[0] for problem in refused.value.problems] == [
+        "$.bands[0]", "$.bands[1]", "$.lease_s",
+    ]  # fmt: skip
+
+
+def test_the_whole_day_may_be_written(tmp_path):
+    path = written(tmp_path / "transmit.yaml", 'hours: ["00:00", "24:00"]')
+    assert load_transmit_limits([path]).hours == (0.0, 24.0)
+
+
+def test_what_is_there_but_no_file_does_not_fall_through_to_the_next_place(tmp_path):
+    """Or whoever removes what a link leads to would give the next file the last word."""
+    second = written(tmp_path / "second.yaml", WHOLE)
+    link = tmp_path / "link.yaml"
+    link.symlink_to(tmp_path / "gone.yaml")
+    with pytest.raises(TransmitConfigurationError, match=f"{link}: No such file"):
+        load_transmit_limits([link, second])
+    with pytest.raises(TransmitConfigurationError, match=f"{tmp_path}: must be a file"):
+        load_transmit_limits([tmp_path, second])
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)  # would be waited for
+    with pytest.raises(TransmitConfigurationError, match=f"{pipe}: must be a file"):
+        load_transmit_limits([pipe, second])
+    assert load_transmit_limits([second / "below a file", second]).cabled
+
+
+def test_a_link_is_judged_by_the_file_that_it_leads_to(tmp_path):
+    path = written(tmp_path / "transmit.yaml", WHOLE)
+    link = tmp_path / "link.yaml"
+    link.symlink_to(path)
+    assert load_transmit_limits([link]).cabled
+    path.chmod(0o646)
+    with pytest.raises(TransmitConfigurationError, match="mode 646"):
+        load_transmit_limits([link])
+
+
+def test_a_broken_configuration_is_the_users_to_mend(tmp_path):
+    path = written(tmp_path / "transmit.yaml", "duty_cycle: 5")
+    with pytest.raises(USER_ERRORS) as refused:
+        load_transmit_limits([path])
+    assert explain(refused.value) == f"{path}: $.duty_cycle: must be a number <= 1.0, got 5"
+
+
+EVERYBODY = Path("/etc/isac-testbed/transmit.yaml")
+
+
+def places_anew() -> tuple[Path, ...]:
+    """Places as a new process finds them, without touching the module that others imported."""
+    places: tuple[Path, ...] = runpy.run_path(testbed.host.__file__)["TRANSMIT_PLACES"]
+    return places
+
+
 def test_no_environment_moves_the_places(monkeypatch):
     """The places are fixed when the module is made, from the password database."""
-    import importlib
-
-    import testbed.host
-
-    monkeypatch.setenv("HOME", "/nowhere")
-    monkeypatch.setenv("XDG_CONFIG_HOME", "/nowhere")
-    reloaded = importlib.reload(testbed.host)
+    for name in ("HOME", "XDG_CONFIG_HOME", "XDG_CONFIG_DIRS", "USER", "LOGNAME"):
+        monkeypatch.setenv(name, "/nowhere")
     home = pwd.getpwuid(os.getuid()).pw_dir
-    assert [str(place) for place in reloaded.TRANSMIT_PLACES] == [
-        "/etc/isac-testbed/transmit.yaml",
-        f"{home}/.config/isac-testbed/transmit.yaml",
-    ]
-    assert [str(place) for place in TRANSMIT_PLACES] == [
-        str(place) for place in reloaded.TRANSMIT_PLACES
-    ]
+    own = Path(f"{home}/.config/isac-testbed/transmit.yaml")
+    assert places_anew() == testbed.host.TRANSMIT_PLACES == (EVERYBODY, own)
+
+
+@pytest.mark.parametrize("home", [None, "", "relative"])
+def test_a_user_without_a_home_has_the_hosts_place_only(monkeypatch, home):
+    """As in a container; a relative home would be wherever a command is started."""
+
+    def entry(_: int) -> pwd.struct_passwd:
+        if home is None:
+            raise KeyError
+        return pwd.struct_passwd(("me", "x", 1, 1, "", home, ""))
+
+    monkeypatch.setattr(pwd, "getpwuid", entry)
+    assert places_anew() == (EVERYBODY,)
