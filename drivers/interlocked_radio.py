@@ -107,7 +107,6 @@ class InterlockedRadio:
         on_air_at_s = self._monotonic_s() + max(ahead_s, 0.0)
         hour = (self._local_hour() + max(ahead_s, 0.0) / 3600.0) % 24.0
         check_transmission(planned, self._limits, self._on_air_s(), hour)
-        self._ended.set()  # a watchdog of the one before must not end this one
         self._sent.append((on_air_at_s, planned.duration_s))  # even if the radio then fails
         try:
             self._radio.transmit(samples, at_tick, repeat_s)
@@ -115,6 +114,7 @@ class InterlockedRadio:
             with suppress(RadioError):
                 self._radio.stop_transmit()  # it may have begun
             raise
+        self._ended.set()  # a watchdog of the one before must not end this one
         if repeat_s > 0.0 and np.isfinite(self._limits.lease_s):
             self._watch(on_air_at_s + repeat_s)
 
@@ -126,8 +126,8 @@ class InterlockedRadio:
 
     def stop_transmit(self) -> None:
         """End a transmission at once."""
-        self._ended.set()
         self._radio.stop_transmit()
+        self._ended.set()  # not before: a stop that fails leaves the watchdog on
 
     def transmit_report(self) -> TransmitReport:
         """As of the radio behind."""
@@ -151,8 +151,8 @@ class InterlockedRadio:
 
     def close(self) -> None:
         """Stop transmitting and release the radio."""
-        self._ended.set()
         self._radio.close()
+        self._ended.set()
 
     def __enter__(self) -> Self:
         return self
@@ -177,7 +177,7 @@ class InterlockedRadio:
                 continue
             try:
                 self._radio.stop_transmit()
-            except RadioError:
+            except Exception:  # noqa: BLE001  a vendor's own error must not end the watch either
                 ended.wait(_RETRY_S)  # until it is told, or somebody else has ended it
             else:
                 return

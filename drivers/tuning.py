@@ -14,6 +14,8 @@ Range = tuple[float, float]
 
 # Rates and carriers closer than this are the same setting (synthesizers step in about 1 Hz).
 _SAME_SETTING_HZ = 1.0
+# Magnitude 1, as single precision rounds it.
+_FULL_SCALE = 1.0 + 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +152,7 @@ def check_samples(samples: ComplexArray, capabilities: Capabilities) -> None:
             f"a burst has 1 to {capabilities.max_transmit_samples} samples in one dimension, got "
             f"shape {shape}"
         )
-    elif not (largest := float(np.abs(samples).max())) <= 1.0:  # also catches NaN
+    elif not (largest := float(np.abs(samples).max())) <= _FULL_SCALE:  # also catches NaN
         problem = f"samples must be finite and of magnitude at most 1, the largest is {largest:.6g}"
     if problem:
         raise BurstRefusedError(problem, "scale or shorten the burst")
