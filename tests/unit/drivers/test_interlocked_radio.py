@@ -106,13 +106,6 @@ def test_a_transmission_ends_when_told(ending):
     assert radio.stopped.is_set() or radio.closed
 
 
-def test_an_object_that_is_forgotten_closes_its_radio():
-    radio, guarded = interlocked()
-    guarded.transmit(SAMPLES)
-    del guarded
-    assert radio.closed == 1
-
-
 @pytest.mark.parametrize(
     ("rule", "limits", "tuning", "repeat_s"),
     [
@@ -177,14 +170,22 @@ def test_every_call_is_a_sign_of_life_and_silence_ends_the_lease(sign):
     assert radio.stopped.wait(10.0)
 
 
-def test_a_forgotten_repetition_ends_with_its_lease_and_closes_the_radio():
+@pytest.mark.parametrize("repeat_s", [0.0, 4.0])
+def test_an_object_that_is_forgotten_closes_its_radio(repeat_s):
+    """Where it repeats the watchdog still holds it, for as long as the lease."""
     radio, guarded = interlocked(SHORT, time.monotonic)
     closed = threading.Event()
     radio.close = closed.set
-    guarded.transmit(SAMPLES, None, 4.0)
-    del guarded  # the watchdog still holds it, for as long as the lease
-    assert radio.stopped.wait(10.0)
+    guarded.transmit(SAMPLES, None, repeat_s)
+    del guarded
     assert closed.wait(10.0)
+    assert radio.stopped.is_set() == (repeat_s > 0.0)
+
+
+def test_an_infinite_lease_has_no_watchdog():
+    radio, guarded = interlocked(replace(LIMITS, lease_s=float("inf")), time.monotonic)
+    guarded.transmit(SAMPLES, None, 0.01)
+    assert not radio.stopped.wait(0.2)
 
 
 def test_a_process_that_ends_closes_its_radio():
@@ -218,9 +219,7 @@ def test_a_tuning_that_fails_half_way_leaves_none_for_the_rules():
         guarded.configure(replace(TUNING, carrier_hz=1e9))
     with pytest.raises(TransmitForbiddenError, match="was not tuned"):
         guarded.transmit(SAMPLES)
-    guarded.configure(TUNING)
-    guarded.transmit(SAMPLES)
-    assert radio.sent == [0.0]
+    assert radio.sent == []
 
 
 def test_a_transmission_whose_start_goes_unanswered_is_ended_and_counted():

@@ -204,6 +204,7 @@ def test_samples_of_full_scale_are_sent(samples):
         (np.zeros((10, 1), dtype=np.complex64), "got shape (10, 1)"),
         (np.complex64(0.5), "got shape ()"),
         (np.array([0.0, 0.8 + 0.7j]), "the largest is 1.06301"),  # sqrt(0.64 + 0.49)
+        (np.array([1.0, 1.001]), "the largest is 1.001"),
         (np.array([0.0, np.nan]), "the largest is nan"),
         (np.array([0.5, complex(0.0, np.nan)]), "the largest is nan"),
         (np.array([np.inf, np.nan]), "finite"),
