@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from calibration.direct_path import placed_on_direct_path
 from drivers.capture import Capture, CaptureRefusedError, CaptureSource
 from drivers.geometry import ComplexArray
 from drivers.waveform import OfdmGrid, pilot_symbols
@@ -141,9 +140,9 @@ class LearnedBackground:
     config_epoch
         Of all captures that it was learned from.
     delay_is_absolute
-        Whether its delays count from transmission.
+        Whether its delays count from transmission by the radios' common time.
     delay_var_s2
-        Variance of that count, common to all delays on the link.
+        Variance of that time.
     """
 
     channel: ComplexArray
@@ -179,29 +178,9 @@ def learn_background(
     if learner is None:
         msg = f"an entry needs at least one capture, got num_captures={num_captures}"
         raise ValueError(msg)
-    return _placed(learner.entry(), source, capture, config_epoch or 0)
-
-
-def _placed(
-    entry: ComplexArray, source: CaptureSource, capture: Capture, config_epoch: int
-) -> LearnedBackground:
-    """The entry with absolute delay, from common time or the direct path, whichever is surer.
-
-    The direct path gives the link's power as well.
-    """
-    by_time = LearnedBackground(
-        entry, config_epoch, capture.delay_is_absolute, capture.delay_var_s2
+    return LearnedBackground(
+        learner.entry(), config_epoch or 0, capture.delay_is_absolute, capture.delay_var_s2
     )
-    if not capture.needs_alignment:
-        return by_time
-    node = {node.node_id: node for node in source.nodes}
-    tx, rx = node[capture.tx_id], node[capture.rx_id]
-    placed = placed_on_direct_path(entry, tx, rx, source.grid)
-    if placed is None:
-        return by_time
-    if capture.delay_is_absolute and capture.delay_var_s2 <= placed.delay_var_s2:
-        return by_time
-    return LearnedBackground(placed.channel, config_epoch, delay_var_s2=placed.delay_var_s2)
 
 
 def _problem(capture: Capture, waveform_hash: str, config_epoch: int) -> str | None:

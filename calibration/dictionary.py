@@ -128,7 +128,7 @@ class BackgroundDictionary:
             raise DictionaryError(msg)
         root.mkdir(parents=True, exist_ok=True)
         content = _Manifest(SCHEMA, provenance, _software(), _now())
-        _write_atomically(manifest, msgspec.json.format(msgspec.json.encode(content)))
+        write_atomically(manifest, msgspec.json.format(msgspec.json.encode(content)))
 
     def _check(self, manifest: Path) -> None:
         try:
@@ -188,7 +188,7 @@ class BackgroundDictionary:
             (channel.shape[0], channel.shape[1]), config_epoch, delay_is_absolute, delay_var_s2,
             _now(),
         )  # fmt: skip
-        _write_atomically(self._header_path(tx_location, rx_location), msgspec.json.encode(header))
+        write_atomically(self._header_path(tx_location, rx_location), msgspec.json.encode(header))
         return content_hash
 
     def get(self, tx_location: str, rx_location: str) -> Entry:
@@ -260,7 +260,8 @@ def _is_left_over(path: Path) -> bool:
     return path.name.startswith(f"{_MANIFEST}.") and path.suffix == ".tmp"
 
 
-def _write_atomically(path: Path, content: bytes) -> None:
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all."""
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
         temporary.write_bytes(content)

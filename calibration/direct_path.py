@@ -1,17 +1,22 @@
-"""Absolute delay and power of a learned background, from the direct path in it.
+"""The direct path in a channel: its delay, its direction, and how far clutter may pull them.
 
-Its length is known from the survey, its amplitude from Friis: brought onto that, an entry counts
-delay from transmission and power per transmitted power, whatever the radios' clocks and gains.
+A direct path has a known length and direction, so where it is found tells of clocks, arrays and
+surveys. What limits this is not noise but scatterers within a resolution cell of it. They all come
+later, and how much later is known on average, so the path is estimated in coloured noise of that
+kind: what arrives first weighs most.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+import scipy.fft
 
+from calibration.path_among_clutter import PathAmongClutter
 from drivers.array import steering_matrix
 from drivers.geometry import (
     SPEED_OF_LIGHT_M_PER_S,
     ComplexArray,
+    FloatArray,
     arrival_angle_rad,
     distance_m,
 )
@@ -20,10 +25,21 @@ from drivers.node import Node
 from drivers.waveform import OfdmGrid
 from processing.alignment import align
 
-# Share of the entry's power that the direct path must explain, else its peak may be something
-# else's. In view it explains nearly all; behind a front-to-back ratio of 30 dB, little.
+# Sub-bands of a window: it passes delays within half as many cells of the path.
+_NUM_BANDS = 32
+# Scatterers nearer to a node than this are not drawn apart from its antenna.
+_NEAREST_M = 0.3
+# Share of the window's power that one wave at each element must explain.
 _MIN_SHARE = 0.3
-_BIAS_OVER_RESIDUAL = 0.059
+# The scatterers of a hall are few, not Gaussian: errors are 1.1 to 2.5 times what the fit states.
+_MODEL_VAR = 4.0
+
+
+def usable_direct_path(tx: Node, rx: Node) -> bool:
+    """Whether both ends have each other in view, so that the direct path stands out."""
+    heard = rx.receive_pattern.in_view(arrival_angle_rad(rx.pose, tx.pose.position_m))
+    sent = tx.transmit_pattern.in_view(arrival_angle_rad(tx.pose, rx.pose.position_m))
+    return bool(heard and sent)
 
 
 def direct_path_channel(tx: Node, rx: Node, grid: OfdmGrid) -> ComplexArray:
@@ -37,52 +53,131 @@ def direct_path_channel(tx: Node, rx: Node, grid: OfdmGrid) -> ComplexArray:
 
 
 @dataclass(frozen=True)
-class PlacedEntry:
-    """An entry on the delay and the power of its direct path.
+class DirectPathWindow:
+    """A channel over its surveyed direct path, near that path's delay.
 
     Attributes
     ----------
-    channel
-        Shape ``(K, M)``.
-    delay_var_s2
-        Variance of the placing: paths close to the direct one pull at it.
+    tx, rx
+        The link's nodes as surveyed.
+    ratio
+        Means over sub-bands, turned back by `delay_s`, shape ``(B, M)``: all equal if there were
+        nothing but the direct path, exactly that late, and an array as stated.
+    bands
+        The sub-bands as a grid.
+    delay_s
+        About how much later than surveyed the path is.
+    noise_var
+        Of an entry of `ratio`.
     """
 
-    channel: ComplexArray
-    delay_var_s2: float
+    tx: Node
+    rx: Node
+    ratio: ComplexArray
+    bands: OfdmGrid
+    delay_s: float
+    noise_var: float
+
+    def corrected(self, gain: ComplexArray, delay_s: FloatArray) -> "DirectPathWindow":
+        """The window as elements without these gains and delays, shapes ``(M,)``, had seen it."""
+        turn = np.exp(2j * np.pi * self.bands.offset_hz[:, None] * delay_s)
+        return replace(self, ratio=self.ratio * turn / gain)
 
 
-def placed_on_direct_path(
-    entry: ComplexArray, tx: Node, rx: Node, grid: OfdmGrid
-) -> PlacedEntry | None:
-    """An entry with the delay and the power of its direct path.
+def direct_path_window(
+    channel: ComplexArray, tx: Node, rx: Node, grid: OfdmGrid, noise_var: float
+) -> DirectPathWindow | None:
+    """The window about the strongest delay of a channel, shape ``(K, M)``.
 
-    ``None`` where the direct path is out of an element's view, or explains too little of the
-    entry to be told from the rest of it.
+    ``None`` where the direct path is out of view, or one wave does not explain the window.
+
+    Parameters
+    ----------
+    noise_var
+        Of an entry of the channel.
     """
-    in_view = rx.receive_pattern.in_view(arrival_angle_rad(rx.pose, tx.pose.position_m))
-    sent = tx.transmit_pattern.in_view(arrival_angle_rad(tx.pose, rx.pose.position_m))
-    if not (in_view and sent):
+    if not usable_direct_path(tx, rx):
         return None
     reference = direct_path_channel(tx, rx, grid)
-    placed, _ = align(entry, reference, grid)
-    likeness = abs(np.vdot(reference, placed)) ** 2
-    power = float(np.vdot(reference, reference).real * np.vdot(placed, placed).real)
-    if likeness < _MIN_SHARE * power:
+    friis_power = float(np.abs(reference[0, 0]) ** 2)
+    ratio = channel * (reference.conj() / np.float32(friis_power))
+    profile = scipy.fft.ifft(ratio, axis=0)
+    size = len(ratio)
+    peak = int(np.argmax(np.sum(np.abs(profile) ** 2, axis=1)))
+    delay_s = (peak if peak < size // 2 else peak - size) / grid.bandwidth_hz
+    num_bands = min(_NUM_BANDS, size)
+    tones = size // num_bands
+    first = (size - tones * num_bands) // 2
+    kept = slice(first, first + tones * num_bands)
+    middle_hz = float(grid.offset_hz[kept].mean())
+    turn = np.exp(2j * np.pi * (grid.offset_hz[kept, None] - middle_hz) * delay_s)
+    means = (ratio[kept] * turn).reshape(num_bands, tones, -1).mean(axis=1)
+    bands = OfdmGrid(grid.carrier_hz + middle_hz, tones * grid.subcarrier_spacing_hz, num_bands)
+    window = DirectPathWindow(
+        tx, rx, means.astype(np.complex128), bands, delay_s, noise_var / (tones * friis_power)
+    )
+    return _centred(window)
+
+
+def _centred(window: DirectPathWindow) -> DirectPathWindow | None:
+    """The window about the path's delay to a fraction of a cell, each element on its own."""
+    _, lay = align(
+        window.ratio, np.ones_like(window.ratio), window.bands, [[m] for m in range(_size(window))]
+    )
+    share = float(np.mean(np.abs(lay.gain) ** 2) / np.mean(np.abs(window.ratio) ** 2))
+    if share < _MIN_SHARE:
         return None
-    return PlacedEntry(placed, _placing_var_s2(placed - reference, reference, grid))
+    late_s = float(np.median(lay.delay_s))
+    turn = np.exp(2j * np.pi * window.bands.offset_hz[:, None] * late_s)
+    return replace(window, ratio=window.ratio * turn, delay_s=window.delay_s + late_s)
 
 
-def _placing_var_s2(residual: ComplexArray, reference: ComplexArray, grid: OfdmGrid) -> float:
-    """Variance of the direct path's delay from the power that is left beside it, in s^2.
+def _size(window: DirectPathWindow) -> int:
+    return int(window.ratio.shape[1])
 
-    A path of relative amplitude ``a``, random phase and ``x`` cells of excess delay moves the
-    fitted delay by ``a sin(phase) (3 / pi) j1(pi x)`` cells (j1: spherical Bessel function) and
-    leaves ``a^2 (1 - sinc(x)^2 - 3 j1(pi x)^2)`` of power in the residual. With ``x`` anywhere
-    within two cells the mean of the one, squared, is 0.059 times the mean of the other.
+
+@dataclass(frozen=True)
+class DirectPath:
+    """A direct path as found, against where the survey puts it.
+
+    Attributes
+    ----------
+    delay_s, delay_var_s2
+        Found minus surveyed delay.
+    sine, sine_var
+        Found minus surveyed sine of arrival; zero and infinite for one element.
+    element_gain
+        Of each element over Friis' amplitude and a plane wave of the found direction, ``(M,)``.
+    element_var
+        Variance of each entry of `element_gain`.
     """
-    heard = np.einsum("km,km->k", residual, reference.conj()) / np.vdot(reference, reference).real
-    cells = np.arange(-1, 4)
-    turn = np.exp(2j * np.pi * np.outer(cells / grid.bandwidth_hz, grid.offset_hz))
-    beside = float(np.sum(np.abs(turn @ heard) ** 2))
-    return _BIAS_OVER_RESIDUAL * beside / grid.bandwidth_hz**2
+
+    delay_s: float
+    delay_var_s2: float
+    sine: float
+    sine_var: float
+    element_gain: ComplexArray
+    element_var: float
+
+
+def find_direct_path(window: DirectPathWindow) -> DirectPath:
+    """Delay and direction of the direct path in a window of a calibrated array."""
+    rx, bands = window.rx, window.bands
+    separation_m = float(distance_m(window.tx.pose.position_m, rx.pose.position_m))
+    cells_per_m = bands.bandwidth_hz / SPEED_OF_LIGHT_M_PER_S
+    fit = PathAmongClutter(
+        window.ratio, bands.offset_hz / bands.bandwidth_hz, separation_m * cells_per_m,
+        window.noise_var, _NEAREST_M * cells_per_m,
+    )  # fmt: skip
+    cells, covariance = fit.found()
+    gain, gain_var = fit.element_gain()
+    many = _size(window) > 1
+    beams_per_sine = _size(window) * rx.array.spacing_m / bands.wavelength_m
+    return DirectPath(
+        delay_s=window.delay_s + cells[0] / bands.bandwidth_hz,
+        delay_var_s2=_MODEL_VAR * float(covariance[0, 0]) / bands.bandwidth_hz**2,
+        sine=float(cells[1]) / beams_per_sine if many else 0.0,
+        sine_var=_MODEL_VAR * float(covariance[1, 1]) / beams_per_sine**2 if many else np.inf,
+        element_gain=gain,
+        element_var=_MODEL_VAR * gain_var,
+    )

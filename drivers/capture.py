@@ -150,7 +150,10 @@ class CaptureSource(Protocol):
         ...
 
     def sense_background(
-        self, tx_id: str, rx_ids: Sequence[str], capture_index: int
+        self, tx_id: str, rx_ids: Sequence[str], capture_index: int, *, brief: bool = False
     ) -> tuple[Capture, ...]:
-        """The same without a target, for calibration."""
+        """The same without a target, for calibration, with calibration's own longer burst.
+
+        `brief` sends the burst of `sense`.
+        """
         ...

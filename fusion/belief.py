@@ -61,7 +61,7 @@ class Belief:
         self._network = network
         self._area_m = area_m
         self._prior: RcsPrior = exponential_rcs_prior(mean_rcs_m2)
-        self._finder = ModeFinder(area_m, self._prior, bearing)
+        self._finder = ModeFinder(area_m, self._prior, bearing, network.errors)
         self.grid = PositionGrid(area_m, self._prior)
         self._evidence: list[LinkEvidence] = []
         self.modes: list[Mode] = []

@@ -12,6 +12,7 @@ from drivers.geometry import (
     delay_gradient_s_per_m,
     distance_m,
 )
+from drivers.node_errors import BORESIGHT_RAD, SINE, X_M
 from fusion.likelihood import LinkEvidence, RcsPrior
 
 _NUM_CELLS = 10_000
@@ -90,26 +91,27 @@ class PositionGrid:
         range_m = SPEED_OF_LIGHT_M_PER_S * bistatic_delay_s(*foci, self.points_m)
         gradient = SPEED_OF_LIGHT_M_PER_S * delay_gradient_s_per_m(*foci, self.points_m)
         slope2 = np.nan_to_num(np.sum(gradient**2, axis=-1), nan=4.0)
-        survey_var = link.tx.survey.position_std_m**2 + link.rx.survey.position_std_m**2
+        node_var = link.range_var_m2
         hypotheses = link.report.hypotheses
         measured_m = SPEED_OF_LIGHT_M_PER_S * np.array([[h.delay_s] for h in hypotheses])
         var_m2 = SPEED_OF_LIGHT_M_PER_S**2 * np.array([[h.delay_var_s2] for h in hypotheses])
-        return _log_normal(measured_m - range_m, var_m2 + survey_var + self._cell_var_m2 * slope2)
+        return _log_normal(measured_m - range_m, var_m2 + node_var + self._cell_var_m2 * slope2)
 
     def _sine_log(self, link: LinkEvidence) -> FloatArray:
         """Log density of each hypothesis' sine at every cell, ``(H, cells)``."""
         rx = link.rx
         angle = arrival_angle_rad(rx.pose, self.points_m)
         separation = np.maximum(distance_m(rx.pose.position_m, self.points_m), self.cell_m / 2.0)
-        bearing_var = (self._cell_var_m2 + rx.survey.position_std_m**2) / separation**2
-        bearing_var += rx.survey.boresight_std_rad**2
+        node_var = link.rx_var
+        bearing_var = (self._cell_var_m2 + node_var[X_M]) / separation**2
+        bearing_var += node_var[BORESIGHT_RAD]
         # Near endfire the slope vanishes, but a cell still spans second-order sines.
         slope2 = np.maximum(np.cos(angle) ** 2, (self.cell_m / separation) ** 2)
         half = np.array([[m.sine_period / 2.0] for m in link.measurements])
         measured = np.array([[h.sine] for h in link.report.hypotheses], dtype=np.float64)
         sine_var = np.array([[h.sine_var] for h in link.report.hypotheses], dtype=np.float64)
         error = (measured - np.sin(angle) + half) % (2.0 * half) - half
-        return _log_normal(error, sine_var + bearing_var * slope2)
+        return _log_normal(error, sine_var + node_var[SINE] + bearing_var * slope2)
 
     def cell_probability(self) -> FloatArray:
         """Probability of each cell, shape ``(cells,)``, summed over RCS levels."""

@@ -63,6 +63,13 @@ class LinkEvidence:
         What the link reported.
     delay_span_s
         Length of the delays searched on this link.
+
+    Attributes
+    ----------
+    range_var_m2
+        What all looks leave unknown of the link's bistatic ranges.
+    rx_var
+        Variances of the receiver's errors, see `drivers.node_errors`.
     """
 
     def __init__(self, network: Network, report: LinkReport, delay_span_s: float) -> None:
@@ -70,10 +77,14 @@ class LinkEvidence:
         self.tx: Node = network.nodes[network.index[report.tx_id]]
         self.rx: Node = network.nodes[network.index[report.rx_id]]
         self._network = network
+        self.range_var_m2 = network.range_var_m2(self.tx, self.rx) + (
+            report.link_delay_var_s2 * SPEED_OF_LIGHT_M_PER_S**2
+        )
+        self.rx_var = network.node_var(self.rx)
         self.measurements = tuple(
             Measurement(
                 self.tx, self.rx, hypothesis, network.sine_period(self.rx),
-                report.delay_is_absolute,
+                report.delay_is_absolute, report.on_direct_path, report.link_delay_var_s2,
             )
             for hypothesis in report.hypotheses
         )  # fmt: skip

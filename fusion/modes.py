@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from drivers.geometry import FloatArray
+from drivers.node_errors import NodeErrors
 from fusion.likelihood import LinkEvidence, RcsPrior
 from fusion.wls import Bearing, Measurement, WlsProblem, WlsSolution, bearing_range_points
 
@@ -73,19 +74,26 @@ class ModeFinder:
         Of the RCS level.
     bearing
         Residual of P1.
+    errors
+        What is not known of the nodes; what their surveys say, if left out.
     """
 
     def __init__(
-        self, area_m: tuple[float, float, float, float], prior: RcsPrior, bearing: Bearing
+        self,
+        area_m: tuple[float, float, float, float],
+        prior: RcsPrior,
+        bearing: Bearing,
+        errors: NodeErrors | None = None,
     ) -> None:
         self._low, self._high = np.array(area_m[:2]), np.array(area_m[2:])
         self._log_area = float(np.log(np.prod(self._high - self._low)))
         self._prior = prior
         self._bearing: Bearing = bearing
+        self._errors = errors
 
     def start(self, measurements: Sequence[Measurement], start_m: FloatArray) -> WlsSolution | None:
         """Local minimum of P1 near a start; ``None`` if outside the area or undetermined."""
-        solution = WlsProblem(measurements, self._bearing).solve(start_m)
+        solution = WlsProblem(measurements, self._bearing, self._errors).solve(start_m)
         margin = 3.0 * np.sqrt(np.diag(solution.covariance_m2))
         inside = np.all(solution.position_m >= self._low - margin) and np.all(
             solution.position_m <= self._high + margin
@@ -168,7 +176,7 @@ class ModeFinder:
     def _log_innovation(self, solution: WlsSolution, measurement: Measurement) -> float:
         if not measurement.locates:
             return 0.0
-        problem = WlsProblem([measurement], self._bearing)
+        problem = WlsProblem([measurement], self._bearing, self._errors)
         jacobian = problem.jacobian(solution.position_m)
         spread = problem.covariance(solution.position_m)
         spread = spread + jacobian @ solution.covariance_m2 @ jacobian.T

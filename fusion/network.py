@@ -14,6 +14,7 @@ from drivers.geometry import (
 )
 from drivers.link_budget import delay_var_s2, leg_gain_per_m2, sine_var, snr_scale_m2
 from drivers.node import Node
+from drivers.node_errors import BORESIGHT_RAD, SINE, X_M, Y_M, NodeErrors, survey_errors
 from drivers.waveform import OfdmGrid
 
 # A point closer than this to a node is planned for as if it were this far: the radar equation's
@@ -27,23 +28,56 @@ class Network:
     Parameters
     ----------
     nodes
-        As surveyed.
+        As surveyed, or as calibrated.
     grid
         The waveform in use.
+    errors
+        What is not known of the nodes; what their surveys say, if left out.
+    link_delay_var_s2
+        Variance that all delays on a link share, besides the nodes' errors, shape ``(N, N)`` as
+        tx, rx; infinite where delays are not absolute, so that a link gives angle only. Zero, if
+        left out.
     """
 
-    def __init__(self, nodes: Sequence[Node], grid: OfdmGrid) -> None:
+    def __init__(
+        self,
+        nodes: Sequence[Node],
+        grid: OfdmGrid,
+        errors: NodeErrors | None = None,
+        link_delay_var_s2: FloatArray | None = None,
+    ) -> None:
         self.nodes = tuple(nodes)
         self.grid = grid
+        self.errors = survey_errors(self.nodes) if errors is None else errors
         self.index = {node.node_id: n for n, node in enumerate(self.nodes)}
         self._position_m = np.array([node.pose.position_m for node in self.nodes])
         self._boresight_rad = np.array([node.pose.boresight_rad for node in self.nodes])
         self._scale_m2 = self._snr_scales_m2()
         self._unit_delay_var = float(delay_var_s2(1.0, grid.rms_bandwidth_hz))
         self._unit_sine_var = np.array([self._sine_var(node) for node in self.nodes])
-        survey = [node.survey for node in self.nodes]
-        self._position_var_m2 = np.array([s.position_std_m**2 for s in survey])
-        self._boresight_var_rad2 = np.array([s.boresight_std_rad**2 for s in survey])
+        var = self.errors.variances
+        self._position_var_m2 = var[:, [X_M, Y_M]].mean(axis=1)
+        self._boresight_var_rad2 = var[:, BORESIGHT_RAD]
+        self._constant_sine_var = var[:, SINE]
+        self._range_var_m2 = self._link_range_var_m2(link_delay_var_s2)
+
+    def _link_range_var_m2(self, link_delay_var_s2: FloatArray | None) -> FloatArray:
+        """Variance of bistatic ranges that no look averages away, ``(N, N)``, in square metres."""
+        own = self._position_var_m2
+        shared = own[:, None] + own[None] + self.errors.time_difference_var_m2
+        if link_delay_var_s2 is not None:
+            shared = shared + link_delay_var_s2 * SPEED_OF_LIGHT_M_PER_S**2
+        return np.asarray(shared)
+
+    def range_var_m2(self, tx: Node, rx: Node) -> float:
+        """What positions and times leave unknown of a link's bistatic ranges, in m^2."""
+        i, j = self.index[tx.node_id], self.index[rx.node_id]
+        own = self._position_var_m2
+        return float(own[i] + own[j] + self.errors.time_difference_var_m2[i, j])
+
+    def node_var(self, node: Node) -> FloatArray:
+        """Variances of one node's six errors, see `drivers.node_errors`."""
+        return np.asarray(self.errors.variances[self.index[node.node_id]])
 
     def _snr_scales_m2(self) -> FloatArray:
         """SNR scale of every link, shape ``(N, N)``; equal radios are evaluated once."""
@@ -103,7 +137,7 @@ class Network:
     def information(self, points_m: FloatArray, snr: FloatArray) -> FloatArray:
         """Fisher information of every link about a point, shape ``(P, N, N, 3)``, in 1/m^2.
 
-        Eq. (17) as its entries ``xx, xy, yy``. Survey uncertainty adds to the variances.
+        Eq. (17) as its entries ``xx, xy, yy``. What is not known of the nodes adds to the variances.
 
         Parameters
         ----------
@@ -117,11 +151,11 @@ class Network:
         separation = np.maximum(distance_m(self._position_m, points), MIN_DISTANCE_M)
         cosine = np.cos(angle_from_boresight_rad(self._position_m, self._boresight_rad, points))
         bearing_var = self._boresight_var_rad2 + self._position_var_m2 / separation**2
-        position_var = self._position_var_m2 / SPEED_OF_LIGHT_M_PER_S**2
-        delay_weight = snr / (
-            self._unit_delay_var + snr * (position_var[:, None] + position_var[None])
-        )
-        sine_weight = snr / (self._unit_sine_var + snr * (cosine**2 * bearing_var)[:, None])
+        shared_var = self._range_var_m2 / SPEED_OF_LIGHT_M_PER_S**2
+        with np.errstate(invalid="ignore"):  # no echo of a link without absolute delay: 0 x inf
+            delay_weight = np.nan_to_num(snr / (self._unit_delay_var + snr * shared_var))
+        common_var = cosine**2 * bearing_var + self._constant_sine_var
+        sine_weight = snr / (self._unit_sine_var + snr * common_var[:, None])
         leg = offset / (separation * SPEED_OF_LIGHT_M_PER_S)[..., None]  # one half of (15)
         delay_gradient = leg[:, :, None] + leg[:, None, :]
         sine_gradient = cosine[..., None] * angle_gradient_rad_per_m(self._position_m, points)

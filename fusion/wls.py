@@ -17,6 +17,14 @@ from drivers.geometry import (
     wrap_angle,
 )
 from drivers.node import Node
+from drivers.node_errors import (
+    NUM_ERRORS,
+    TIME_M,
+    NodeErrors,
+    leg_sensitivity,
+    sine_sensitivity,
+    survey_errors,
+)
 from processing.report import Hypothesis
 
 Bearing = Literal["sine", "angle"]
@@ -40,6 +48,10 @@ class Measurement:
         Ambiguity of the sine, ``lambda / d``.
     use_delay
         False where the delay is not absolute: then only the angle counts.
+    on_direct_path
+        Whether the delay counts from the link's direct path as surveyed, not from common time.
+    link_delay_var_s2
+        Variance of an error that all looks at the link share.
     """
 
     tx: Node
@@ -47,6 +59,8 @@ class Measurement:
     hypothesis: Hypothesis
     sine_period: float
     use_delay: bool = True
+    on_direct_path: bool = False
+    link_delay_var_s2: float = 0.0
 
     @property
     def locates(self) -> bool:
@@ -82,9 +96,9 @@ class WlsSolution:
 class WlsProblem:
     """The stacked measurements of P1 with their joint covariance.
 
-    Rows are bistatic ranges (metres) then bearings. Errors of a node's survey are common to all
-    measurements that the node takes part in, and repeated looks do not average them away, so the
-    covariance is not diagonal where surveys are uncertain.
+    Rows are bistatic ranges (metres) then bearings. Errors of a node are common to all measurements
+    that the node takes part in, those of a link's delay to all looks at it, and repeated looks do
+    not average them away, so the covariance is not diagonal where nodes are uncertain.
 
     Parameters
     ----------
@@ -92,9 +106,16 @@ class WlsProblem:
         At least one.
     bearing
         ``sine`` (Gaussian for a linear array, no singularity at endfire) or ``angle`` (as (12)).
+    errors
+        What is not known of the nodes; what their surveys say, if left out.
     """
 
-    def __init__(self, measurements: Sequence[Measurement], bearing: Bearing = "sine") -> None:
+    def __init__(
+        self,
+        measurements: Sequence[Measurement],
+        bearing: Bearing = "sine",
+        errors: NodeErrors | None = None,
+    ) -> None:
         self._bearing = bearing
         self._ranges = [m for m in measurements if m.use_delay]
         self._bearings = [m for m in measurements if m.hypothesis.sine is not None]
@@ -111,11 +132,10 @@ class WlsProblem:
         self._ear_m = np.array([m.rx.pose.position_m for m in self._bearings]).reshape(-1, 2)
         self._boresight = np.array([m.rx.pose.boresight_rad for m in self._bearings])
         self._noise_var = np.concatenate((self._range_vars(), self._bearing_vars()))
-        nodes = {n.node_id: n for m in measurements for n in (m.tx, m.rx)}
-        self._uncertain = [
-            node for node in nodes.values()
-            if node.survey.position_std_m > 0.0 or node.survey.boresight_std_rad > 0.0
-        ]  # fmt: skip
+        self._nodes = {n.node_id: n for m in measurements for n in (m.tx, m.rx)}
+        known = errors or survey_errors(list(self._nodes.values()))
+        self._errors = known.of(list(self._nodes))
+        self._shared = self._shared_link_errors()
 
     def _range_vars(self) -> FloatArray:
         delay_var = np.array([m.hypothesis.delay_var_s2 for m in self._ranges])
@@ -151,38 +171,50 @@ class WlsProblem:
             bearings = bearings * np.cos(self._bearing_angle(position_m))[:, None]
         return np.nan_to_num(np.concatenate((ranges, bearings)))
 
+    def _shared_link_errors(self) -> FloatArray:
+        """Covariance of what all looks at a link share, shape ``(R, R)``, in square metres."""
+        links = [(m.tx.node_id, m.rx.node_id) for m in self._ranges]
+        std = SPEED_OF_LIGHT_M_PER_S * np.sqrt([m.link_delay_var_s2 for m in self._ranges])
+        shared = np.zeros((len(self._noise_var), len(self._noise_var)))
+        for row, link in enumerate(links):
+            for column, other in enumerate(links):
+                shared[row, column] = (link == other) * std[row] * std[column]
+        return shared
+
     def _whitener(self, position_m: FloatArray) -> FloatArray:
         """Standard deviations, shape ``(R,)``, or a Cholesky factor ``(R, R)`` if correlated."""
-        if not self._uncertain:
+        if not (self._errors.any() or self._shared.any()):
             return np.sqrt(self._noise_var)
         return np.asarray(np.linalg.cholesky(self.covariance(position_m)))
 
     def covariance(self, position_m: FloatArray) -> FloatArray:
         """Joint covariance of the residuals, shape ``(R, R)``."""
-        covariance = np.diag(self._noise_var)
-        for node in self._uncertain:
-            sensitivity = self._survey_sensitivity(node, position_m)
-            std = node.survey.position_std_m
-            stds = np.array([std, std, node.survey.boresight_std_rad])
-            scaled = sensitivity * stds
-            covariance = covariance + scaled @ scaled.T
-        return np.asarray(covariance)
+        sensitivity = self._sensitivity(position_m)
+        common = sensitivity @ self._errors @ sensitivity.T + self._shared
+        return np.asarray(np.diag(self._noise_var) + common)
 
-    def _survey_sensitivity(self, node: Node, position_m: FloatArray) -> FloatArray:
-        """Derivative of the predictions by a node's x, y and boresight, shape ``(R, 3)``."""
-        rows = np.zeros((len(self._noise_var), 3))
-        toward = position_m - node.pose.position
-        unit = toward / max(float(np.linalg.norm(toward)), 1e-9)
-        for row, m in enumerate(self._ranges):
-            legs = (m.tx.node_id == node.node_id) + (m.rx.node_id == node.node_id)
-            rows[row, :2] = -legs * unit
-        gradient = angle_gradient_rad_per_m(node.pose.position, position_m)
-        angle = float(arrival_angle_rad(node.pose, position_m))
-        slope = np.cos(angle) if self._bearing == "sine" else 1.0
-        for row, m in enumerate(self._bearings, start=len(self._ranges)):
-            if m.rx.node_id == node.node_id:
-                rows[row] = -slope * np.array([gradient[0], gradient[1], 1.0])
-        return rows
+    def _sensitivity(self, position_m: FloatArray) -> FloatArray:
+        """Derivative of the residuals by the nodes' errors, shape ``(R, 6 n)``."""
+        rows = np.zeros((len(self._noise_var), len(self._nodes), NUM_ERRORS))
+        order = {name: n for n, name in enumerate(self._nodes)}
+        for row, m in zip(rows, self._ranges, strict=False):
+            i, j = order[m.tx.node_id], order[m.rx.node_id]
+            row[i] += leg_sensitivity(m.tx, position_m)
+            row[j] += leg_sensitivity(m.rx, position_m)
+            if m.on_direct_path:  # whose length is then taken away, and the clocks with it
+                row[i] -= leg_sensitivity(m.tx, m.rx.pose.position)
+                row[j] -= leg_sensitivity(m.rx, m.tx.pose.position)
+            else:
+                row[i, TIME_M] -= 1.0
+                row[j, TIME_M] += 1.0
+        for row, m in zip(rows[len(self._ranges) :], self._bearings, strict=True):
+            slope = 1.0
+            if self._bearing == "angle":
+                slope = 1.0 / max(
+                    abs(float(np.cos(arrival_angle_rad(m.rx.pose, position_m)))), 1e-3
+                )
+            row[order[m.rx.node_id]] = slope * sine_sensitivity(m.rx, position_m)
+        return rows.reshape(len(rows), -1)
 
     def solve(
         self, start_m: FloatArray, *, max_iterations: int = 20, tolerance_m: float = 1e-6

@@ -1,7 +1,7 @@
 """From one capture to one link report."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -65,15 +65,22 @@ class Background:
         Of the captures that it was learned from.
     delay_is_absolute
         Whether its delays count from transmission, and so those of captures aligned to it.
+    on_direct_path
+        Whether they do so by the direct path as surveyed.
     delay_var_s2
-        Variance of that count, added to every delay's own.
+        Variance of that count, common to all delays on the link.
+    response
+        Of the receiver's elements, shape ``(K, M)``: captures are divided by it, and `channel`
+        was. ``None`` where it is not known.
     """
 
     channel: ComplexArray
     content_hash: str
     config_epoch: int = 0
     delay_is_absolute: bool = True
+    on_direct_path: bool = False
     delay_var_s2: float = 0.0
+    response: ComplexArray | None = None
 
 
 class LinkProcessor:
@@ -145,6 +152,8 @@ class LinkProcessor:
         estimate = channel_estimate(capture.rx_pilots, self._pilots)
         if background is None:
             return estimate
+        if background.response is not None and background.response.shape == estimate.shape:
+            estimate = estimate / background.response
         if capture.needs_alignment and background.channel.shape == estimate.shape:
             estimate, _ = align(estimate, background.channel, self.grid, capture.coherent_groups)
         return suppress_background(estimate, background.channel)
@@ -182,13 +191,15 @@ class LinkProcessor:
             tx_id=capture.tx_id,
             rx_id=capture.rx_id,
             sensing_index=sensing_index,
-            hypotheses=_with_placing(hypotheses, background),
+            hypotheses=tuple(hypotheses),
             truncated=truncated,
             detection_snr=self.detection_snr,
             noise_var=found.noise_var,
             delay_is_absolute=_is_absolute(capture, background),
             config_epoch=capture.config_epoch,
             background_hash=None if background is None else background.content_hash,
+            on_direct_path=background is not None and background.on_direct_path,
+            link_delay_var_s2=_link_delay_var_s2(capture, background),
         )
 
     def _search(
@@ -257,12 +268,11 @@ class LinkProcessor:
         )
 
 
-def _with_placing(
-    hypotheses: Sequence[Hypothesis], background: Background | None
-) -> tuple[Hypothesis, ...]:
-    """The hypotheses with what the background's own delay adds to their variance."""
-    added = 0.0 if background is None else background.delay_var_s2
-    return tuple(replace(h, delay_var_s2=h.delay_var_s2 + added) for h in hypotheses)
+def _link_delay_var_s2(capture: Capture, background: Background | None) -> float:
+    """Variance that all delays on the link share, from what they count from."""
+    if background is not None and capture.needs_alignment:
+        return background.delay_var_s2
+    return capture.delay_var_s2
 
 
 def _is_absolute(capture: Capture, background: Background | None) -> bool:

@@ -58,6 +58,10 @@ class LinkReport:
         Estimated variance of one channel-estimate entry, relative to the transmitted tone.
     delay_is_absolute
         Whether delays start at transmission; otherwise only the angle may be used.
+    on_direct_path
+        Whether they do so by the link's direct path as surveyed, not by common time.
+    link_delay_var_s2
+        Variance of an error that all delays on this link share, now and in other looks.
     config_epoch
         Of the capture.
     truncated
@@ -77,3 +81,5 @@ class LinkReport:
     config_epoch: int
     background_hash: str | None
     truncated: bool = False
+    on_direct_path: bool = False
+    link_delay_var_s2: float = 0.0

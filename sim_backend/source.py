@@ -107,7 +107,12 @@ class SimulatedSource:
         return tuple(self._sense(tx_id, rx_id, sensing_index) for rx_id in rx_ids)
 
     def sense_background(
-        self, tx_id: str, rx_ids: Sequence[str], capture_index: int
+        self,
+        tx_id: str,
+        rx_ids: Sequence[str],
+        capture_index: int,
+        *,
+        brief: bool = False,  # noqa: ARG002  all bursts are of one symbol
     ) -> tuple[Capture, ...]:
         """Return target-free captures for calibration."""
         return tuple(self._sense_background(tx_id, rx_id, capture_index) for rx_id in rx_ids)

@@ -193,8 +193,14 @@ def build_impairments(site: Site) -> Impairments:
     return replace(PRESETS[given.pop("preset")], **given)
 
 
+def build_calibration_burst(site: Site) -> SoundingBurst:
+    """What the site's radios send to learn backgrounds."""
+    burst = build_burst(site)
+    return replace(burst, num_symbols=site.calibration.num_symbols or burst.num_symbols)
+
+
 def build_burst(site: Site) -> SoundingBurst:
-    """What the site's radios send.
+    """What the site's radios send to sense.
 
     Raises
     ------

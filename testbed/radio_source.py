@@ -49,9 +49,11 @@ class RadioSource:
     radios
         One of each node, by node id.
     burst
-        What is sent.
+        What is sent to sense.
     origin
         See `drivers.capture.CaptureSource`.
+    calibration_burst
+        What is sent to learn backgrounds: the same symbols, but another number of them.
     world
         Told which sensing comes next, where the world is simulated.
     listener
@@ -71,6 +73,8 @@ class RadioSource:
         radios: Mapping[str, Radio],
         burst: SoundingBurst,
         origin: str,
+        *,
+        calibration_burst: SoundingBurst | None = None,
         world: World | None = None,
         listener: BlockListener | None = None,
         wait_s: Callable[[float], None] = time.sleep,
@@ -78,7 +82,8 @@ class RadioSource:
         self._nodes = {node.node_id: node for node in nodes}
         self._radios = dict(radios)
         self._burst = burst
-        self._samples = burst.samples()
+        self._calibration_burst = calibration_burst or burst
+        self._samples = {b: b.samples() for b in {burst, self._calibration_burst}}
         self._origin = origin
         self._world = world
         self.listener = listener
@@ -86,6 +91,7 @@ class RadioSource:
         for node_id, radio in self._radios.items():
             try:
                 check_burst(burst, radio.info.capabilities)
+                check_burst(self._calibration_burst, radio.info.capabilities)
             except BurstRefusedError as refusal:
                 msg = f"node {node_id!r}: {refusal}"
                 raise BurstRefusedError(msg, "change the site's waveform") from refusal
@@ -110,15 +116,16 @@ class RadioSource:
         """Send one burst and return what each receiver heard."""
         if self._world is not None:
             self._world.look = sensing_index
-        return self._sound(tx_id, rx_ids, "sensing", sensing_index)
+        return self._sound(tx_id, rx_ids, self._burst, "sensing", sensing_index)
 
     def sense_background(
-        self, tx_id: str, rx_ids: Sequence[str], capture_index: int
+        self, tx_id: str, rx_ids: Sequence[str], capture_index: int, *, brief: bool = False
     ) -> tuple[Capture, ...]:
         """The same, of a hall without target: simulated so, or believed to be so."""
         if self._world is not None:
             self._world.look = None
-        return self._sound(tx_id, rx_ids, "background", capture_index)
+        burst = self._burst if brief else self._calibration_burst
+        return self._sound(tx_id, rx_ids, burst, "background", capture_index)
 
     def close(self) -> None:
         """Stop and release all radios."""
@@ -158,7 +165,7 @@ class RadioSource:
         return float(min(max(wanted_db, low), high))
 
     def _sound(
-        self, tx_id: str, rx_ids: Sequence[str], phase: Phase, index: int
+        self, tx_id: str, rx_ids: Sequence[str], burst: SoundingBurst, phase: Phase, index: int
     ) -> tuple[Capture, ...]:
         faults: dict[str, str] = {}
         start_tick = self._start_tick((tx_id, *rx_ids), faults)
@@ -166,11 +173,11 @@ class RadioSource:
         # Receivers first, so that nothing is sent that nobody is ready for; but where no time is
         # common the burst repeats while they listen.
         if start_tick is not None:
-            self._arm(listening, start_tick, faults)
-        report = self._transmit(tx_id, start_tick, faults)
+            self._arm(listening, burst, start_tick, faults)
+        report = self._transmit(tx_id, burst, start_tick, faults)
         if start_tick is None:
             self._wait_s(_SETTLE_S)
-            self._arm(listening, None, faults)
+            self._arm(listening, burst, None, faults)
         captures = []
         for rx_id in rx_ids:
             if tx_id in faults or report is None:
@@ -179,7 +186,7 @@ class RadioSource:
             elif rx_id in faults:
                 captures.append(missing_capture(tx_id, rx_id, self.grid, faults[rx_id]))
             else:
-                sounding = self._sounding(tx_id, start_tick, report)
+                sounding = self._sounding(tx_id, burst, start_tick, report)
                 captures.append(self._fetch(rx_id, sounding, phase, index))
         if start_tick is None and tx_id not in faults:
             self._radios[tx_id].stop_transmit()
@@ -198,8 +205,13 @@ class RadioSource:
                 faults[node_id] = str(error)
         return max(now, default=0) + int(_LEAD_S * self._burst.sample_rate_hz)
 
-    def _arm(self, rx_ids: Sequence[str], start_tick: int | None, faults: dict[str, str]) -> None:
-        burst = self._burst
+    def _arm(
+        self,
+        rx_ids: Sequence[str],
+        burst: SoundingBurst,
+        start_tick: int | None,
+        faults: dict[str, str],
+    ) -> None:
         num_samples = burst.num_samples + burst.prefix_length
         if start_tick is None:  # anywhere in the block, so it must hold two of them
             num_samples = 2 * burst.num_samples + burst.prefix_length
@@ -213,22 +225,24 @@ class RadioSource:
                 faults[rx_id] = str(error)
 
     def _transmit(
-        self, tx_id: str, start_tick: int | None, faults: dict[str, str]
+        self, tx_id: str, burst: SoundingBurst, start_tick: int | None, faults: dict[str, str]
     ) -> TransmitReport | None:
         if tx_id in faults:
             return None
         repeat_s = 0.0 if start_tick is not None else _REPEAT_S
         try:
-            self._radios[tx_id].transmit(self._samples, start_tick, repeat_s)
+            self._radios[tx_id].transmit(self._samples[burst], start_tick, repeat_s)
             return self._radios[tx_id].transmit_report()
         except RadioError as error:
             faults[tx_id] = str(error)
             return None
 
-    def _sounding(self, tx_id: str, start_tick: int | None, report: TransmitReport) -> Sounding:
+    def _sounding(
+        self, tx_id: str, burst: SoundingBurst, start_tick: int | None, report: TransmitReport
+    ) -> Sounding:
         able = self._radios[tx_id].info.capabilities
         full_scale_dbm = transmit_power_dbm(able, self._tunings[tx_id].tx_gain_db, 1.0)
-        return Sounding(tx_id, self._burst, start_tick, full_scale_dbm, report)
+        return Sounding(tx_id, burst, start_tick, full_scale_dbm, report)
 
     def _fetch(self, rx_id: str, sounding: Sounding, phase: Phase, index: int) -> Capture:
         try:

@@ -160,9 +160,18 @@ class ProcessingSection(Section, frozen=True):
 
 
 class CalibrationSection(Section, frozen=True):
-    """Background learning; ``num_captures`` is N_BG."""
+    """Background learning.
+
+    Attributes
+    ----------
+    num_captures
+        Bursts behind each entry, N_BG.
+    num_symbols
+        Pilot symbols in each of them; left out, as many as in a burst that senses.
+    """
 
     num_captures: Annotated[int, Meta(ge=1, le=10_000)] = 70
+    num_symbols: Annotated[int, Meta(ge=1, le=1000)] | None = None
 
 
 class Site(Section, frozen=True):

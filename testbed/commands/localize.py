@@ -55,10 +55,19 @@ def command(
         threadpool_limits(limits=1),
         console.status("opening the radios") as status,
         opened_setup(site, seed, fidelity) as setup,
-        backgrounds(site, setup, background, dictionary_path, status) as background_of,
+        backgrounds(site, setup, background, dictionary_path, status) as (
+            background_of,
+            calibration,
+        ),
     ):
         run = Localization(
-            site, setup.source, background_of, processors, setup.planning_rng(), setup.target_m
+            site,
+            setup.source,
+            background_of,
+            processors,
+            setup.planning_rng(),
+            setup.target_m,
+            calibration,
         )
         records = list(followed(run, site, status.update))
         if figure_path is not None:

@@ -76,9 +76,18 @@ def command(
         source = RecordingSource(setup.source, writer, with_background=not sensing_only)
         recorded = replace(setup, source=source)
         has_entries = kept if background == "learned" else None
-        with backgrounds(site, recorded, background, has_entries, status) as background_of:
+        with backgrounds(site, recorded, background, has_entries, status) as (
+            background_of,
+            calibration,
+        ):
             run = Localization(
-                site, source, background_of, processors, setup.planning_rng(), setup.target_m
+                site,
+                source,
+                background_of,
+                processors,
+                setup.planning_rng(),
+                setup.target_m,
+                calibration,
             )
             records = list(followed(run, site, status.update))
     if as_json:

@@ -8,6 +8,7 @@ from tempfile import TemporaryDirectory
 from rich.markup import escape
 from rich.status import Status
 
+from calibration.node_calibration import NodeCalibration
 from testbed.errors import UsageError, written_to
 from testbed.runs.backgrounds import (
     BackgroundKind,
@@ -18,6 +19,7 @@ from testbed.runs.backgrounds import (
     perfect_background,
 )
 from testbed.runs.localize import Localization, SensingRecord
+from testbed.runs.node_calibration import node_calibration_of
 from testbed.runs.setup import Setup
 from testbed.site import Site
 
@@ -41,8 +43,10 @@ def backgrounds(
     kind: BackgroundKind,
     dictionary_path: Path | None,
     status: Status,
-) -> Iterator[BackgroundOf]:
-    """Backgrounds of a kind; learned ones go to a dictionary that may be a temporary one.
+) -> Iterator[tuple[BackgroundOf, NodeCalibration | None]]:
+    """Backgrounds of a kind, and the nodes' calibration that goes with learned ones.
+
+    Both are kept in a dictionary that may be a temporary one.
 
     Raises
     ------
@@ -51,13 +55,13 @@ def backgrounds(
         dictionary: what is learned with a target in the hall is no background.
     """
     if kind == "none":
-        yield no_background
+        yield no_background, None
         return
     if kind == "perfect":
         if setup.pilots is None:
             msg = "--background perfect is known to a simulator only; use --background learned"
             raise UsageError(msg)
-        yield perfect_background(setup.pilots)
+        yield perfect_background(setup.pilots), None
         return
     if dictionary_path is None and not setup.can_learn:
         msg = (
@@ -75,4 +79,12 @@ def backgrounds(
         root = dictionary_path or Path(scratch) / "dictionary"
         with written_to(root):
             dictionary = open_dictionary(root, setup.source, num_captures)
-            yield LearnedBackgrounds(setup.source, dictionary, announce, can_learn=setup.can_learn)
+            calibration = node_calibration_of(
+                setup, root, num_captures,
+                lambda done, total: status.update(f"calibrating the nodes, {done} of {total} bursts"),
+            )  # fmt: skip
+            learned = LearnedBackgrounds(
+                setup.source, dictionary, announce,
+                calibration=calibration, can_learn=setup.can_learn,
+            )  # fmt: skip
+            yield learned, calibration

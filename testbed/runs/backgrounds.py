@@ -7,6 +7,8 @@ from typing import Literal
 
 from calibration.background import learn_background
 from calibration.dictionary import BackgroundDictionary, Provenance
+from calibration.node_calibration import NodeCalibration
+from calibration.placing import place_background
 from drivers.capture import CaptureRefusedError, CaptureSource
 from processing.pipeline import Background
 from sim_backend.source import SimulatedSource
@@ -53,6 +55,8 @@ class LearnedBackgrounds:
         Where entries are kept.
     announce
         Called with transmitter and receiver before a link is learned, which takes a while.
+    calibration
+        Of the nodes, for what entries do not say of themselves.
     can_learn
         Whether the hall is free of targets now; if not, an absent entry refuses its link.
     """
@@ -63,12 +67,16 @@ class LearnedBackgrounds:
         dictionary: BackgroundDictionary,
         announce: Callable[[str, str], None] | None = None,
         *,
+        calibration: NodeCalibration | None = None,
         can_learn: bool = True,
     ) -> None:
         self._source = source
         self._dictionary = dictionary
         self._announce = announce
+        self._calibration = calibration
         self._can_learn = can_learn
+        nodes = source.nodes if calibration is None else calibration.nodes
+        self._node = {node.node_id: node for node in nodes}
         self._location = {node.node_id: node.location_id for node in source.nodes}
 
     def __call__(self, tx_id: str, rx_id: str) -> Background:
@@ -80,12 +88,19 @@ class LearnedBackgrounds:
                 raise CaptureRefusedError(msg)
             self.learn(tx_id, rx_id)
         entry = self._dictionary.get(*link)
+        placed = place_background(
+            entry.channel, self._node[tx_id], self._node[rx_id], self._source.grid,
+            time_var_s2=entry.delay_var_s2 if entry.delay_is_absolute else None,
+            epoch=entry.config_epoch, calibration=self._calibration,
+        )  # fmt: skip
         return Background(
-            entry.channel,
+            placed.channel,
             entry.content_hash,
             entry.config_epoch,
-            entry.delay_is_absolute,
-            entry.delay_var_s2,
+            placed.delay_is_absolute,
+            placed.on_direct_path,
+            placed.delay_var_s2,
+            placed.response,
         )
 
     def learn(self, tx_id: str, rx_id: str) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from testbed.runs.backgrounds import LearnedBackgrounds, open_dictionary
+from testbed.runs.node_calibration import node_calibration_of
 from testbed.runs.setup import Setup
 from testbed.site import Site
 
@@ -13,6 +14,7 @@ def calibrate(
 ) -> tuple[int, int]:
     """Learn every entry that is not there yet; how many were learned, and how many there are.
 
+    Radios are calibrated first, by what their nodes hear of each other.
     Transmitters take turns, all other nodes listen, as in section III-A. A campaign that was
     stopped goes on where it was: whole entries are kept.
 
@@ -23,6 +25,7 @@ def calibrate(
     """
     nodes = setup.source.nodes
     dictionary = open_dictionary(out, setup.source, site.calibration.num_captures)
+    node_calibration_of(setup, out, site.calibration.num_captures)
     backgrounds = LearnedBackgrounds(setup.source, dictionary)
     links = [(tx, rx) for tx in nodes for rx in nodes if tx is not rx]
     learned = 0

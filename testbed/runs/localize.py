@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from calibration.node_calibration import NodeCalibration
+from calibration.placing import expected_delay_var_s2
 from drivers.array import UniformLinearArray
 from drivers.capture import Capture, CaptureRefusedError, CaptureSource
 from drivers.geometry import FloatArray, delay_limits_s
@@ -102,6 +104,8 @@ class Localization:
         For the samples of the initialization.
     target_m
         The truth where it is known, only to report errors against.
+    calibration
+        Of the nodes; they are as surveyed, if left out.
     """
 
     def __init__(
@@ -112,13 +116,14 @@ class Localization:
         processors: Processors,
         planning_rng: np.random.Generator,
         target_m: FloatArray | None = None,
+        calibration: NodeCalibration | None = None,
     ) -> None:
         self._site = site
         self._source = source
         self._background_of = background_of
         self._processors = processors
         self._target_m = target_m
-        self.network = Network(source.nodes, source.grid)
+        self.network = _network(source, calibration)
         self.controller = Controller(
             self.network,
             site.area_m,
@@ -158,6 +163,17 @@ class Localization:
         if self._target_m is None:
             return None
         return float(np.hypot(*(estimate.position_m - self._target_m)))
+
+
+def _network(source: CaptureSource, calibration: NodeCalibration | None) -> Network:
+    if calibration is None:
+        return Network(source.nodes, source.grid)
+    nodes, grid = calibration.nodes, source.grid
+    timed = bool(calibration.time_s)
+    shared_var_s2 = [
+        [0.0 if timed else expected_delay_var_s2(tx, rx, grid) for rx in nodes] for tx in nodes
+    ]
+    return Network(nodes, grid, calibration.errors, np.array(shared_var_s2))
 
 
 def result_object(

@@ -86,10 +86,10 @@ class RecordingSource:
         return self._add_captures("sensing", sensing_index, captures)
 
     def sense_background(
-        self, tx_id: str, rx_ids: Sequence[str], capture_index: int
+        self, tx_id: str, rx_ids: Sequence[str], capture_index: int, *, brief: bool = False
     ) -> tuple[Capture, ...]:
         """Take background captures, and record them."""
-        captures = self._source.sense_background(tx_id, rx_ids, capture_index)
+        captures = self._source.sense_background(tx_id, rx_ids, capture_index, brief=brief)
         return self._add_captures("background", capture_index, captures)
 
     def _add_captures(
@@ -158,7 +158,12 @@ class RecordedSource:
         return tuple(self._capture("sensing", sensing_index, tx_id, rx_id) for rx_id in rx_ids)
 
     def sense_background(
-        self, tx_id: str, rx_ids: Sequence[str], capture_index: int
+        self,
+        tx_id: str,
+        rx_ids: Sequence[str],
+        capture_index: int,
+        *,
+        brief: bool = False,  # noqa: ARG002  as it was recorded
     ) -> tuple[Capture, ...]:
         """Return the recorded background captures; errors as of `sense`."""
         return tuple(self._capture("background", capture_index, tx_id, rx_id) for rx_id in rx_ids)

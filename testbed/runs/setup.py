@@ -15,6 +15,7 @@ from sim_backend.scene import random_stream
 from sim_backend.source import SimulatedSource, StaticModel
 from testbed.build import (
     build_burst,
+    build_calibration_burst,
     build_grid,
     build_impairments,
     build_nodes,
@@ -43,12 +44,15 @@ class Setup:
         The truth, shape ``(2,)``, where a simulator knows it.
     pilots
         The same scene at pilot fidelity, where there is one: its static channel is known.
+    has_radios
+        Whether captures come through radios, whose clocks and arrays are to be calibrated.
     """
 
     source: CaptureSource
     seed: int
     target_m: FloatArray | None = None
     pilots: SimulatedSource | None = None
+    has_radios: bool = False
 
     @property
     def can_learn(self) -> bool:
@@ -113,10 +117,10 @@ def _simulated_iq(site: Site, seed: int) -> tuple[Setup, RadioSource]:
     described = hashlib.sha256(repr(build_impairments(site)).encode()).hexdigest()[:8]
     origin = f"{pilots.source.origin}, IQ with impairments {described}"
     radios = open_radios(site, scene.nodes, {"sim": simulated_radios(site, ether)})
-    source = RadioSource(pilots.source.nodes, radios, build_burst(site), origin, ether,
-        wait_s=ether.advance,
+    source = RadioSource(pilots.source.nodes, radios, build_burst(site), origin,
+        calibration_burst=build_calibration_burst(site), world=ether, wait_s=ether.advance,
     )  # fmt: skip
-    return Setup(source, seed, scene.target_m, pilots.pilots), source
+    return Setup(source, seed, scene.target_m, pilots.pilots, has_radios=True), source
 
 
 def _hardware(site: Site, seed: int) -> tuple[Setup, RadioSource]:
@@ -126,8 +130,11 @@ def _hardware(site: Site, seed: int) -> tuple[Setup, RadioSource]:
         serials = [
             f"{name} {radio.info.kind} {radio.info.serial}" for name, radio in radios.items()
         ]
-        source = RadioSource(nodes, radios, build_burst(site), "; ".join(serials))
+        source = RadioSource(
+            nodes, radios, build_burst(site), "; ".join(serials),
+            calibration_burst=build_calibration_burst(site),
+        )  # fmt: skip
     except BaseException:
         close_radios(radios)
         raise
-    return Setup(source, seed), source
+    return Setup(source, seed, has_radios=True), source

@@ -14,6 +14,7 @@ import numpy as np
 from fusion.sensing import CHI2_50, CHI2_95
 from testbed.runs.backgrounds import LearnedBackgrounds, open_dictionary
 from testbed.runs.localize import Localization, Processors
+from testbed.runs.node_calibration import node_calibration_of
 from testbed.runs.setup import opened_setup
 from testbed.site import Site, load_site
 
@@ -37,9 +38,11 @@ def outcomes(site: Site, seeds: Iterable[int]) -> tuple[np.ndarray, np.ndarray]:
         with opened_setup(site, seed, "iq") as setup, tempfile.TemporaryDirectory() as scratch:
             root = Path(scratch) / "dictionary"
             dictionary = open_dictionary(root, setup.source, site.calibration.num_captures)
+            calibration = node_calibration_of(setup, root, site.calibration.num_captures)
+            backgrounds = LearnedBackgrounds(setup.source, dictionary, calibration=calibration)
             run = Localization(
-                site, setup.source, LearnedBackgrounds(setup.source, dictionary), processors,
-                setup.planning_rng(), setup.target_m,
+                site, setup.source, backgrounds, processors,
+                setup.planning_rng(), setup.target_m, calibration,
             )  # fmt: skip
             estimate = list(run.run())[-1].estimate
             offset = estimate.position_m - setup.target_m

@@ -1,0 +1,129 @@
+"""Gain, phase and delay of a receiver's elements, from direct paths of known direction.
+
+From one transmitter an element's error cannot be told from clutter; from several it can, because
+the error stays and the clutter changes.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from calibration.direct_path import DirectPathWindow, find_direct_path
+from drivers.geometry import ComplexArray, FloatArray
+from drivers.waveform import OfdmGrid
+from processing.alignment import align
+
+_NUM_ROUNDS = 2
+
+
+@dataclass(frozen=True)
+class ArrayResponse:
+    """What each element does to a signal besides what its place in the array does.
+
+    Attributes
+    ----------
+    gain
+        Complex, mean power one, shape ``(M,)``.
+    delay_s
+        Of the envelope, mean zero, shape ``(M,)``; the carrier's turn is in `gain`.
+    error_var
+        Mean square of ``gain - 1`` as found, before it was drawn towards one by what clutter and
+        noise leave of it: how far from ideal the elements are.
+    """
+
+    gain: ComplexArray
+    delay_s: FloatArray
+    error_var: float = 0.0
+
+    def channel(self, grid: OfdmGrid) -> ComplexArray:
+        """Response of each tone and element, shape ``(K, M)``, complex64."""
+        turn = np.exp(-2j * np.pi * grid.offset_hz[:, None] * self.delay_s)
+        return np.asarray(self.gain * turn, dtype=np.complex64)
+
+    def sine_var(self, spacing_wavelengths: float) -> float:
+        """Variance of the sine of arrival that elements as far from ideal as these cause.
+
+        Independent phases of variance ``v``: ``12 v / ((2 pi d / lambda)^2 M (M^2 - 1))``.
+        """
+        size = len(self.gain)
+        if size == 1:
+            return 0.0
+        aperture = (2.0 * np.pi * spacing_wavelengths) ** 2 * size * (size**2 - 1)
+        return 12.0 * min(self.error_var / 2.0, np.pi**2 / 3.0) / aperture
+
+
+def ideal_response(num_elements: int) -> ArrayResponse:
+    """Elements as they should be."""
+    return ArrayResponse(np.ones(num_elements, dtype=np.complex128), np.zeros(num_elements))
+
+
+def array_response(windows: Sequence[DirectPathWindow]) -> ArrayResponse:
+    """Response of one receiver's elements, from direct paths of several transmitters.
+
+    A slope of the phase over the elements is told from an error of the boresight by nothing here:
+    it comes out as if all poses were as surveyed.
+
+    Parameters
+    ----------
+    windows
+        All of one receiver, at least one.
+
+    Raises
+    ------
+    ValueError
+        If there is none.
+    """
+    if not windows:
+        msg = "an array's response needs the direct path of one transmitter or more"
+        raise ValueError(msg)
+    size = windows[0].ratio.shape[1]
+    if size == 1:
+        return ideal_response(1)
+    alone = [_each_element(window) for window in windows]
+    delay_s, _ = _drawn_to_zero(np.array([lay for _, lay in alone]))
+    gain = _common(np.array([gain for gain, _ in alone]))
+    for _ in range(_NUM_ROUNDS):
+        found = [find_direct_path(window.corrected(gain, delay_s)) for window in windows]
+        gains = np.array([_normalized(path.element_gain) for path in found])
+        mean_power = [float(np.mean(np.abs(path.element_gain) ** 2)) for path in found]
+        var = np.array([path.element_var for path in found]) / np.array(mean_power)
+        weight = 1.0 / var / np.sum(1.0 / var)
+        gain = _normalized(gain * (weight @ gains))
+    error_var = float(np.mean(np.abs(gain - 1.0) ** 2))
+    uncertain = 1.0 / float(np.sum(1.0 / var))
+    kept = max(0.0, 1.0 - uncertain / max(error_var, 1e-30))
+    return ArrayResponse(1.0 + kept * (gain - 1.0), delay_s, error_var)
+
+
+def _each_element(window: DirectPathWindow) -> tuple[ComplexArray, FloatArray]:
+    """Gain and delay that each element alone shows, the delay over the elements' mean."""
+    ones = np.ones_like(window.ratio)
+    _, lay = align(window.ratio, ones, window.bands, [[m] for m in range(ones.shape[1])])
+    return lay.gain, lay.delay_s - lay.delay_s.mean()
+
+
+def _common(gains: ComplexArray) -> ComplexArray:
+    """What rows of gains, each with a factor of its own, have in common; shape ``(M,)``."""
+    rows = gains / np.linalg.norm(gains, axis=1, keepdims=True)
+    return _normalized(np.linalg.svd(rows, full_matrices=False)[2][0])
+
+
+def _normalized(gain: ComplexArray) -> ComplexArray:
+    """Mean power one, mean phase zero."""
+    total = gain.sum()
+    turn = np.conj(total) / max(abs(total), 1e-12)
+    return np.asarray(gain * turn / np.sqrt(np.mean(np.abs(gain) ** 2)))
+
+
+def _drawn_to_zero(found: FloatArray) -> tuple[FloatArray, float]:
+    """Mean over links of elements' delays, shape ``(M,)``, less the more links disagree.
+
+    Empirical Bayes: what is kept is the share of the spread over elements that is not scatter.
+    """
+    mean = found.mean(axis=0)
+    if len(found) == 1:
+        return mean, 0.0
+    scatter = float(np.mean(np.var(found, axis=0, ddof=1))) / len(found)
+    kept = max(0.0, 1.0 - scatter / max(float(np.mean(mean**2)), 1e-40))
+    return kept * mean, scatter

@@ -1,0 +1,213 @@
+"""Calibration of nodes: arrays, times, poses, powers and noise, from soundings of each other."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from calibration.array_response import ArrayResponse, array_response, ideal_response
+from calibration.direct_path import (
+    DirectPathWindow,
+    direct_path_window,
+    find_direct_path,
+)
+from calibration.timing import Reading, SolvedNodes, solve_nodes
+from drivers.capture import Capture
+from drivers.geometry import SPEED_OF_LIGHT_M_PER_S, ComplexArray, FloatArray, Pose
+from drivers.link_budget import channel_noise_var
+from drivers.node import Node
+from drivers.node_errors import BORESIGHT_RAD, SINE, TIME_M, NodeErrors
+from drivers.waveform import OfdmGrid, pilot_symbols
+from processing.alignment import align
+from processing.channel import channel_estimate
+
+Link = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class NodeCalibration:
+    """What soundings between nodes tell of them.
+
+    Attributes
+    ----------
+    nodes
+        With poses, powers and noise figures as found.
+    errors
+        What is still unknown of them.
+    responses
+        Of each receiver's elements, by node id.
+    time_s
+        How far each node's time is ahead, by node id; empty where nodes share no time.
+    epochs
+        Config epoch of each link that was sounded: a retune sets times anew.
+    range_scale, sine_scale
+        See `calibration.timing.SolvedNodes`.
+    """
+
+    nodes: tuple[Node, ...]
+    errors: NodeErrors
+    responses: Mapping[str, ArrayResponse]
+    time_s: Mapping[str, float]
+    epochs: Mapping[Link, int]
+    range_scale: float
+    sine_scale: float
+
+    def node(self, node_id: str) -> Node:
+        """One node as calibrated."""
+        return next(node for node in self.nodes if node.node_id == node_id)
+
+    def late_s(self, tx_id: str, rx_id: str, epoch: int) -> float | None:
+        """How much too late a link's common time shows delays; ``None`` if that is not known.
+
+        Unknown where nodes share no time, or where one was retuned since it was calibrated.
+        """
+        if tx_id not in self.time_s or rx_id not in self.time_s:
+            return None
+        usual = set(self.epochs.values())
+        known = self.epochs.get((tx_id, rx_id), usual.pop() if len(usual) == 1 else None)
+        return self.time_s[rx_id] - self.time_s[tx_id] if known == epoch else None
+
+
+class NodeCalibrator:
+    """Collects soundings between nodes and solves for what they tell.
+
+    Parameters
+    ----------
+    nodes
+        As surveyed.
+    grid
+        The waveform.
+    """
+
+    def __init__(self, nodes: Sequence[Node], grid: OfdmGrid) -> None:
+        self._nodes = {node.node_id: node for node in nodes}
+        self._grid = grid
+        self._pilots = pilot_symbols(grid)
+        self._windows: dict[Link, DirectPathWindow] = {}
+        self._timed: dict[Link, tuple[bool, float]] = {}
+        self._epochs: dict[Link, int] = {}
+        self._noise_db: dict[str, list[float]] = {}
+
+    def add(self, capture: Capture) -> bool:
+        """Take one sounding in; whether its direct path could be used."""
+        tx, rx = self._nodes[capture.tx_id], self._nodes[capture.rx_id]
+        noise_var = channel_noise_var(tx, rx, self._grid) / capture.num_averaged
+        channel = channel_estimate(capture.rx_pilots, self._pilots)
+        window = direct_path_window(channel, tx, rx, self._grid, noise_var)
+        if window is None:
+            return False
+        link = capture.tx_id, capture.rx_id
+        self._windows[link] = window
+        self._timed[link] = capture.delay_is_absolute, capture.delay_var_s2
+        self._epochs[link] = capture.config_epoch
+        return True
+
+    def add_pair(self, first: Capture, second: Capture) -> None:
+        """Take two soundings of one link in, whose difference is noise."""
+        tx, rx = self._nodes[first.tx_id], self._nodes[first.rx_id]
+        nominal = channel_noise_var(tx, rx, self._grid)
+        one, other = (channel_estimate(c.rx_pilots, self._pilots) for c in (first, second))
+        measured = repetition_var(one, other, self._grid, first.coherent_groups)
+        self._noise_db.setdefault(first.rx_id, []).append(10.0 * np.log10(measured / nominal))
+
+    def solved(self) -> NodeCalibration:
+        """Everything that the soundings tell."""
+        responses = {name: self._response(name) for name in self._nodes}
+        readings = [self._reading(link, responses[link[1]]) for link in self._windows]
+        solved = solve_nodes(
+            tuple(self._nodes.values()), readings, self._time_var_s2(),
+            {name: self._sine_var(name, response) for name, response in responses.items()},
+        )  # fmt: skip
+        shared = all(timed for timed, _ in self._timed.values()) and bool(self._timed)
+        time_m = solved.mean[:, TIME_M]
+        power_db = self._power_db(readings)
+        return NodeCalibration(
+            nodes=tuple(
+                self._calibrated(node, mean, power_db[node.node_id])
+                for node, mean in zip(self._nodes.values(), solved.mean, strict=True)
+            ),
+            errors=solved.errors,
+            responses=self._turned(responses, solved),
+            time_s={
+                name: float(late_m) / SPEED_OF_LIGHT_M_PER_S
+                for name, late_m in zip(self._nodes, time_m, strict=True)
+                if shared
+            },
+            epochs=self._epochs,
+            range_scale=solved.range_scale,
+            sine_scale=solved.sine_scale,
+        )
+
+    def _response(self, rx_id: str) -> ArrayResponse:
+        heard = [window for (_, rx), window in self._windows.items() if rx == rx_id]
+        if not heard:
+            return ideal_response(self._nodes[rx_id].array.num_elements)
+        return array_response(heard)
+
+    def _reading(self, link: Link, response: ArrayResponse) -> Reading:
+        window = self._windows[link].corrected(response.gain, response.delay_s)
+        return Reading(*link, find_direct_path(window), self._timed[link][0])
+
+    def _time_var_s2(self) -> dict[str, float]:
+        """Variance of each node's own time: half of the largest that a link states of both."""
+        stated = [var for timed, var in self._timed.values() if timed]
+        return dict.fromkeys(self._nodes, max(stated, default=0.0) / 2.0)
+
+    def _sine_var(self, node_id: str, response: ArrayResponse) -> float:
+        array = self._nodes[node_id].array
+        return response.sine_var(array.spacing_m / self._grid.wavelength_m)
+
+    def _power_db(self, readings: Sequence[Reading]) -> dict[str, tuple[float, float]]:
+        """Power of each transmitter, and gain of each receiver, over nominal, in dB.
+
+        Least squares over links of the least norm: only sums over a link are told.
+        """
+        index = {name: n for n, name in enumerate(self._nodes)}
+        rows = np.zeros((len(readings), 2 * len(index)))
+        level_db = np.zeros(len(readings))
+        for n, reading in enumerate(readings):
+            rows[n, index[reading.tx_id]] = rows[n, len(index) + index[reading.rx_id]] = 1.0
+            power = float(np.mean(np.abs(reading.path.element_gain) ** 2))
+            level_db[n] = 10.0 * np.log10(power)
+        found = np.linalg.lstsq(rows, level_db, rcond=1e-6)[0]
+        return {name: (float(found[n]), float(found[len(index) + n])) for name, n in index.items()}
+
+    def _calibrated(self, node: Node, mean: FloatArray, power_db: tuple[float, float]) -> Node:
+        x, y = node.pose.position + mean[:2]
+        pose = Pose((float(x), float(y)), float(node.pose.boresight_rad + mean[BORESIGHT_RAD]))
+        noise_db = float(np.median(self._noise_db.get(node.node_id, self._all_noise_db())))
+        return replace(
+            node,
+            pose=pose,
+            tx_power_dbm=node.tx_power_dbm + power_db[0],
+            # What counts is noise over received power: a gain that is too high has more of both.
+            noise_figure_db=node.noise_figure_db + noise_db - power_db[1],
+        )
+
+    def _all_noise_db(self) -> list[float]:
+        found = [value for values in self._noise_db.values() for value in values]
+        return found or [0.0]
+
+    def _turned(
+        self, responses: Mapping[str, ArrayResponse], solved: SolvedNodes
+    ) -> dict[str, ArrayResponse]:
+        """Responses with the slope of phase over the elements that the poses do not explain."""
+        turned = {}
+        for (name, response), mean in zip(responses.items(), solved.mean, strict=True):
+            cycles = self._nodes[name].array.element_offset_m / self._grid.wavelength_m
+            slope = np.exp(-2j * np.pi * cycles * mean[SINE])
+            turned[name] = replace(response, gain=response.gain * slope)
+        return turned
+
+
+def repetition_var(
+    first: ComplexArray,
+    second: ComplexArray,
+    grid: OfdmGrid,
+    groups: Sequence[Sequence[int]] | None = None,
+) -> float:
+    """Noise variance of a channel's entries from two captures of it, brought onto each other."""
+    aligned, lay = align(second, first, grid, groups or None)
+    # The second is scaled to the first, and its noise with it.
+    scale = float(np.mean(1.0 / np.abs(lay.gain) ** 2))
+    return float(np.mean(np.abs(aligned - first) ** 2)) / (1.0 + scale)

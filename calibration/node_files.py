@@ -1,0 +1,124 @@
+"""Calibrations of nodes on disk."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+import numpy as np
+
+from calibration.array_response import ArrayResponse
+from calibration.dictionary import DictionaryError, write_atomically
+from calibration.node_calibration import NodeCalibration
+from drivers.geometry import Pose
+from drivers.node import Node
+from drivers.node_errors import NodeErrors
+
+FILE_NAME = "nodes.json"
+
+
+class _NodeRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    node_id: str
+    position_m: tuple[float, float]
+    boresight_rad: float
+    tx_power_dbm: float
+    noise_figure_db: float
+    time_s: float | None
+    element_gain: list[tuple[float, float]]
+    element_delay_s: list[float]
+    element_error_var: float
+
+
+class _Link(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    tx_id: str
+    rx_id: str
+    config_epoch: int
+
+
+class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    schema: Literal[1]
+    nodes: list[_NodeRecord]
+    links: list[_Link]
+    range_scale: float
+    sine_scale: float
+    covariance: list[list[float]]
+
+
+def save_node_calibration(root: Path, calibration: NodeCalibration) -> None:
+    """Keep a calibration in a dictionary's directory, whole or not at all."""
+    records = []
+    for node in calibration.nodes:
+        response = calibration.responses[node.node_id]
+        records.append(
+            _NodeRecord(
+                node_id=node.node_id,
+                position_m=node.pose.position_m,
+                boresight_rad=node.pose.boresight_rad,
+                tx_power_dbm=node.tx_power_dbm,
+                noise_figure_db=node.noise_figure_db,
+                time_s=calibration.time_s.get(node.node_id),
+                element_gain=[(float(g.real), float(g.imag)) for g in response.gain],
+                element_delay_s=response.delay_s.tolist(),
+                element_error_var=response.error_var,
+            )
+        )
+    content = _File(
+        1, records, [_Link(*link, epoch) for link, epoch in calibration.epochs.items()],
+        calibration.range_scale, calibration.sine_scale, calibration.errors.covariance.tolist(),
+    )  # fmt: skip
+    write_atomically(root / FILE_NAME, msgspec.json.format(msgspec.json.encode(content)))
+
+
+def load_node_calibration(root: Path, nodes: tuple[Node, ...]) -> NodeCalibration | None:
+    """The calibration in a dictionary's directory; ``None`` if there is none.
+
+    Parameters
+    ----------
+    nodes
+        As surveyed, the same as it was made of.
+
+    Raises
+    ------
+    DictionaryError
+        If the file cannot be read or is of other nodes.
+    """
+    path = root / FILE_NAME
+    if not path.exists():
+        return None
+    try:
+        found = msgspec.json.decode(path.read_bytes(), type=_File)
+        errors = NodeErrors(
+            tuple(record.node_id for record in found.nodes), np.array(found.covariance)
+        )
+    except (msgspec.DecodeError, ValueError) as error:
+        msg = f"{path}: not a calibration of nodes: {error}; delete it and calibrate again"
+        raise DictionaryError(msg) from error
+    records = {record.node_id: record for record in found.nodes}
+    if list(records) != [node.node_id for node in nodes]:
+        msg = f"{path}: of nodes {', '.join(records)}; calibrate again into another directory"
+        raise DictionaryError(msg)
+    return NodeCalibration(
+        nodes=tuple(_node(node, records[node.node_id]) for node in nodes),
+        errors=errors,
+        responses={name: _response(record) for name, record in records.items()},
+        time_s={
+            name: record.time_s for name, record in records.items() if record.time_s is not None
+        },
+        epochs={(link.tx_id, link.rx_id): link.config_epoch for link in found.links},
+        range_scale=found.range_scale,
+        sine_scale=found.sine_scale,
+    )
+
+
+def _node(node: Node, record: _NodeRecord) -> Node:
+    return replace(
+        node,
+        pose=Pose(record.position_m, record.boresight_rad),
+        tx_power_dbm=record.tx_power_dbm,
+        noise_figure_db=record.noise_figure_db,
+    )
+
+
+def _response(record: _NodeRecord) -> ArrayResponse:
+    gain = np.array([complex(*value) for value in record.element_gain])
+    return ArrayResponse(gain, np.array(record.element_delay_s), record.element_error_var)
