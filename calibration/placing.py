@@ -12,7 +12,6 @@ from drivers.node import Node
 from drivers.waveform import OfdmGrid
 from processing.alignment import shifted
 
-
 # Typical error of a direct path's delay among a hall's scatterers, in resolution cells.
 _EXPECTED_CELLS = 0.015
 

@@ -55,19 +55,16 @@ def command(
         threadpool_limits(limits=1),
         console.status("opening the radios") as status,
         opened_setup(site, seed, fidelity) as setup,
-        backgrounds(site, setup, background, dictionary_path, status) as (
-            background_of,
-            calibration,
-        ),
+        backgrounds(site, setup, background, dictionary_path, status) as known,
     ):
         run = Localization(
             site,
             setup.source,
-            background_of,
+            known.background_of,
             processors,
             setup.planning_rng(),
             setup.target_m,
-            calibration,
+            known.calibration,
         )
         records = list(followed(run, site, status.update))
         if figure_path is not None:

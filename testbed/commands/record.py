@@ -76,18 +76,15 @@ def command(
         source = RecordingSource(setup.source, writer, with_background=not sensing_only)
         recorded = replace(setup, source=source)
         has_entries = kept if background == "learned" else None
-        with backgrounds(site, recorded, background, has_entries, status) as (
-            background_of,
-            calibration,
-        ):
+        with backgrounds(site, recorded, background, has_entries, status) as known:
             run = Localization(
                 site,
                 source,
-                background_of,
+                known.background_of,
                 processors,
                 setup.planning_rng(),
                 setup.target_m,
-                calibration,
+                known.calibration,
             )
             records = list(followed(run, site, status.update))
     if as_json:

@@ -55,16 +55,16 @@ def command(root: Path, figure_path: Path | None, as_json: bool) -> None:
     with (
         threadpool_limits(limits=1),
         Console(stderr=True).status("replaying") as status,
-        backgrounds(site, setup, background, has_entries, status) as (background_of, calibration),
+        backgrounds(site, setup, background, has_entries, status) as known,
     ):
         run = Localization(
             site,
             source,
-            background_of,
+            known.background_of,
             processors,
             setup.planning_rng(),
             setup.target_m,
-            calibration,
+            known.calibration,
         )
         records, end = _until_the_end(followed(run, site, status.update))
         if figure_path is not None:

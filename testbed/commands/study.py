@@ -15,6 +15,7 @@ from testbed.commands.options import resolve_site, shared_options
 from testbed.commands.tables import metres, progress_bar, screen
 from testbed.errors import UsageError, written_to
 from testbed.runs.backgrounds import BackgroundKind
+from testbed.runs.setup import Fidelity
 from testbed.runs.study import TRIAL_COLUMNS, TrialResult, run_study, study_object, trial_row
 
 
@@ -40,7 +41,7 @@ def command() -> None:
     help="Write a row per trial, as they finish: to compare runs of one seed in pairs.",
 )
 def run(
-    site_path: Path, seed: int, background: BackgroundKind, fidelity: str, as_json: bool,
+    site_path: Path, seed: int, background: BackgroundKind, fidelity: Fidelity, as_json: bool,
     trials: int, jobs: int, trials_out: Path | None, **options: object,
 ) -> None:  # fmt: skip
     """Run seeded scenes with the site's statistics and print what came of them."""
@@ -54,11 +55,8 @@ def run(
             f"{', '.join(sorted(hardware))}; add --simulate to replace every radio"
         )
         raise UsageError(msg)
-    if fidelity == "iq":
-        msg = (
-            "study run --fidelity iq: studies leave out what a background cancels, which IQ "
-            "samples cannot; use testbed localize --fidelity iq, or --fidelity pilot"
-        )
+    if fidelity == "iq" and background == "perfect":
+        msg = "--background perfect needs --fidelity pilot: radios' captures are never perfect"
         raise UsageError(msg)
     with _trial_writer(trials_out) as write, progress_bar() as progress:
         task = progress.add_task("trials", total=trials)
@@ -67,7 +65,7 @@ def run(
             write(chunk)
             progress.advance(task, len(chunk))
 
-        results, elapsed_s = run_study(site, trials, seed, background, jobs, finished)
+        results, elapsed_s = run_study(site, trials, seed, background, jobs, finished, fidelity)
     found = study_object(site, results, seed, elapsed_s)
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(found)).decode())

@@ -8,7 +8,10 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import repeat
 from multiprocessing import active_children, get_context, parent_process, resource_tracker
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from threading import Thread
 
 import msgspec
@@ -16,6 +19,7 @@ import numpy as np
 from scipy import stats
 from threadpoolctl import threadpool_limits
 
+from drivers.geometry import FloatArray
 from fusion.sensing import CHI2_50, CHI2_95
 from sim_backend.source import SimulatedSource
 from testbed.runs.backgrounds import (
@@ -25,7 +29,8 @@ from testbed.runs.backgrounds import (
     no_background,
 )
 from testbed.runs.localize import Localization, Processors, throughput_loss_pct
-from testbed.runs.setup import simulate
+from testbed.runs.preparation import prepared
+from testbed.runs.setup import Fidelity, opened_setup, simulate
 from testbed.site import Site
 
 WRONG_M = 5.0
@@ -70,19 +75,47 @@ def trial_seeds(seed: int, trials: int) -> list[int]:
 
 
 def run_trial(
-    site: Site, seed: int, background: BackgroundKind, processors: Processors
+    site: Site,
+    seed: int,
+    background: BackgroundKind,
+    processors: Processors,
+    fidelity: Fidelity = "pilot",
 ) -> TrialResult:
     """Localize in one drawn scene.
 
-    ``learned`` uses the equivalent form (static channel cancelled, the median's noise drawn),
-    ``none`` synthesizes the whole channel.
+    At pilot fidelity ``learned`` uses the equivalent form (static channel cancelled, the median's
+    noise drawn), ``none`` synthesizes the whole channel. At IQ fidelity nodes are calibrated and
+    backgrounds learned through the simulated radios, as by `testbed localize`.
     """
+    if fidelity == "iq":
+        return _run_iq_trial(site, seed, background, processors)
     simulation = simulate(site, seed, cancel_static=background != "none")
-    target_m = simulation.target_m
     run = Localization(
         site, simulation.source, _background_of(site, simulation.source, background), processors,
-        simulation.planning_rng(), target_m,
+        simulation.planning_rng(), simulation.target_m,
     )  # fmt: skip
+    return _result_of(run, seed, simulation.target_m)
+
+
+def _run_iq_trial(
+    site: Site, seed: int, background: BackgroundKind, processors: Processors
+) -> TrialResult:
+    with (
+        opened_setup(site, seed, "iq") as setup,
+        TemporaryDirectory(prefix="testbed-") as scratch,
+        prepared(site, setup, background, Path(scratch) / "dictionary") as known,
+    ):
+        if setup.target_m is None:
+            msg = "a study needs simulated radios"
+            raise ValueError(msg)
+        run = Localization(
+            site, setup.source, known.background_of, processors, setup.planning_rng(),
+            setup.target_m, known.calibration,
+        )  # fmt: skip
+        return _result_of(run, seed, setup.target_m)
+
+
+def _result_of(run: Localization, seed: int, target_m: FloatArray) -> TrialResult:
     errors: list[float] = []
     num_links = 0
     for record in run.run():
@@ -106,11 +139,13 @@ def _background_of(site: Site, pilots: SimulatedSource, background: BackgroundKi
     return no_background  # perfect: the cancelled static channel leaves nothing to subtract
 
 
-def _run_chunk(site: Site, seeds: Sequence[int], background: BackgroundKind) -> list[TrialResult]:
+def _run_chunk(
+    site: Site, seeds: Sequence[int], background: BackgroundKind, fidelity: Fidelity
+) -> list[TrialResult]:
     # One thread a process: processes do not fight, and sums do not depend on how many there are.
     with threadpool_limits(limits=1):
         processors = _processors(msgspec.msgpack.encode(site))
-        return [run_trial(site, seed, background, processors) for seed in seeds]
+        return [run_trial(site, seed, background, processors, fidelity) for seed in seeds]
 
 
 @lru_cache(maxsize=1)
@@ -126,6 +161,7 @@ def run_study(
     background: BackgroundKind,
     jobs: int,
     progress: Callable[[Sequence[TrialResult]], None] = lambda _finished: None,
+    fidelity: Fidelity = "pilot",
 ) -> tuple[list[TrialResult], float]:
     """All trials in order, and the seconds they took; the same whatever `jobs` is.
 
@@ -135,20 +171,25 @@ def run_study(
         Called with the trials just finished, in order.
     """
     seeds = trial_seeds(seed, trials)
-    chunks = [seeds[start : start + _CHUNK] for start in range(0, trials, _CHUNK)]
+    size = _CHUNK if fidelity == "pilot" else 1
+    chunks = [seeds[start : start + size] for start in range(0, trials, size)]
     started = time.monotonic()
     results: list[TrialResult] = []
-    for chunk in _finished_chunks(site, chunks, background, jobs):
+    for chunk in _finished_chunks(site, chunks, background, jobs, fidelity):
         results += chunk
         progress(chunk)
     return results, time.monotonic() - started
 
 
 def _finished_chunks(
-    site: Site, chunks: Sequence[Sequence[int]], background: BackgroundKind, jobs: int
+    site: Site,
+    chunks: Sequence[Sequence[int]],
+    background: BackgroundKind,
+    jobs: int,
+    fidelity: Fidelity,
 ) -> Iterator[list[TrialResult]]:
     if jobs == 1:
-        yield from (_run_chunk(site, chunk, background) for chunk in chunks)
+        yield from (_run_chunk(site, chunk, background, fidelity) for chunk in chunks)
         return
     others = set(active_children())
     pool = ProcessPoolExecutor(
@@ -156,7 +197,7 @@ def _finished_chunks(
     )
     try:
         with _interrupts_held_back():
-            found = pool.map(_run_chunk, [site] * len(chunks), chunks, [background] * len(chunks))
+            found = pool.map(_run_chunk, repeat(site), chunks, repeat(background), repeat(fidelity))
         yield from found
     except BaseException:
         for worker in set(active_children()) - others:

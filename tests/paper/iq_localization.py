@@ -4,7 +4,6 @@ python -m tests.paper.iq_localization --impairments lab --scenes 12
 """
 
 import argparse
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -12,10 +11,8 @@ import msgspec
 import numpy as np
 
 from fusion.sensing import CHI2_50, CHI2_95
-from testbed.runs.backgrounds import LearnedBackgrounds, open_dictionary
-from testbed.runs.localize import Localization, Processors
-from testbed.runs.node_calibration import node_calibration_of
-from testbed.runs.setup import opened_setup
+from testbed.runs.localize import Processors
+from testbed.runs.study import run_trial
 from testbed.site import Site, load_site
 
 LAB = Path(__file__).parents[2] / "examples" / "lab.yaml"
@@ -32,23 +29,9 @@ def site_with(path: Path, impairments: str, num_symbols: int, num_captures: int)
 
 def outcomes(site: Site, seeds: Iterable[int]) -> tuple[np.ndarray, np.ndarray]:
     """Error in metres and squared error over covariance, of each seed's scene."""
-    errors, nees = [], []
     processors = Processors(site)
-    for seed in seeds:
-        with opened_setup(site, seed, "iq") as setup, tempfile.TemporaryDirectory() as scratch:
-            root = Path(scratch) / "dictionary"
-            dictionary = open_dictionary(root, setup.source, site.calibration.num_captures)
-            calibration = node_calibration_of(setup, root, site.calibration.num_captures)
-            backgrounds = LearnedBackgrounds(setup.source, dictionary, calibration=calibration)
-            run = Localization(
-                site, setup.source, backgrounds, processors,
-                setup.planning_rng(), setup.target_m, calibration,
-            )  # fmt: skip
-            estimate = list(run.run())[-1].estimate
-            offset = estimate.position_m - setup.target_m
-            errors.append(float(np.hypot(*offset)))
-            nees.append(float(offset @ np.linalg.solve(estimate.covariance_m2, offset)))
-    return np.array(errors), np.array(nees)
+    results = [run_trial(site, seed, "learned", processors, "iq") for seed in seeds]
+    return np.array([r.error_m[-1] for r in results]), np.array([r.nees for r in results])
 
 
 def main() -> None:
