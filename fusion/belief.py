@@ -7,10 +7,11 @@ import numpy as np
 from drivers.geometry import delay_limits_s
 from fusion.grid import PositionGrid
 from fusion.likelihood import LinkEvidence, RcsPrior, exponential_rcs_prior
+from fusion.measurement import bearing_range_points, shared_focus_points
 from fusion.modes import Mode, ModeFinder
 from fusion.network import Network
 from fusion.sensing import PositionEstimate
-from fusion.wls import Bearing, bearing_range_points, shared_focus_points
+from fusion.wls import Bearing
 from processing.report import LinkReport
 
 _NUM_MODES = 8

@@ -6,8 +6,8 @@ import numpy as np
 
 from drivers.geometry import SPEED_OF_LIGHT_M_PER_S, FloatArray
 from drivers.node import Node
+from fusion.measurement import Measurement
 from fusion.network import Network
-from fusion.wls import Measurement
 from processing.report import LinkReport
 
 # Even a target in plain view is missed this often: blockage, a lost capture, a model that is wrong.

@@ -8,7 +8,8 @@ import numpy as np
 from drivers.geometry import FloatArray
 from drivers.node_errors import NodeErrors
 from fusion.likelihood import LinkEvidence, RcsPrior
-from fusion.wls import Bearing, Measurement, WlsProblem, WlsSolution, bearing_range_points
+from fusion.measurement import Measurement, bearing_range_points
+from fusion.wls import Bearing, WlsProblem, WlsSolution
 
 # Below this spread (root of the trace) P1 has one minimum and needs no second start.
 _WIDE_M = 0.5

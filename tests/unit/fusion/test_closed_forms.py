@@ -7,7 +7,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from fusion.wls import Measurement, bearing_range_points, shared_focus_points
+from fusion.measurement import Measurement, bearing_range_points, shared_focus_points
 from processing.report import Hypothesis
 from tests.unit.fusion.halls import (
     C_M_PER_S,

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from scipy import optimize, stats
 
 from drivers.node import SurveyUncertainty
-from fusion.wls import Measurement, WlsProblem
+from fusion.measurement import Measurement
+from fusion.wls import WlsProblem
 from processing.report import Hypothesis
 from tests.unit.fusion.halls import (
     C_M_PER_S,
