@@ -42,7 +42,7 @@ class PathAmongClutter:
         nearest: float,
     ) -> None:
         self._bands = bands.astype(np.complex128)
-        num_bands, self._size = bands.shape
+        self._size = bands.shape[1]
         self._band_phase = 2j * np.pi * offset
         element = np.arange(self._size) - (self._size - 1) / 2.0
         self._element_phase = 2j * np.pi * element / self._size

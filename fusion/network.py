@@ -137,7 +137,8 @@ class Network:
     def information(self, points_m: FloatArray, snr: FloatArray) -> FloatArray:
         """Fisher information of every link about a point, shape ``(P, N, N, 3)``, in 1/m^2.
 
-        Eq. (17) as its entries ``xx, xy, yy``. What is not known of the nodes adds to the variances.
+        Eq. (17) as its entries ``xx, xy, yy``. What is not known of the nodes adds to the
+        variances.
 
         Parameters
         ----------
