@@ -58,7 +58,10 @@ def refused(*arguments):
         (("localize", "S", "--fidelity", "iq", "--impairments", "labb"), ["labb", "lab"]),
         (("radio", "check", "S", "--node", "zz"), ["zz", "the site's nodes are a, b"]),
         (("record", "S", "--out", "S"), ["cannot be written: Not a directory"]),
-        (("study", "run", "S", "--trials", "1", "--fidelity", "iq"), ["--fidelity iq", "pilot"]),
+        (
+            ("study", "run", "S", "--trials", "1", "--fidelity", "iq", "--background", "perfect"),
+            ["--background perfect", "--fidelity pilot"],
+        ),
         (("localize", "S", "--fidelity", "rf"), ["--fidelity", "'rf'", "'pilot'"]),
         (("localize", "S", "--seeed", "1"), ["--seeed", "--seed"]),
         (("localize",), ["Missing argument", "SITE.yaml"]),
