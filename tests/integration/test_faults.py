@@ -41,9 +41,11 @@ class Bench:
         }
         self.blocks = []
         self.source = RadioSource(
-            simulation.source.nodes, self.radios, build_burst(site), "a test", self.ether,
-            lambda phase, index, rx_id, block, sounding: self.blocks.append((rx_id, block)),
-            self.ether.advance,
+            simulation.source.nodes, self.radios, build_burst(site), "a test",
+            world=self.ether, wait_s=self.ether.advance,
+            listener=lambda phase, index, rx_id, block, sounding: self.blocks.append(
+                (rx_id, block)
+            ),
         )  # fmt: skip
 
     @staticmethod

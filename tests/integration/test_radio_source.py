@@ -80,7 +80,7 @@ def test_a_burst_that_a_radio_cannot_send_is_refused_with_the_node_and_what_fits
     able = replace(radios["b"].info.capabilities, max_bandwidth_hz=20e6)
     radios["b"]._info = replace(radios["b"].info, capabilities=able)
     with pytest.raises(BurstRefusedError, match=r"node 'b'.*20 MHz wide.*nearest.*666 tones"):
-        RadioSource(nodes, radios, build_burst(lab), "a test", ether)
+        RadioSource(nodes, radios, build_burst(lab), "a test", world=ether)
 
 
 def test_an_array_larger_than_its_radio_is_refused(lab):
@@ -88,7 +88,7 @@ def test_an_array_larger_than_its_radio_is_refused(lab):
     able = replace(radios["c"].info.capabilities, num_rx_channels=2)
     radios["c"]._info = replace(radios["c"].info, capabilities=able)
     with pytest.raises(TuningError, match="node 'c': its array has 8 elements, its radio 2"):
-        RadioSource(nodes, radios, build_burst(lab), "a test", ether)
+        RadioSource(nodes, radios, build_burst(lab), "a test", world=ether)
 
 
 def test_simulated_and_real_radios_do_not_mix(lab):
