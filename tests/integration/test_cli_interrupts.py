@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from itertools import permutations
 from pathlib import Path
 
@@ -21,6 +22,20 @@ PATIENCE_S = 40.0
 PROMPT_S = 10.0  # "a few seconds", on a machine that is busy
 
 
+@contextmanager
+def interruptible():
+    """Processes started in here get interrupts, as those that a terminal starts.
+
+    A shell without job control starts ``pytest &`` with interrupts ignored, and what is ignored is
+    inherited; what has a handler goes back to its default.
+    """
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 class Terminal:
     """A command whose standard error is a terminal, so that it shows its progress."""
 
@@ -28,11 +43,12 @@ class Terminal:
         near, far = pty.openpty()
         environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "TMPDIR": str(folder / "tmp")}
         (folder / "tmp").mkdir(exist_ok=True)
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "testbed.cli", *map(str, arguments)],
-            stdout=subprocess.PIPE, stderr=far, stdin=subprocess.DEVNULL, cwd=folder,
-            env=environment, start_new_session=True,
-        )  # fmt: skip
+        with interruptible():
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "testbed.cli", *map(str, arguments)],
+                stdout=subprocess.PIPE, stderr=far, stdin=subprocess.DEVNULL, cwd=folder,
+                env=environment, start_new_session=True,
+            )  # fmt: skip
         os.close(far)
         self._terminal = near
         self.shown = b""
