@@ -28,6 +28,12 @@ class _NodeRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     element_delay_s: list[float]
     element_error_var: float
 
+    def __post_init__(self) -> None:
+        gains, delays = len(self.element_gain), len(self.element_delay_s)
+        if gains != delays:
+            msg = f"node {self.node_id!r}: {gains} gains and {delays} delays of its elements"
+            raise ValueError(msg)
+
 
 class _Link(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tx_id: str
@@ -93,10 +99,19 @@ def load_node_calibration(root: Path, nodes: tuple[Node, ...]) -> NodeCalibratio
     except (msgspec.DecodeError, ValueError) as error:
         msg = f"{path}: not a calibration of nodes: {error}; delete it and calibrate again"
         raise DictionaryError(msg) from error
-    records = {record.node_id: record for record in found.nodes}
-    if list(records) != [node.node_id for node in nodes]:
-        msg = f"{path}: of nodes {', '.join(records)}; calibrate again into another directory"
+    if errors.node_ids != tuple(node.node_id for node in nodes):
+        names = ", ".join(errors.node_ids)
+        msg = f"{path}: of nodes {names}; calibrate again into another directory"
         raise DictionaryError(msg)
+    records = {record.node_id: record for record in found.nodes}
+    for node in nodes:
+        known, needed = len(records[node.node_id].element_gain), node.array.num_elements
+        if known != needed:
+            msg = (
+                f"{path}: of node {node.node_id!r} with {known} elements, not {needed}; calibrate "
+                "again into another directory"
+            )
+            raise DictionaryError(msg)
     return NodeCalibration(
         nodes=tuple(_node(node, records[node.node_id]) for node in nodes),
         errors=errors,
