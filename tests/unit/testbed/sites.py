@@ -34,6 +34,23 @@ def lab() -> dict[str, Any]:
     )
 
 
+def tiny() -> dict[str, Any]:
+    """Four of the lab's nodes with so little to compute that radios can be simulated in a blink."""
+    raw = lab()
+    del raw["nodes"][4:]
+    return changed(
+        raw,
+        {
+            "waveform.num_subcarriers": 128,
+            "waveform.subcarrier_spacing_khz": 120.0,
+            "node_defaults.array.num_elements": 2,
+            "calibration.num_captures": 2,
+            "sensing.max_sensings": 1,
+            "simulation.num_clutter": 3,
+        },
+    )
+
+
 def hall() -> dict[str, Any]:
     """A hall of eight nodes that are drawn at random."""
     raw = lab()

@@ -1,5 +1,7 @@
 """Studies: statistics by hand, and results that depend on the seed alone."""
 
+import tempfile
+
 import numpy as np
 import pytest
 
@@ -15,7 +17,7 @@ from testbed.runs.study import (
     trial_row,
     trial_seeds,
 )
-from tests.unit.testbed.sites import as_site, changed, lab
+from tests.unit.testbed.sites import as_site, changed, lab, tiny
 
 SITE = as_site(changed(lab(), {"waveform.num_subcarriers": 200, "sensing.max_sensings": 3}))
 
@@ -110,6 +112,26 @@ def test_backgrounds_of_a_study():
     assert medians_m["perfect"] < 0.5
     assert medians_m["learned"] < 0.5
     assert medians_m["none"] > 5.0
+
+
+def test_a_study_of_radios_does_not_depend_on_jobs():
+    """Each trial calibrates nodes and learns backgrounds of its own, in a place of its own."""
+    site = as_site(tiny())
+    finished = []
+    alone, _ = run_study(site, 2, 5, "learned", 1, finished.append, "iq")
+    assert [len(chunk) for chunk in finished] == [1, 1]  # IQ takes long: progress by trial
+    together, _ = run_study(site, 2, 5, "learned", 2, fidelity="iq")
+    assert together == alone
+    assert [result.seed for result in alone] == trial_seeds(5, 2)
+    seed = alone[1].seed
+    assert run_trial(site, seed, "learned", Processors(site), "iq") == alone[1]
+    assert run_trial(site, seed, "none", Processors(site), "iq") != alone[1]
+
+
+def test_a_study_of_radios_leaves_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    run_study(as_site(tiny()), 1, 5, "learned", 1, fidelity="iq")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_row_per_trial():
