@@ -1,18 +1,14 @@
 """Monte Carlo studies: many seeded scenes of one site, on one machine."""
 
-import os
-import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import repeat
-from multiprocessing import active_children, get_context, parent_process, resource_tracker
+from multiprocessing import active_children, get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from threading import Thread
 
 import msgspec
 import numpy as np
@@ -31,6 +27,7 @@ from testbed.runs.backgrounds import (
 from testbed.runs.localize import Localization, Processors, throughput_loss_pct
 from testbed.runs.preparation import prepared
 from testbed.runs.setup import Fidelity, opened_setup, simulate
+from testbed.runs.workers import interrupts_held_back, leave_with_parent
 from testbed.site import Site
 
 WRONG_M = 5.0
@@ -193,10 +190,10 @@ def _finished_chunks(
         return
     others = set(active_children())
     pool = ProcessPoolExecutor(
-        min(jobs, len(chunks)), mp_context=get_context("spawn"), initializer=_leave_with_parent
+        min(jobs, len(chunks)), mp_context=get_context("spawn"), initializer=leave_with_parent
     )
     try:
-        with _interrupts_held_back():
+        with interrupts_held_back():
             found = pool.map(_run_chunk, repeat(site), chunks, repeat(background), repeat(fidelity))
         yield from found
     except BaseException:
@@ -205,32 +202,6 @@ def _finished_chunks(
         raise
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
-
-
-@contextmanager
-def _interrupts_held_back() -> Iterator[None]:
-    """Processes started in here never see a Ctrl-C; this one sees it at the end.
-
-    A terminal sends it to all of them, and each worker would print a traceback of its own.
-    """
-    resource_tracker.ensure_running()  # it would let interrupts through again when it starts
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _leave_with_parent() -> None:
-    """End this worker when the study's process is gone, however that died: no orphans compute."""
-
-    def watch() -> None:
-        parent = parent_process()
-        if parent is not None:
-            parent.join()
-            os._exit(1)
-
-    Thread(target=watch, daemon=True).start()
 
 
 def study_object(
