@@ -83,8 +83,11 @@ def array_response(windows: Sequence[DirectPathWindow]) -> ArrayResponse:
     alone = [_each_element(window) for window in windows]
     delay_s, _ = _drawn_to_zero(np.array([lay for _, lay in alone]))
     gain = _common(np.array([gain for gain, _ in alone]))
-    for _ in range(_NUM_ROUNDS):
-        found = [find_direct_path(window.corrected(gain, delay_s)) for window in windows]
+    for free_elements in (True, False):
+        found = [
+            find_direct_path(window.corrected(gain, delay_s), free_elements=free_elements)
+            for window in windows
+        ]
         gains = np.array([_normalized(path.element_gain) for path in found])
         mean_power = [float(np.mean(np.abs(path.element_gain) ** 2)) for path in found]
         var = np.array([path.element_var for path in found]) / np.array(mean_power)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import scipy.fft
 
-from calibration.path_among_clutter import PathAmongClutter
+from calibration.path_among_clutter import ClutterStatistics, PathAmongClutter
 from drivers.array import steering_matrix
 from drivers.geometry import (
     SPEED_OF_LIGHT_M_PER_S,
@@ -31,8 +31,12 @@ _NUM_BANDS = 32
 _NEAREST_M = 0.3
 # Share of the window's power that one wave at each element must explain.
 _MIN_SHARE = 0.3
-# The scatterers of a hall are few, not Gaussian: errors are 1.1 to 2.5 times what the fit states.
-_MODEL_VAR = 4.0
+# One strong scatterer beside the path is fitted for each so many elements that tell it apart.
+_ELEMENTS_PER_SCATTERER = 4
+# The scatterers of a hall are few, not Gaussian: errors over what the fit states, as variances.
+# Nodes that hear each other measure these factors anew (`calibration.timing`).
+_DELAY_MODEL_VAR = 2.0
+_SINE_MODEL_VAR = 4.0
 
 
 def usable_direct_path(tx: Node, rx: Node) -> bool:
@@ -160,24 +164,32 @@ class DirectPath:
     element_var: float
 
 
-def find_direct_path(window: DirectPathWindow) -> DirectPath:
-    """Delay and direction of the direct path in a window of a calibrated array."""
+def find_direct_path(window: DirectPathWindow, *, free_elements: bool = False) -> DirectPath:
+    """Delay and direction of the direct path in a window.
+
+    Parameters
+    ----------
+    free_elements
+        Whether each element has a gain of its own, as in an array that is not calibrated: then
+        the direction is not found.
+    """
     rx, bands = window.rx, window.bands
+    size = _size(window)
     separation_m = float(distance_m(window.tx.pose.position_m, rx.pose.position_m))
     cells_per_m = bands.bandwidth_hz / SPEED_OF_LIGHT_M_PER_S
     fit = PathAmongClutter(
-        window.ratio, bands.offset_hz / bands.bandwidth_hz, separation_m * cells_per_m,
-        window.noise_var, _NEAREST_M * cells_per_m,
+        window.ratio, bands.offset_hz / bands.bandwidth_hz,
+        ClutterStatistics(separation_m * cells_per_m, _NEAREST_M * cells_per_m),
+        window.noise_var, free_elements=free_elements,
+        max_scatterers=max(1, size // _ELEMENTS_PER_SCATTERER),
     )  # fmt: skip
-    cells, covariance = fit.found()
-    gain, gain_var = fit.element_gain()
-    many = _size(window) > 1
-    beams_per_sine = _size(window) * rx.array.spacing_m / bands.wavelength_m
+    found = fit.found()
+    beams_per_sine = size * rx.array.spacing_m / bands.wavelength_m
     return DirectPath(
-        delay_s=window.delay_s + cells[0] / bands.bandwidth_hz,
-        delay_var_s2=_MODEL_VAR * float(covariance[0, 0]) / bands.bandwidth_hz**2,
-        sine=float(cells[1]) / beams_per_sine if many else 0.0,
-        sine_var=_MODEL_VAR * float(covariance[1, 1]) / beams_per_sine**2 if many else np.inf,
-        element_gain=gain,
-        element_var=_MODEL_VAR * gain_var,
+        delay_s=window.delay_s + found.delay / bands.bandwidth_hz,
+        delay_var_s2=_DELAY_MODEL_VAR * found.delay_var / bands.bandwidth_hz**2,
+        sine=found.beam / beams_per_sine,
+        sine_var=_SINE_MODEL_VAR * found.beam_var / beams_per_sine**2,
+        element_gain=found.element_gain,
+        element_var=found.element_var,
     )

@@ -1,195 +1,325 @@
 """Maximum-likelihood fit of one path among scatterers that come later than it."""
 
+from dataclasses import dataclass, field
+
 import numpy as np
-from scipy.optimize import least_squares, minimize_scalar
 
 from drivers.geometry import ComplexArray, FloatArray
 
-# One strong scatterer beside the path is fitted for each so many elements that tell it apart.
-_ELEMENTS_PER_SCATTERER = 8
-_LEAST_GAIN = 12.0  # log-likelihood that a fitted scatterer must bring
-_START_CELLS = np.arange(-0.2, 0.21, 0.05)
-_FURTHEST_START = 0.3  # cells: a scatterer that moves the path further has taken its place
-_NUM_ROUNDS = 2
+# Twice the log-likelihood that one more path must bring: four real parameters of a thousand data
+# (Bayesian information criterion).
+_LEAST_GAIN = 28.0
+_START_CELLS = np.arange(-0.3, 0.31, 0.1)
+_FURTHEST_STEP = 0.3  # cells: a scatterer that moves the path further has taken its place
+_NEAREST_CELLS = 0.15  # nearer scatterers are part of the covariance only
+_NUM_ITERATIONS = 6
+_NUM_LEVEL_ROUNDS = 12
+# What is not modelled, whatever the noise: a thousandth of the path's amplitude.
+_LEAST_VAR = 1e-6
+_FIRST_DAMPING, _LEAST_DAMPING = 1e-2, 1e-6
+
+
+@dataclass(frozen=True)
+class ClutterStatistics:
+    """What is known of a hall's scatterers beforehand, in resolution cells.
+
+    Attributes
+    ----------
+    separation
+        Length of the direct path.
+    nearest
+        Of a scatterer that is drawn apart from an antenna.
+    """
+
+    separation: float
+    nearest: float
+
+
+@dataclass(frozen=True)
+class FittedPath:
+    """A direct path and what was found beside it, in resolution cells.
+
+    Attributes
+    ----------
+    delay, delay_var
+        Of the direct path.
+    beam, beam_var
+        Of the direct path; zero and infinite where it has none: one element, or free elements.
+    element_gain
+        Amplitude of the direct path at each element about the found direction, shape ``(M,)``.
+    element_var
+        Variance of each of them.
+    num_scatterers
+        That were fitted beside it.
+    """
+
+    delay: float
+    delay_var: float
+    beam: float
+    beam_var: float
+    element_gain: ComplexArray
+    element_var: float
+    num_scatterers: int
+
+
+@dataclass
+class _State:
+    """Paths and levels of the covariance as they are now."""
+
+    cells: FloatArray  # (1 + P, 2): delay and beam, the direct path first
+    level: FloatArray  # (3,): of scatterers, of noise that all elements share, of noise
+    cost: float = np.inf
+    amplitude: ComplexArray = field(default_factory=lambda: np.empty(0, dtype=np.complex128))
 
 
 class PathAmongClutter:
     """Maximum-likelihood fit of a direct path among scatterers that come later.
 
     Everything in resolution cells: delays times bandwidth, sines times elements times spacing in
-    wavelengths (beams). Data are rotated by the path's delay and direction, so that it is a
-    constant, and expanded in the eigenvectors of the scatterers' covariance over the band and in
-    beams over the elements: there the covariance is diagonal.
+    wavelengths (beams). Strong scatterers are plane waves of their own, added one by one while the
+    likelihood asks for them. The others are a Gaussian field whose covariance is known up to its
+    level; beside it there is noise, and noise that all elements share: phase noise of the
+    oscillators spreads the direct path's power over the tones. Data are expanded in the
+    eigenvectors of the scatterers' covariance over the band and in beams over the elements: there
+    all of that is diagonal.
 
     Parameters
     ----------
     bands
-        Shape ``(B, M)``.
+        Rotated so that the direct path is about constant, shape ``(B, M)``.
     offset
         Of the sub-bands, over the bandwidth, shape ``(B,)``.
-    separation, nearest
-        Length of the direct path and of the shortest one drawn apart from an antenna, in cells.
+    clutter
+        Of the hall.
     noise_var
-        Of one entry of `bands`.
+        Of one entry of `bands`, at least.
+    free_elements
+        Whether each element has a gain of its own: the direct path then has no direction.
+    max_scatterers
+        Plane waves beside the direct path.
     """
 
     def __init__(
         self,
         bands: ComplexArray,
         offset: FloatArray,
-        separation: float,
+        clutter: ClutterStatistics,
         noise_var: float,
-        nearest: float,
+        *,
+        free_elements: bool = False,
+        max_scatterers: int = 8,
     ) -> None:
-        self._bands = bands.astype(np.complex128)
-        self._size = bands.shape[1]
-        self._band_phase = 2j * np.pi * offset
-        element = np.arange(self._size) - (self._size - 1) / 2.0
-        self._element_phase = 2j * np.pi * element / self._size
-        values, vectors = np.linalg.eigh(_clutter_covariance(offset, separation, nearest))
+        num_bands, self._size = bands.shape
+        self._offset = offset
+        self._element = (np.arange(self._size) - (self._size - 1) / 2.0) / self._size
+        self._free = free_elements or self._size == 1
+        self._max_scatterers = max_scatterers
+        values, vectors = np.linalg.eigh(_clutter_covariance(offset, clutter))
         self._modes = vectors.conj().T
         index = np.arange(self._size)
         self._beams = np.exp(-2j * np.pi * np.outer(index, index) / self._size)
         self._beams /= np.sqrt(self._size)
-        shape = np.maximum(values, 0.0)[:, None] * _beam_shares(self._size)
-        self._clutter = shape
-        # Below a millionth of the path's power nothing is modelled.
-        self._noise = max(noise_var, 1e-6 * float(np.mean(np.abs(bands) ** 2)))
-        self._level = 1e-2
-        self._path = np.zeros(self._per_path)
+        self._data = self._modes @ bands.astype(np.complex128) @ self._beams
+        self._power = float(np.mean(np.abs(bands) ** 2))
+        shapes = np.zeros((3, num_bands, self._size))
+        shapes[0] = np.maximum(values, 0.0)[:, None] * _beam_shares(self._size)
+        shapes[1, :, 0] = self._size
+        shapes[2] = 1.0
+        self._shapes = shapes
+        self._least = np.array([1e-9, 1e-9, max(noise_var, _LEAST_VAR * self._power)])
 
-    @property
-    def _per_path(self) -> int:
-        return 2 if self._size > 1 else 1
-
-    def found(self) -> tuple[FloatArray, FloatArray]:
-        """Delay and beam of the direct path, and their covariance, in cells; ``(2,)``, ``(2, 2)``.
-
-        For one element the beam is zero.
-        """
-        best = np.inf
-        for start in _START_CELLS:
-            path = np.full(self._per_path, 1e-3)
-            path[0] = start
-            level = self._fitted_level(path, self._level)
-            if (cost := self._cost(path, level)) < best:
-                best, self._path, self._level = cost, path, level
-        path, level, jacobian = self._refined(self._path, self._level)
-        cost = self._cost(path, level)
-        for _ in range(self._size // _ELEMENTS_PER_SCATTERER):
-            longer = np.append(path, self._strongest_scatterer(path, level))
-            trial = self._refined(longer, level)
-            trial_cost = self._cost(*trial[:2])
-            if trial_cost > cost - _LEAST_GAIN or abs(trial[0][0] - path[0]) > _FURTHEST_START:
+    def found(self) -> FittedPath:
+        """The direct path."""
+        state = self._started()
+        for _ in range(self._max_scatterers):
+            longer = np.vstack((state.cells, self._strongest_scatterer(state)))
+            trial = self._refined(_State(longer, state.level))
+            moved = abs(trial.cells[0, 0] - state.cells[0, 0])
+            if 2.0 * (state.cost - trial.cost) < _LEAST_GAIN or moved > _FURTHEST_STEP:
                 break
-            (path, level, jacobian), cost = trial, trial_cost
-        self._path, self._level = path, level
-        covariance = np.linalg.pinv(jacobian.T @ jacobian) / 2.0  # half a variance in each part
-        cells = np.zeros(2)
-        cells[: self._per_path] = path[: self._per_path]
-        stated = np.zeros((2, 2))
-        stated[: self._per_path, : self._per_path] = covariance[: self._per_path, : self._per_path]
-        return cells, stated
+            state = trial
+        return self._described(state)
 
-    def element_gain(self) -> tuple[ComplexArray, float]:
-        """Path amplitude at each element about the found direction, and its variance."""
-        turned = self._turned(self._path)
-        for wave, amplitude in zip(
-            np.moveaxis(self._waves(self._path), 2, 0)[1:],
-            self._solved(self._path, self._level)[0][1:],
-            strict=True,
-        ):
-            turned = turned - amplitude * wave
-        by_element = turned @ self._beams.conj().T
-        weight = 1.0 / (self._level * self._clutter.mean(axis=1) + self._noise)
-        ones = self._modes @ np.ones(len(weight))
-        information = float(np.sum(np.abs(ones) ** 2 * weight))
-        gain = (ones.conj() * weight) @ by_element / information
-        return np.asarray(gain), 1.0 / information
+    def _started(self) -> _State:
+        level = np.array([1e-2 * self._power, 1e-4 * self._power, self._least[2]])
+        best = _State(np.zeros((1, 2)), level)
+        for start in _START_CELLS:
+            trial = _State(np.array([[start, 0.0]]), level)
+            self._weigh(trial)
+            if trial.cost < best.cost:
+                best = trial
+        return self._refined(best)
 
-    def _turned(self, path: FloatArray) -> ComplexArray:
-        turn = np.exp(self._band_phase * path[0])[:, None]
+    def _described(self, state: _State) -> FittedPath:
+        jacobian = self._projected_jacobian(state)[0]
+        covariance = np.linalg.pinv((jacobian.conj().T @ jacobian).real) / 2.0
+        gain, gain_var = self._element_gain(state)
+        return FittedPath(
+            delay=float(state.cells[0, 0]),
+            delay_var=float(covariance[0, 0]),
+            beam=0.0 if self._free else float(state.cells[0, 1]),
+            beam_var=np.inf if self._free else float(covariance[1, 1]),
+            element_gain=gain,
+            element_var=gain_var,
+            num_scatterers=len(state.cells) - 1,
+        )
+
+    def _element_gain(self, state: _State) -> tuple[ComplexArray, float]:
+        """Amplitude at each element about the found direction, and its variance."""
+        std = self._std(state.level)
+        basis = np.concatenate((self._element_waves(state.cells[0, 0]), self._scatterers(state)), 1)
+        white = basis / std.reshape(-1, 1)
+        gram = white.conj().T @ white
+        gram += 1e-9 * np.trace(gram).real / len(gram) * np.eye(len(gram))
+        inverse = np.linalg.inv(gram)
+        amplitude = inverse @ (white.conj().T @ (self._data / std).ravel())
+        turn = np.exp(2j * np.pi * self._element * state.cells[0, 1])
+        var = float(np.mean(np.diag(inverse).real[: self._size]))
+        return amplitude[: self._size] * (1.0 if self._free else turn), var
+
+    def _element_waves(self, delay: float) -> ComplexArray:
+        """The direct path at each element alone, shape ``(B M, M)``."""
+        over_band = self._modes @ np.exp(-2j * np.pi * self._offset * delay)
+        return np.einsum("b,mn->bnm", over_band, self._beams).reshape(-1, self._size)
+
+    def _waves(self, cells: FloatArray) -> tuple[ComplexArray, ComplexArray, ComplexArray]:
+        """Plane waves ``(B M, P)``, and their derivatives by delay and by beam."""
+        band = np.exp(-2j * np.pi * np.outer(self._offset, cells[:, 0]))
+        array = np.exp(-2j * np.pi * np.outer(self._element, cells[:, 1]))
+        slope = -2j * np.pi * self._offset[:, None] * band
+        turn = -2j * np.pi * self._element[:, None] * array
+        over_band, over_slope = self._modes @ band, self._modes @ slope
+        over_array, over_turn = self._beams.T @ array, self._beams.T @ turn
+
+        def joined(left: ComplexArray, right: ComplexArray) -> ComplexArray:
+            return (left[:, None] * right[None]).reshape(self._data.size, len(cells))
+
+        return (
+            joined(over_band, over_array),
+            joined(over_slope, over_array),
+            joined(over_band, over_turn),
+        )
+
+    def _scatterers(self, state: _State) -> ComplexArray:
+        return self._waves(state.cells[1:])[0]
+
+    def _std(self, level: FloatArray) -> FloatArray:
+        return np.sqrt(np.tensordot(level, self._shapes, axes=1))
+
+    def _basis(self, state: _State) -> ComplexArray:
+        """All waves whose amplitudes are free, shape ``(B M, A)``; the direct path's first."""
+        if not self._free:
+            return self._waves(state.cells)[0]
+        direct = self._element_waves(state.cells[0, 0])
+        return np.concatenate((direct, self._scatterers(state)), axis=1)
+
+    def _weigh(self, state: _State) -> ComplexArray:
+        """Solve for amplitudes; the residual ``(B, M)``. Cost and amplitudes are kept in `state`."""
+        std = self._std(state.level)
+        white = self._basis(state) / std.reshape(-1, 1)
+        gram = white.conj().T @ white
+        gram += 1e-9 * np.trace(gram).real / len(gram) * np.eye(len(gram))
+        data = (self._data / std).ravel()
+        state.amplitude = np.linalg.solve(gram, white.conj().T @ data)
+        left = (data - white @ state.amplitude).reshape(std.shape)
+        state.cost = float(np.sum(np.abs(left) ** 2) + 2.0 * np.log(std).sum())
+        return left
+
+    def _projected_jacobian(self, state: _State) -> tuple[ComplexArray, ComplexArray]:
+        """Derivatives of the whitened model, amplitudes projected out; and the residual, flat."""
+        left = self._weigh(state).ravel()
+        std = self._std(state.level).reshape(-1, 1)
+        _, by_delay, by_beam = self._waves(state.cells)
+        if self._free:
+            direct = self._size
+            at_elements = self._element_waves_slope(state.cells[0, 0]) @ state.amplitude[:direct]
+            columns = [at_elements[:, None]]
+        else:
+            direct = 1
+            columns = [by_delay[:, :1] * state.amplitude[0], by_beam[:, :1] * state.amplitude[0]]
+        others = state.amplitude[direct:]
+        columns += [by_delay[:, 1:] * others]
         if self._size > 1:
-            turn = turn * np.exp(self._element_phase * path[1])
-        return np.asarray(self._modes @ (self._bands * turn) @ self._beams)
+            columns += [by_beam[:, 1:] * others]
+        jacobian = np.concatenate(columns, axis=1) / std
+        basis = self._basis(state) / std
+        gram = basis.conj().T @ basis
+        gram += 1e-9 * np.trace(gram).real / len(gram) * np.eye(len(gram))
+        jacobian = jacobian - basis @ np.linalg.solve(gram, basis.conj().T @ jacobian)
+        return jacobian, left
 
-    def _waves(self, path: FloatArray) -> ComplexArray:
-        """Unit waves of direct path and scatterers, shape ``(B, M, P)``."""
-        others = path.reshape(-1, self._per_path).copy()
-        others[0] = 0.0
-        beam = others[:, 1] if self._size > 1 else np.zeros(len(others))
-        over_band = self._modes @ np.exp(-np.outer(self._band_phase, others[:, 0]))
-        over_array = self._beams.T @ np.exp(-np.outer(self._element_phase, beam))
-        return np.asarray(over_band[:, None] * over_array[None])
+    def _element_waves_slope(self, delay: float) -> ComplexArray:
+        slope = -2j * np.pi * self._offset * np.exp(-2j * np.pi * self._offset * delay)
+        return np.einsum("b,mn->bnm", self._modes @ slope, self._beams).reshape(-1, self._size)
 
-    def _std(self, level: float) -> FloatArray:
-        return np.sqrt(level * self._clutter + self._noise)
+    def _moved(self, cells: FloatArray, step: FloatArray) -> FloatArray:
+        """Paths after a step of `_projected_jacobian`'s columns; scatterers stay later."""
+        moved = cells.copy()
+        own = 1 if self._free else 2
+        moved[0, :own] += step[:own]
+        count = len(cells) - 1
+        moved[1:, 0] += step[own : own + count]
+        if self._size > 1:
+            moved[1:, 1] += step[own + count :]
+        moved[1:, 0] = np.maximum(moved[1:, 0], moved[0, 0] + _NEAREST_CELLS)
+        return moved
 
-    def _solved(self, path: FloatArray, level: float) -> tuple[ComplexArray, ComplexArray]:
-        """Amplitudes ``(P,)`` and whitened residual ``(B, M)``."""
-        std = self._std(level)
-        waves = (self._waves(path) / std[..., None]).reshape(std.size, -1)
-        data = (self._turned(path) / std).ravel()
-        amplitude = np.linalg.lstsq(waves, data, rcond=1e-8)[0]
-        return amplitude, (data - waves @ amplitude).reshape(std.shape)
+    def _refined(self, state: _State) -> _State:
+        """Levenberg and Marquardt's method, the levels fitted between its steps."""
+        damping = _FIRST_DAMPING
+        self._fit_levels(state)
+        for _ in range(_NUM_ITERATIONS):
+            jacobian, left = self._projected_jacobian(state)
+            curvature = (jacobian.conj().T @ jacobian).real
+            damped = curvature + damping * np.diag(np.diag(curvature) + 1e-12)
+            step = np.linalg.solve(damped, (jacobian.conj().T @ left).real)
+            trial = _State(self._moved(state.cells, np.clip(step, -0.3, 0.3)), state.level)
+            self._weigh(trial)
+            if trial.cost < state.cost:
+                damping = max(damping / 10.0, _LEAST_DAMPING)
+                done = state.cost - trial.cost < 0.1
+                state = trial
+                self._fit_levels(state)
+                if done:
+                    break
+            else:
+                damping *= 10.0
+        return state
 
-    def _refined(self, path: FloatArray, level: float) -> tuple[FloatArray, float, FloatArray]:
-        def residual(trial: FloatArray) -> FloatArray:
-            left = self._solved(trial - 1.0, level)[1]
-            return np.concatenate((left.real.ravel(), left.imag.ravel()))
+    def _fit_levels(self, state: _State) -> None:
+        """Levels that explain the residual best, by multiplicative steps (Fevotte et al. 2009)."""
+        power = np.abs(self._weigh(state) * self._std(state.level)) ** 2
+        level = state.level.copy()
+        for _ in range(_NUM_LEVEL_ROUNDS):
+            var = np.tensordot(level, self._shapes, axes=1)
+            rise = np.tensordot(self._shapes, power / var**2, axes=2)
+            fall = np.tensordot(self._shapes, 1.0 / var, axes=2)
+            level = np.maximum(level * rise / fall, self._least)
+        state.level = level
+        self._weigh(state)
 
-        for _ in range(_NUM_ROUNDS):
-            solution = least_squares(
-                # Steps of differences are relative, so zero lies at one.
-                residual,
-                path + 1.0,
-                x_scale=0.05,
-                diff_step=1e-4,
-                max_nfev=15,
-                xtol=1e-7,
-            )
-            path = solution.x - 1.0
-            level = self._fitted_level(path, level)
-        return path, level, solution.jac
-
-    def _fitted_level(self, path: FloatArray, level: float) -> float:
-        """Power of the scatterers that explains the residual best."""
-        for _ in range(2):
-            left = np.abs(self._solved(path, level)[1] * self._std(level)) ** 2
-
-            def cost(log_level: float, left: FloatArray = left) -> float:
-                var = 10.0**log_level * self._clutter + self._noise
-                return float(np.sum(left / var + np.log(var)))
-
-            level = 10.0 ** float(minimize_scalar(cost, bounds=(-8, 1), method="bounded").x)
-        return level
-
-    def _cost(self, path: FloatArray, level: float) -> float:
-        left = self._solved(path, level)[1]
-        return float(np.sum(np.abs(left) ** 2) + 2.0 * np.log(self._std(level)).sum())
-
-    def _strongest_scatterer(self, path: FloatArray, level: float) -> FloatArray:
+    def _strongest_scatterer(self, state: _State) -> FloatArray:
         """Delay and beam, in cells, where the residual is most like one more path."""
-        std = self._std(level)
-        left = self._solved(path, level)[1] / std
-        delays = np.arange(0.1, 6.0, 0.2)
-        beams = np.arange(-self._size / 2.0, self._size / 2.0, 0.25)
-        over_band = self._modes @ np.exp(-np.outer(self._band_phase, delays))
-        over_array = self._beams.T @ np.exp(-np.outer(self._element_phase, beams))
+        std = self._std(state.level)
+        left = self._weigh(state) / std
+        delays = state.cells[0, 0] + np.arange(_NEAREST_CELLS, len(self._offset) / 3.0, 0.25)
+        beams = np.arange(-self._size / 2.0, self._size / 2.0, 0.5) if self._size > 1 else [0.0]
+        over_band = self._modes @ np.exp(-2j * np.pi * np.outer(self._offset, delays))
+        over_array = self._beams.T @ np.exp(-2j * np.pi * np.outer(self._element, beams))
         match = np.abs(over_band.conj().T @ left @ over_array.conj()) ** 2
         match /= np.abs(over_band.T) ** 2 @ (1.0 / std**2) @ np.abs(over_array) ** 2
         best = np.unravel_index(int(np.argmax(match)), match.shape)
-        return np.array([delays[best[0]], beams[best[1]]])[: self._per_path]
+        return np.array([delays[best[0]], beams[best[1]]])
 
 
-def _clutter_covariance(offset: FloatArray, separation: float, nearest: float) -> ComplexArray:
+def _clutter_covariance(offset: FloatArray, clutter: ClutterStatistics) -> ComplexArray:
     """Covariance over the band of scatterers spread evenly over the plane, shape ``(B, B)``.
 
     In elliptic coordinates about the two nodes, the power of scatterers of excess delay ``x`` on
     a path of length ``D`` falls as ``1 / (x (2 D + x) (D + x))``, all in cells. Sub-band means
     pass long delays weakly.
     """
-    num_bands = len(offset)
+    num_bands, nearest, separation = len(offset), clutter.nearest, clutter.separation
     excess = np.concatenate(
         (np.geomspace(nearest / 30.0, 1.0, 150)[:-1], np.arange(1.0, 3.0 * num_bands, 0.15))
     )

@@ -1,9 +1,12 @@
 """The OFDM grid and its pilots."""
 
 import hashlib
+import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
+import scipy.fft
 
 from drivers.geometry import SPEED_OF_LIGHT_M_PER_S, ComplexArray, FloatArray
 
@@ -67,10 +70,29 @@ class OfdmGrid:
 def pilot_symbols(grid: OfdmGrid) -> ComplexArray:
     """Unit-power pilots ``X[k]``, shape ``(K,)``, complex64.
 
-    A Zadoff-Chu phase of root 1 (quadratic phase: constant modulus on the tones and low
-    peak-to-average power in time; 3GPP TS 38.211 section 5.2.2 uses the same family).
+    A Zadoff-Chu phase (constant modulus on the tones and low peak-to-average power in time; 3GPP
+    TS 38.211 section 5.2.2 uses the same family) of root ``u``: ``exp(-j pi u k (k + K mod 2) / K)``.
+
+    The root decides where oscillators' phase noise goes. It moves power to neighbouring tones, and
+    there a sequence of root ``u`` is its own copy delayed by ``u`` resolution cells: with root 1
+    the phase noise of a strong path lies in the cells beside it and pulls at its delay, with the
+    root taken here it lies beyond all delays that are looked at.
     """
-    index = np.arange(grid.num_subcarriers, dtype=np.float64)
-    odd = grid.num_subcarriers % 2
-    cycles = index * (index + odd) / (2.0 * grid.num_subcarriers)
-    return np.exp(-2j * np.pi * (cycles % 1.0)).astype(np.complex64)
+    count = grid.num_subcarriers
+    index = np.arange(count, dtype=np.int64)
+    twice = _pilot_root(count) * index * (index + count % 2) % (2 * count)
+    return np.exp(-1j * np.pi / count * twice).astype(np.complex64)
+
+
+@lru_cache
+def _pilot_root(count: int) -> int:
+    """Root between 1/32 and 1/20 of the tones, coprime to them, that keeps the peaks lowest."""
+    roots = [u for u in range(count // 32, count // 20 + 1) if u and math.gcd(u, count) == 1]
+    return min(roots, key=lambda root: _peak_over_mean(root, count), default=1)
+
+
+def _peak_over_mean(root: int, count: int) -> float:
+    index = np.arange(count, dtype=np.int64)
+    phase = np.pi / count * (root * index * (index + count % 2) % (2 * count))
+    power = np.abs(scipy.fft.ifft(np.exp(-1j * phase), scipy.fft.next_fast_len(4 * count))) ** 2
+    return float(power.max() / power.mean())
