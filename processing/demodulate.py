@@ -19,10 +19,12 @@ MAX_CLOCK_OFFSET_PPM = 60.0
 # does. Over K M >= 600 values, noise moves a coherence of 0.3 by less than 0.1.
 _LEAST_TELLING_LIKENESS = 0.3
 # Windows begin this share of the prefix early, so that a burst that comes early by a timing error
-# is still inside; the shift is taken back in the pilots' phases.
-_ADVANCE_SHARE = 0.25
-# Prefixes are twice as long as the longest delay, so this share is the middle of all delays.
-_MIDDLE_SHARE = 0.25
+# is still inside; the shift is taken back in the pilots' phases. Prefixes are twice as long as the
+# longest delay: where delays count from the strongest path, which may be the last one, all are
+# within half a prefix of it.
+_ADVANCE_SHARE = {"timed": 0.25, "found": 0.5}
+# The middle of all delays.
+_MIDDLE_SHARE = {"timed": 0.25, "found": 0.0}
 
 
 def capture_of(block: IqBlock, sounding: Sounding, rx_id: str) -> Capture:
@@ -75,8 +77,8 @@ def demodulate(block: IqBlock, sounding: Sounding) -> tuple[ComplexArray, Demodu
     ``Y`` of eq. (1), averaged over the burst's symbols. Where block and burst have a common time,
     delays count from the start of transmission; where not, the burst is searched for, and delays
     count from its strongest path. The empty tone is filled in from its four neighbours (cubic,
-    exact to (2 pi (delay - middle) spacing)^4 / 6 with a quarter of the prefix as the middle of
-    all delays; as noisy as any tone), so that the grid has no gap.
+    exact to (2 pi (delay - middle) spacing)^4 / 6, where the middle of all delays is a quarter of
+    the prefix, or the strongest path; as noisy as any tone), so that the grid has no gap.
 
     Parameters
     ----------
@@ -91,10 +93,11 @@ def demodulate(block: IqBlock, sounding: Sounding) -> tuple[ComplexArray, Demodu
         If the block does not hold all symbols of the burst.
     """
     burst = sounding.burst
-    advance = int(_ADVANCE_SHARE * burst.prefix_length)
+    how = "timed" if has_common_time(block, sounding) else "found"
+    advance = int(_ADVANCE_SHARE[how] * burst.prefix_length)
     start: float
     found: Synchronization | None = None
-    if has_common_time(block, sounding):
+    if how == "timed":
         start, symbols = _timed_symbols(block, sounding, advance)
     else:
         found = _found(block, burst)
@@ -119,7 +122,7 @@ def demodulate(block: IqBlock, sounding: Sounding) -> tuple[ComplexArray, Demodu
     # Amplitudes are square roots of power: 20 dB are a factor of ten.
     scale = 10.0 ** ((block.full_scale_dbm - sounding.tx_full_scale_dbm) / 20.0)
     received = tones * (scale / burst.tone_amplitude * back).astype(np.complex64)[:, None]
-    return _filled(received, burst), report
+    return _filled(received, burst, _MIDDLE_SHARE[how] * burst.prefix_length), report
 
 
 def has_common_time(block: IqBlock, sounding: Sounding) -> bool:
@@ -207,13 +210,12 @@ def _snr(tones: ComplexArray) -> float | None:
     return max(signal, 0.0) / noise if noise > 0.0 else None
 
 
-def _filled(received: ComplexArray, burst: SoundingBurst) -> ComplexArray:
+def _filled(received: ComplexArray, burst: SoundingBurst, middle: float) -> ComplexArray:
     """The pilots with the empty tone interpolated between its neighbours' channels."""
     pilots, empty = pilot_symbols(burst.grid), burst.null_index
     near = empty + np.array([-2, -1, 1, 2])
-    # About the middle delay, where the channel turns least from tone to tone.
-    middle = _MIDDLE_SHARE * burst.prefix_length / burst.symbol_length
-    turn = np.exp(2j * np.pi * middle * (near - empty))
+    # About the middle delay (in samples), where the channel turns least from tone to tone.
+    turn = np.exp(2j * np.pi * middle / burst.symbol_length * (near - empty))
     weights = (np.array([-1.0, 4.0, 4.0, -1.0]) / 6.0 * turn).astype(np.complex64)
     received[empty] = pilots[empty] * (weights @ (received[near] * pilots[near].conj()[:, None]))
     return received
