@@ -61,6 +61,32 @@ class CaptureQuality:
 
 
 @dataclass(frozen=True, slots=True)
+class DemodulationReport:
+    """What a demodulator found out about a burst; ``None`` what it could not or need not.
+
+    Attributes
+    ----------
+    carrier_offset_hz, clock_offset_ppm
+        Transmitter's carrier over the receiver's, and the same as parts per million of it, which
+        is the offset of the sampling clocks too; ``None`` where both share a clock.
+    start_sample
+        Position of the burst's first sample in the block, fractional: over the strongest path, or
+        as sent where both share their time.
+    snr
+        Of one tone in one symbol, at the mean over tones and elements, by the differences between
+        repeated symbols; at least 0.
+    symbol_coherence
+        Least coherence of neighbouring symbols, 0 to 1.
+    """
+
+    carrier_offset_hz: float | None
+    clock_offset_ppm: float | None
+    start_sample: float
+    snr: float | None
+    symbol_coherence: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Capture:
     """Demodulated pilots of one burst on one link.
 
@@ -89,6 +115,8 @@ class Capture:
         Flags that travel with the data.
     first_sample_tick
         Receiver's device tick of the block's first sample, where known.
+    demodulation
+        How the pilots were found, where they came from samples.
     """
 
     tx_id: str
@@ -103,6 +131,7 @@ class Capture:
     coherent_groups: tuple[tuple[int, ...], ...] = ()
     quality: CaptureQuality = field(default_factory=CaptureQuality)
     first_sample_tick: int | None = None
+    demodulation: DemodulationReport | None = None
 
 
 def missing_capture(tx_id: str, rx_id: str, grid: OfdmGrid, fault: str) -> Capture:

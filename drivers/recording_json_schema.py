@@ -8,6 +8,7 @@ import msgspec
 
 from drivers.recording_parts import (
     BurstFields,
+    DemodulationFields,
     GridFields,
     NodeFields,
     PatternFields,
@@ -21,7 +22,10 @@ def namespace_schema() -> dict[str, Any]:
     """JSON schema of the namespace (of the ``isac:`` fields of one global object)."""
     schema = msgspec.json.schema(IqFields | PilotsFields)
     records = (IqFields, PilotsFields)
-    parts = (BurstFields, GridFields, NodeFields, PatternFields, TransmissionFields, TuningFields)
+    parts = (
+        BurstFields, DemodulationFields, GridFields, NodeFields, PatternFields,
+        TransmissionFields, TuningFields,
+    )  # fmt: skip
     for structure in (*records, *parts):
         definition = schema["$defs"][structure.__name__]
         definition["description"] = (inspect.getdoc(structure) or "").partition("\n")[0]

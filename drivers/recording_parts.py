@@ -174,6 +174,26 @@ class TransmissionFields(Closed, frozen=True):
         return Sounding(tx_id, burst, start_tick, full_scale_dbm, TransmitReport(**report))
 
 
+class DemodulationFields(Closed, frozen=True):
+    """How pilots were found in samples, see ``drivers.capture.DemodulationReport``.
+
+    Attributes
+    ----------
+    carrier_offset_hz, clock_offset_ppm
+        Transmitter's over the receiver's; null where they share a clock.
+    start_sample
+        Position of the burst's first sample in the block.
+    snr, symbol_coherence
+        Of one tone in one symbol, and of neighbouring symbols; null where they cannot be told.
+    """
+
+    carrier_offset_hz: float | None
+    clock_offset_ppm: float | None
+    start_sample: float
+    snr: Annotated[float, Meta(ge=0.0)] | None
+    symbol_coherence: Annotated[float, Meta(ge=0.0, le=1.0)] | None
+
+
 class PatternFields(Closed, frozen=True):
     """Power gain of an antenna element, see ``drivers.array.ElementPattern``.
 

@@ -15,13 +15,14 @@ import numpy as np
 from msgspec import Meta
 
 from drivers.burst import SoundingBurst
-from drivers.capture import Capture, CaptureQuality
+from drivers.capture import Capture, CaptureQuality, DemodulationReport
 from drivers.geometry import ComplexArray
 from drivers.radio import IqBlock
 from drivers.recording_parts import (
     BurstFields,
     Closed,
     Count,
+    DemodulationFields,
     GridFields,
     NodeFields,
     TransmissionFields,
@@ -157,6 +158,8 @@ class PilotsFields(RecordFields, frozen=True, tag="pilots"):
         The transmitter ran out of samples.
     fault
         Why there are no pilots at all; null if there are.
+    demodulation
+        How the pilots were found in samples; null where they came from none.
     """
 
     waveform: GridFields
@@ -166,11 +169,14 @@ class PilotsFields(RecordFields, frozen=True, tag="pilots"):
     needs_alignment: bool
     underflow: bool
     fault: str | None
+    demodulation: DemodulationFields | None
 
     def capture(self, rx_pilots: ComplexArray) -> Capture:
         """The capture of pilots of shape `shape`."""
         quality = CaptureQuality(**_common_values(self, CaptureQuality))
         values = _common_values(self, Capture) | {"rx_pilots": rx_pilots, "quality": quality}
+        if self.demodulation is not None:
+            values["demodulation"] = DemodulationReport(**msgspec.structs.asdict(self.demodulation))
         return Capture(**values, waveform_hash=self.waveform.waveform_hash)
 
 
@@ -186,6 +192,9 @@ def iq_fields(head: Mapping[str, Any], sent: SoundingBurst | Sounding, block: Iq
 def pilots_fields(head: Mapping[str, Any], grid: OfdmGrid, capture: Capture) -> PilotsFields:
     """Description of a capture; `head` holds the fields that a capture does not have itself."""
     values = _common_values(capture, PilotsFields) | _common_values(capture.quality, PilotsFields)
+    if capture.demodulation is not None:
+        found = dataclasses.asdict(capture.demodulation)
+        values["demodulation"] = DemodulationFields(**found)
     waveform = GridFields.of(grid)
     shape = np.shape(capture.rx_pilots)
     return PilotsFields(**{**head, **values}, waveform=waveform, shape=shape)

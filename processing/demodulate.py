@@ -6,12 +6,12 @@ import numpy as np
 import scipy.fft
 
 from drivers.burst import SoundingBurst
-from drivers.capture import Capture, CaptureQuality, CaptureRefusedError
-from drivers.geometry import ComplexArray
+from drivers.capture import Capture, CaptureQuality, CaptureRefusedError, DemodulationReport
+from drivers.geometry import ComplexArray, FloatArray
 from drivers.radio import IqBlock
 from drivers.sounding import Sounding
 from drivers.waveform import pilot_symbols
-from processing.synchronize import symbols_at, synchronize
+from processing.synchronize import Synchronization, symbols_at, synchronize
 
 # Largest carrier offset between two radios: a pair of 25 ppm crystals, and some more.
 MAX_CLOCK_OFFSET_PPM = 60.0
@@ -19,10 +19,12 @@ MAX_CLOCK_OFFSET_PPM = 60.0
 # does. Over K M >= 600 values, noise moves a coherence of 0.3 by less than 0.1.
 _LEAST_TELLING_LIKENESS = 0.3
 # Windows begin this share of the prefix early, so that a burst that comes early by a timing error
-# is still inside; the shift is taken back in the pilots' phases.
-_ADVANCE_SHARE = 0.25
-# Prefixes are twice as long as the longest delay, so this share is the middle of all delays.
-_MIDDLE_SHARE = 0.25
+# is still inside; the shift is taken back in the pilots' phases. Prefixes are twice as long as the
+# longest delay: where delays count from the strongest path, which may be the last one, all are
+# within half a prefix of it.
+_ADVANCE_SHARE = {"timed": 0.25, "found": 0.5}
+# The middle of all delays.
+_MIDDLE_SHARE = {"timed": 0.25, "found": 0.0}
 
 
 def capture_of(block: IqBlock, sounding: Sounding, rx_id: str) -> Capture:
@@ -38,8 +40,9 @@ def capture_of(block: IqBlock, sounding: Sounding, rx_id: str) -> Capture:
         pps_locked=_all_locked(block.pps_locked, report.pps_locked),
     )
     pilots: ComplexArray = np.zeros((0, 0), dtype=np.complex64)
+    found: DemodulationReport | None = None
     try:
-        pilots = demodulate(block, sounding)
+        pilots, found = demodulate(block, sounding)
     except CaptureRefusedError as refusal:
         quality = replace(quality, fault=str(refusal))
     return Capture(
@@ -56,6 +59,7 @@ def capture_of(block: IqBlock, sounding: Sounding, rx_id: str) -> Capture:
         coherent_groups=block.coherent_groups,
         quality=quality,
         first_sample_tick=block.first_sample_tick,
+        demodulation=found,
     )
 
 
@@ -65,14 +69,16 @@ def _all_locked(*locks: bool | None) -> bool | None:
     return all(known) if known else None
 
 
-def demodulate(block: IqBlock, sounding: Sounding) -> ComplexArray:
-    """Received pilots per unit transmitted tone amplitude, shape ``(K, M)``, complex64.
+def demodulate(block: IqBlock, sounding: Sounding) -> tuple[ComplexArray, DemodulationReport]:
+    """Received pilots per unit transmitted tone amplitude, and how they were found.
+
+    Pilots have shape ``(K, M)``, complex64.
 
     ``Y`` of eq. (1), averaged over the burst's symbols. Where block and burst have a common time,
     delays count from the start of transmission; where not, the burst is searched for, and delays
     count from its strongest path. The empty tone is filled in from its four neighbours (cubic,
-    exact to (2 pi (delay - middle) spacing)^4 / 6 with a quarter of the prefix as the middle of
-    all delays; as noisy as any tone), so that the grid has no gap.
+    exact to (2 pi (delay - middle) spacing)^4 / 6, where the middle of all delays is a quarter of
+    the prefix, or the strongest path; as noisy as any tone), so that the grid has no gap.
 
     Parameters
     ----------
@@ -87,21 +93,36 @@ def demodulate(block: IqBlock, sounding: Sounding) -> ComplexArray:
         If the block does not hold all symbols of the burst.
     """
     burst = sounding.burst
-    advance = int(_ADVANCE_SHARE * burst.prefix_length)
-    if has_common_time(block, sounding):
-        symbols = _timed_symbols(block, sounding, advance)
+    how = "timed" if has_common_time(block, sounding) else "found"
+    advance = int(_ADVANCE_SHARE[how] * burst.prefix_length)
+    start: float
+    found: Synchronization | None = None
+    if how == "timed":
+        start, symbols = _timed_symbols(block, sounding, advance)
     else:
-        symbols = _found_symbols(block, burst, advance)
+        found = _found(block, burst)
+        start, symbols = found.start_sample, symbols_at(block.samples, burst, found, advance)
     spectrum = scipy.fft.fft(symbols, axis=1) / np.float32(burst.symbol_length)
     each = spectrum[:, burst.tone_bins]
-    _check_continuity(each)
-    tones = _averaged(each)
+    coherence = _coherence(each)
+    _check_continuity(coherence**2)
+    each = _in_phase(each)
+    tones = each.mean(axis=0)
+    report = DemodulationReport(
+        carrier_offset_hz=None if found is None else found.offset_hz,
+        clock_offset_ppm=(
+            None if found is None else found.offset_hz / burst.local_oscillator_hz * 1e6
+        ),
+        start_sample=start,
+        snr=_snr(np.delete(each, burst.null_index, axis=1)),
+        symbol_coherence=float(coherence.min()) if len(coherence) else None,
+    )
     offset = np.arange(burst.grid.num_subcarriers) - burst.null_index
     back = np.exp(2j * np.pi * offset * (advance / burst.symbol_length))
     # Amplitudes are square roots of power: 20 dB are a factor of ten.
     scale = 10.0 ** ((block.full_scale_dbm - sounding.tx_full_scale_dbm) / 20.0)
     received = tones * (scale / burst.tone_amplitude * back).astype(np.complex64)[:, None]
-    return _filled(received, burst)
+    return _filled(received, burst, _MIDDLE_SHARE[how] * burst.prefix_length), report
 
 
 def has_common_time(block: IqBlock, sounding: Sounding) -> bool:
@@ -109,13 +130,14 @@ def has_common_time(block: IqBlock, sounding: Sounding) -> bool:
     return block.first_sample_tick is not None and sounding.start_tick is not None
 
 
-def _timed_symbols(block: IqBlock, sounding: Sounding, advance: int) -> ComplexArray:
-    """The symbols at their known place, shape ``(S, N, M)``."""
+def _timed_symbols(block: IqBlock, sounding: Sounding, advance: int) -> tuple[int, ComplexArray]:
+    """First sample of the burst, and the symbols at their known place, shape ``(S, N, M)``."""
     burst = sounding.burst
     if block.first_sample_tick is None or sounding.start_tick is None:
         msg = "no common time"
         raise ValueError(msg)
-    first = sounding.start_tick - block.first_sample_tick + burst.first_symbol_sample - advance
+    start = sounding.start_tick - block.first_sample_tick
+    first = start + burst.first_symbol_sample - advance
     last = first + burst.num_symbols * burst.symbol_length
     if first < 0 or last > len(block.samples):
         msg = (
@@ -123,11 +145,12 @@ def _timed_symbols(block: IqBlock, sounding: Sounding, advance: int) -> ComplexA
             f"not hold the burst that was sent at tick {sounding.start_tick}"
         )
         raise CaptureRefusedError(msg)
-    return block.samples[first:last].reshape(burst.num_symbols, burst.symbol_length, -1)
+    shape = burst.num_symbols, burst.symbol_length, -1
+    return start, block.samples[first:last].reshape(shape)
 
 
-def _found_symbols(block: IqBlock, burst: SoundingBurst, advance: int) -> ComplexArray:
-    """The symbols wherever they are, on the transmitter's clock, shape ``(S, N, M)``."""
+def _found(block: IqBlock, burst: SoundingBurst) -> Synchronization:
+    """Where the burst is, and on which clock, where nobody knows."""
     if burst.num_symbols < 2:
         msg = (
             "without common time a burst needs two pilot symbols or more, so that its carrier "
@@ -135,21 +158,25 @@ def _found_symbols(block: IqBlock, burst: SoundingBurst, advance: int) -> Comple
         )
         raise CaptureRefusedError(msg)
     max_offset_hz = MAX_CLOCK_OFFSET_PPM * 1e-6 * burst.local_oscillator_hz
-    found = synchronize(block.samples, burst, max_offset_hz)
-    return symbols_at(block.samples, burst, found, advance)
+    return synchronize(block.samples, burst, max_offset_hz)
 
 
-def _check_continuity(tones: ComplexArray) -> None:
-    """Refuse symbols that do not follow each other, shape ``(S, K, M)``.
+def _coherence(tones: ComplexArray) -> FloatArray:
+    """Of each symbol with the next, 0 to 1, shape ``(S - 1,)``; tones of shape ``(S, K, M)``."""
+    power = np.einsum("skm,skm->s", tones, tones.conj()).real
+    product = np.abs(np.einsum("skm,skm->s", tones[1:], tones[:-1].conj()))
+    both = np.sqrt(np.maximum(power[1:] * power[:-1], np.finfo(np.float32).tiny))
+    return np.minimum(product / both, 1.0)
+
+
+def _check_continuity(likeness: FloatArray) -> None:
+    """Refuse symbols that do not follow each other, by how alike neighbours are.
 
     Neighbours are equal but for noise, and all pairs of them equally so: where one pair is less
     alike than half of what another is, samples are missing that nobody told of.
     """
-    if len(tones) < 3:  # one pair has no other to be compared with
+    if len(likeness) < 2:  # one pair has no other to be compared with
         return
-    power = np.einsum("skm,skm->s", tones, tones.conj()).real
-    product = np.abs(np.einsum("skm,skm->s", tones[1:], tones[:-1].conj())) ** 2
-    likeness = product / np.maximum(power[1:] * power[:-1], np.finfo(np.float32).tiny)
     if likeness.max() > _LEAST_TELLING_LIKENESS and likeness.min() < 0.5 * likeness.max():
         lost = int(np.argmin(likeness))
         msg = (
@@ -159,26 +186,36 @@ def _check_continuity(tones: ComplexArray) -> None:
         raise CaptureRefusedError(msg)
 
 
-def _averaged(tones: ComplexArray) -> ComplexArray:
-    """Mean over symbols, brought to one phase, of shape ``(S, K, M)``; of shape ``(K, M)``.
+def _in_phase(tones: ComplexArray) -> ComplexArray:
+    """Symbols brought to one phase, shape ``(S, K, M)``.
 
     What is left of the carrier offset, and slow phase noise, turn all tones of a symbol alike.
     """
-    mean = tones.mean(axis=0)
     if len(tones) == 1:
-        return mean
-    likeness = np.einsum("skm,km->s", tones, mean.conj())
+        return tones
+    likeness = np.einsum("skm,km->s", tones, tones.mean(axis=0).conj())
     turn = likeness.conj() / np.maximum(np.abs(likeness), np.finfo(np.float32).tiny)
-    return np.asarray(np.einsum("skm,s->km", tones, turn) / np.float32(len(tones)))
+    return tones * turn[:, None, None]
 
 
-def _filled(received: ComplexArray, burst: SoundingBurst) -> ComplexArray:
+def _snr(tones: ComplexArray) -> float | None:
+    """Signal over noise of one tone in one symbol, by what symbols, shape ``(S, K, M)``, share."""
+    num_symbols = len(tones)
+    if num_symbols < 2:
+        return None
+    mean = tones.mean(axis=0)
+    # The mean took one of S degrees of freedom, and holds a share of the noise itself.
+    noise = float(np.mean(np.abs(tones - mean) ** 2)) * num_symbols / (num_symbols - 1)
+    signal = float(np.mean(np.abs(mean) ** 2)) - noise / num_symbols
+    return max(signal, 0.0) / noise if noise > 0.0 else None
+
+
+def _filled(received: ComplexArray, burst: SoundingBurst, middle: float) -> ComplexArray:
     """The pilots with the empty tone interpolated between its neighbours' channels."""
     pilots, empty = pilot_symbols(burst.grid), burst.null_index
     near = empty + np.array([-2, -1, 1, 2])
-    # About the middle delay, where the channel turns least from tone to tone.
-    middle = _MIDDLE_SHARE * burst.prefix_length / burst.symbol_length
-    turn = np.exp(2j * np.pi * middle * (near - empty))
+    # About the middle delay (in samples), where the channel turns least from tone to tone.
+    turn = np.exp(2j * np.pi * middle / burst.symbol_length * (near - empty))
     weights = (np.array([-1.0, 4.0, 4.0, -1.0]) / 6.0 * turn).astype(np.complex64)
     received[empty] = pilots[empty] * (weights @ (received[near] * pilots[near].conj()[:, None]))
     return received

@@ -18,6 +18,10 @@ _HOPS_PER_WINDOW = 4
 _SAME_PREAMBLE_SHARE = 0.6
 # Probability that noise alone passes for a preamble, and then that its echoes pass for a burst's.
 _FALSE_ALARM_PROBABILITY = 1e-4
+_TINY = float(np.finfo(np.float32).tiny)
+# Carrier offsets are searched in steps of this share of a subcarrier; half of one leaves
+# interference between tones 73 dB down.
+_OFFSET_STEPS = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +63,19 @@ def synchronize(
     # The window may lie a quarter too early or too late; what repeats does so there as well.
     first_symbol = window + burst.first_symbol_sample - burst.prefix_length
     offset_hz = _fine_offset_hz(samples, burst, first_symbol, tones)
-    start = float(first_symbol - burst.first_symbol_sample)
-    start += _timing(samples, burst, start, offset_hz)
-    start += _whole_symbols(samples, burst, start, offset_hz) * burst.symbol_length
-    start += _timing(samples, burst, start, offset_hz)  # with all symbols in their windows
-    return Synchronization(start, offset_hz)
+    found = Synchronization(float(first_symbol - burst.first_symbol_sample), offset_hz)
+    for _ in range(2):  # the second time with all symbols in their windows
+        late, match, needed = _place(samples, burst, found)
+        found = Synchronization(found.start_sample + late, found.offset_hz)
+        left_hz = _offset_left_hz(samples, burst, found)
+        found = Synchronization(found.start_sample, found.offset_hz + left_hz)
+    if match < needed:
+        msg = (
+            f"no burst found in {len(samples)} samples: behind a preamble, pilots have "
+            f"{match:.1f} times the power of noise, {needed:.1f} are needed"
+        )
+        raise CaptureRefusedError(msg)
+    return found
 
 
 def symbols_at(
@@ -163,6 +175,31 @@ def _fine_offset_hz(
     return (round(tones - fraction) + fraction) * burst.grid.subcarrier_spacing_hz
 
 
+def _offset_left_hz(samples: ComplexArray, burst: SoundingBurst, found: Synchronization) -> float:
+    """Carrier offset that is left on the transmitter's clock: all lags between like symbols.
+
+    On the receiver's clock a tone turns the more the higher it is, so that a channel which is
+    stronger on one side of the band pulls at the first estimate.
+    """
+    early = burst.prefix_length // 2
+    size, stride = burst.symbol_length, burst.preamble_stride
+    alike = (
+        (range(burst.num_symbols), early, np.delete(burst.tone_bins, burst.null_index)),
+        # the preamble lies another prefix earlier; few strong tones, which is what counts in noise
+        (range(-burst.num_preamble_symbols, 0), early + burst.prefix_length,
+         np.arange(stride, size, stride)),
+    )  # fmt: skip
+    turns = np.zeros(_OFFSET_STEPS, dtype=np.complex128)
+    for indices, advance, bins in alike:
+        tones = scipy.fft.fft(symbols_at(samples, burst, found, advance, indices), axis=1)[:, bins]
+        for lag in range(1, len(tones)):
+            turns[lag] += np.vdot(tones[:-lag], tones[lag:])
+    # Least squares for symbols that are equal but for a steady turn.
+    steps = int(np.argmax(scipy.fft.fft(turns).real))
+    steps = (steps + _OFFSET_STEPS // 2) % _OFFSET_STEPS - _OFFSET_STEPS // 2
+    return steps / _OFFSET_STEPS * burst.grid.subcarrier_spacing_hz
+
+
 def _taps(symbols: ComplexArray, burst: SoundingBurst) -> ComplexArray:
     """Impulse responses by matched filtering with the pilots, over the axis before the last."""
     spectrum = scipy.fft.fft(symbols, axis=-2)
@@ -173,38 +210,33 @@ def _taps(symbols: ComplexArray, burst: SoundingBurst) -> ComplexArray:
     return scipy.fft.ifft(response, axis=-2)
 
 
-def _timing(samples: ComplexArray, burst: SoundingBurst, start: float, offset_hz: float) -> float:
-    """Samples by which the strongest path comes later than `start`, to the nearest symbol."""
-    advance = burst.prefix_length // 2
-    symbols = symbols_at(samples, burst, Synchronization(start, offset_hz), advance)
-    power = _power(_taps(symbols.mean(axis=0), burst))
-    peak = int(np.argmax(power))
-    # Power of noise in a tap is a sum of M exponential ones; the median is that of noise.
-    size = samples.shape[1]
-    noise = float(np.median(power) / stats.gamma.median(size))
-    if power[peak] < noise * stats.gamma.isf(_FALSE_ALARM_PROBABILITY / len(power), size):
-        msg = f"no burst found in {len(samples)} samples: its symbols match nothing"
-        raise CaptureRefusedError(msg)
+def _place(
+    samples: ComplexArray, burst: SoundingBurst, found: Synchronization
+) -> tuple[float, float, float]:
+    """Samples by which the strongest path comes later, its power over noise, and the least of it.
+
+    To the right symbol where the window is less than half a symbol off.
+    """
+    advance, reach, length = burst.prefix_length // 2, burst.num_preamble_symbols, burst.num_symbols
+    indices = range(-reach, length + reach)
+    taps = _taps(symbols_at(samples, burst, found, advance, indices), burst)
+    # As many symbols in succession as a burst has: its own are those that match best.
+    power = np.array([_power(taps[n : n + length].mean(axis=0)) for n in range(2 * reach + 1)])
+    peak = int(np.argmax(power.max(axis=0)))
+    # With the echoes, which may hold more power together than the strongest path.
+    around = (peak + np.arange(-advance, advance + 1)) % burst.symbol_length
+    whole = int(np.argmax(power[:, around].sum(axis=1)))
+    power = power[whole]
     near = np.sqrt(power[[peak - 1, peak, (peak + 1) % len(power)]])
     bend = near[0] - 2.0 * near[1] + near[2]
     fraction = 0.5 * (near[0] - near[2]) / bend if bend < 0.0 else 0.0
-    late = peak + float(fraction) - advance
     half = burst.symbol_length / 2.0
-    return float((late + half) % burst.symbol_length - half)
-
-
-def _whole_symbols(
-    samples: ComplexArray, burst: SoundingBurst, start: float, offset_hz: float
-) -> int:
-    """Symbols by which the burst comes later than `start`: its own are those that match best."""
-    reach = burst.num_preamble_symbols
-    indices = range(-reach, burst.num_symbols + reach)
-    symbols = symbols_at(samples, burst, Synchronization(start, offset_hz), 0, indices)
-    # The strongest path lies at the window's begin now, or just before it.
-    near = _taps(symbols, burst)[:, [-1, 0, 1]]
-    match = np.sum(near.real**2 + near.imag**2, axis=(1, 2))
-    sums = np.convolve(match, np.ones(burst.num_symbols), mode="valid")
-    return int(np.argmax(sums)) - reach
+    late = (peak + float(fraction) - advance + half) % burst.symbol_length - half
+    # Power of noise in a tap is a sum of M exponential ones; the median is that of noise.
+    size = samples.shape[1]
+    noise = max(float(np.median(power)), _TINY) / float(stats.gamma.median(size))
+    needed = float(stats.gamma.isf(_FALSE_ALARM_PROBABILITY / len(power), size))
+    return late + (whole - reach) * burst.symbol_length, float(power[peak]) / noise, needed
 
 
 def _power(taps: ComplexArray) -> FloatArray:

@@ -100,7 +100,7 @@ def pilots_on_air(
     block = rx.fetch()
     full_scale_dbm = transmit_power_dbm(tx.info.capabilities, TX_GAIN_DB, 1.0)
     sounding = Sounding("n0", burst, at, full_scale_dbm, tx.transmit_report())
-    estimate = demodulate(block, sounding) * pilot_symbols(burst.grid).conj()[:, None]
+    estimate = demodulate(block, sounding)[0] * pilot_symbols(burst.grid).conj()[:, None]
     late_fs = tx._transceiver.clock.true_fs(at, burst.sample_rate_hz)  # nobody else can know
     return estimate, late_fs - rx._transceiver.clock.true_fs(at, burst.sample_rate_hz)
 

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from drivers.array import ElementPattern, UniformLinearArray
 from drivers.burst import SoundingBurst
-from drivers.capture import Capture, CaptureQuality, missing_capture
+from drivers.capture import Capture, CaptureQuality, DemodulationReport, missing_capture
 from drivers.geometry import Pose
 from drivers.node import Node, SurveyUncertainty
 from drivers.radio import IqBlock, TransmitReport
@@ -151,6 +151,14 @@ QUALITIES = st.builds(
     pps_locked=MAYBE,
     fault=st.none() | st.text(),
 )
+DEMODULATIONS = st.builds(
+    DemodulationReport,
+    carrier_offset_hz=st.none() | NUMBERS,
+    clock_offset_ppm=st.none() | NUMBERS,
+    start_sample=NUMBERS,
+    snr=st.none() | st.floats(0.0, 1e12),
+    symbol_coherence=st.none() | st.floats(0.0, 1.0),
+)
 CAPTURES = st.builds(
     Capture,
     tx_id=st.just("a"),
@@ -164,6 +172,7 @@ CAPTURES = st.builds(
     delay_is_absolute=st.booleans(),
     quality=QUALITIES,
     first_sample_tick=TICKS,
+    demodulation=st.none() | DEMODULATIONS,
 )
 PATTERNS = st.builds(
     ElementPattern,

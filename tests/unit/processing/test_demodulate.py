@@ -55,7 +55,9 @@ def received(delays: dict[int, complex], burst=BURST) -> np.ndarray:
 
 def estimate(samples: np.ndarray, burst=BURST) -> np.ndarray:
     """Channel estimate of a block of samples, shape ``(K, M)``."""
-    return demodulate(block(samples), sounding(burst)) * pilot_symbols(burst.grid).conj()[:, None]
+    return (
+        demodulate(block(samples), sounding(burst))[0] * pilot_symbols(burst.grid).conj()[:, None]
+    )
 
 
 def channel(delays: dict[int, complex], burst=BURST) -> np.ndarray:
@@ -71,11 +73,14 @@ def sent_tones(h: np.ndarray) -> np.ndarray:
 
 def test_pilots_are_channel_times_pilots():
     delays = {0: 1.0, 7: -0.5, 19: 0.3j}
-    found = demodulate(block(received(delays)), sounding())
+    found, report = demodulate(block(received(delays)), sounding())
     assert found.shape == (96, 1)
     assert found.dtype == np.complex64
     expected = channel(delays) * pilot_symbols(GRID)[:, None]
     np.testing.assert_allclose(sent_tones(found), sent_tones(expected), atol=2e-6)
+    assert report.start_sample == START - FIRST_TICK
+    assert report.carrier_offset_hz is report.clock_offset_ppm is None  # of one clock
+    assert report.symbol_coherence == pytest.approx(1.0, abs=1e-6)
 
 
 @pytest.mark.parametrize("delay", [-ADVANCE, -3, 0, 11, 40 - ADVANCE])
@@ -94,7 +99,7 @@ def test_beyond_the_prefix_symbols_leak_into_each_other(delay):
 @pytest.mark.parametrize(("tx_dbm", "rx_dbm"), [(20.0, -30.0), (-7.0, -47.0)])
 def test_pilots_are_per_unit_transmitted_amplitude(tx_dbm, rx_dbm):
     # Full scale is 20 dBm at the transmitter and -30 dBm at the receiver: 50 dB, amplitude 1/316.2
-    found = demodulate(
+    found, _ = demodulate(
         block(received({0: 1.0}), full_scale_dbm=rx_dbm), sounding(full_scale_dbm=tx_dbm)
     )
     expected = 10.0 ** ((rx_dbm - tx_dbm) / 20.0)
@@ -131,8 +136,8 @@ def test_a_block_just_long_enough_and_one_too_short():
 def test_a_block_that_starts_just_in_time_and_one_too_late():
     samples = received({0: 1.0})
     skipped = START - FIRST_TICK + BURST.first_symbol_sample - ADVANCE
-    in_time = demodulate(block(samples[skipped:], FIRST_TICK + skipped), sounding())
-    np.testing.assert_array_equal(in_time, demodulate(block(samples), sounding()))
+    in_time, _ = demodulate(block(samples[skipped:], FIRST_TICK + skipped), sounding())
+    np.testing.assert_array_equal(in_time, demodulate(block(samples), sounding())[0])
     with pytest.raises(CaptureRefusedError, match="sent at tick 10000"):
         demodulate(block(samples[skipped + 1 :], FIRST_TICK + skipped + 1), sounding())
 
@@ -161,6 +166,26 @@ def test_averaging_lowers_noise_by_the_number_of_symbols(num_symbols):
     assert_var(sent_tones(found), one_symbol / num_symbols)
     signal = estimate(received({3: 1.0}, burst), burst)
     np.testing.assert_allclose(sent_tones(signal), sent_tones(channel({3: 1.0})), atol=2e-6)
+
+
+@pytest.mark.parametrize("snr_db", [-20.0, -10.0, 0.0, 30.0])
+@pytest.mark.parametrize("num_symbols", [2, 4])
+def test_the_report_tells_the_snr_of_a_tone(snr_db, num_symbols):
+    burst = replace(BURST, num_symbols=num_symbols)
+    signal = np.repeat(received({3: 1.0}, burst), 500, axis=1)
+    std = burst.tone_amplitude * math.sqrt(128) * 10.0 ** (-snr_db / 20.0)
+    samples = signal + std * noise(np.random.default_rng(3), signal.shape)
+    _, report = demodulate(block(samples), sounding(burst))
+    assert report.snr == pytest.approx(10.0 ** (snr_db / 10.0), rel=0.03, abs=0.003)
+    # signal power is so much of a symbol's power; one pair of symbols is like all others
+    share = 1.0 / (1.0 + 10.0 ** (-snr_db / 10.0))
+    assert report.symbol_coherence == pytest.approx(share, rel=0.03, abs=0.01)
+
+
+def test_one_symbol_tells_neither_snr_nor_coherence():
+    burst = replace(BURST, num_symbols=1)
+    _, report = demodulate(block(received({0: 1.0}, burst)), sounding(burst))
+    assert report.snr is report.symbol_coherence is None
 
 
 def test_the_filled_tone_is_a_little_less_noisy_than_its_neighbours():
@@ -200,6 +225,7 @@ def test_flags_of_block_and_report_travel_with_the_capture():
     assert clean.config_epoch == 3 + 4
     assert clean.waveform_hash == GRID.waveform_hash
     assert clean.quality.usable
+    assert clean.demodulation is not None
     assert clean.quality.clock_locked is None
     unlocked = capture_of(block(samples, clock_locked=True), sounding(clock_locked=False), "rx")
     assert unlocked.quality.clock_locked is False
@@ -211,6 +237,7 @@ def test_flags_of_block_and_report_travel_with_the_capture():
         assert not capture_of(block(samples), sounding(**{flag: True}), "rx").quality.usable
     empty = capture_of(block(samples[:9]), sounding(), "rx")
     assert empty.rx_pilots.shape == (0, 0)
+    assert empty.demodulation is None
     assert "does not hold the burst" in empty.quality.problem
 
 
@@ -257,7 +284,7 @@ class Link:
         sent = Sounding(
             "tx", self.burst, heard.first_sample_tick, self.full_scale_dbm, TransmitReport()
         )
-        return demodulate(heard, sent) * pilot_symbols(self.burst.grid).conj()[:, None]
+        return demodulate(heard, sent)[0] * pilot_symbols(self.burst.grid).conj()[:, None]
 
 
 @pytest.mark.parametrize("noise_figure_db", [0.0, 7.0])

@@ -77,7 +77,7 @@ def channel(
     block = listener.fetch()
     full_scale_dbm = transmit_power_dbm(sender.info.capabilities, 84.0, 1.0)
     report = sender.transmit_report()
-    received = demodulate(block, Sounding("tx", BURST, 12_345, full_scale_dbm, report))
+    received, _ = demodulate(block, Sounding("tx", BURST, 12_345, full_scale_dbm, report))
     return received * pilot_symbols(GRID).conj()[:, None]
 
 
