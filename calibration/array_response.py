@@ -14,7 +14,9 @@ from drivers.geometry import ComplexArray, FloatArray
 from drivers.waveform import OfdmGrid
 from processing.alignment import align
 
-_NUM_ROUNDS = 2
+_NUM_REWEIGHTINGS = 8
+# Of Student's t, for what clutter does to a link.
+_DEGREES = 3.0
 
 
 @dataclass(frozen=True)
@@ -61,8 +63,8 @@ def ideal_response(num_elements: int) -> ArrayResponse:
 def array_response(windows: Sequence[DirectPathWindow]) -> ArrayResponse:
     """Response of one receiver's elements, from direct paths of several transmitters.
 
-    A slope of the phase over the elements is told from an error of the boresight by nothing here:
-    it comes out as if all poses were as surveyed.
+    Without slope of the phase over the elements: that is one constant error of the sine, which
+    `calibration.timing` finds with the poses, from the same direct paths but not twice.
 
     Parameters
     ----------
@@ -91,10 +93,9 @@ def array_response(windows: Sequence[DirectPathWindow]) -> ArrayResponse:
         gains = np.array([_normalized(path.element_gain) for path in found])
         mean_power = [float(np.mean(np.abs(path.element_gain) ** 2)) for path in found]
         var = np.array([path.element_var for path in found]) / np.array(mean_power)
-        weight = 1.0 / var / np.sum(1.0 / var)
-        gain = _normalized(gain * (weight @ gains))
+        correction, uncertain = _agreed(gains, var)
+        gain = _normalized(_without_slope(gain * correction))
     error_var = float(np.mean(np.abs(gain - 1.0) ** 2))
-    uncertain = 1.0 / float(np.sum(1.0 / var))
     kept = max(0.0, 1.0 - uncertain / max(error_var, 1e-30))
     return ArrayResponse(1.0 + kept * (gain - 1.0), delay_s, error_var)
 
@@ -110,6 +111,33 @@ def _common(gains: ComplexArray) -> ComplexArray:
     """What rows of gains, each with a factor of its own, have in common; shape ``(M,)``."""
     rows = gains / np.linalg.norm(gains, axis=1, keepdims=True)
     return _normalized(np.linalg.svd(rows, full_matrices=False)[2][0])
+
+
+def _agreed(gains: ComplexArray, var: FloatArray) -> tuple[ComplexArray, float]:
+    """What links say together of the elements' gains, shape ``(M,)``, and its variance.
+
+    Gains of shape ``(R, M)`` with a variance each. A scatterer too near to be told from the direct
+    path spoils all elements of a link at once: Student's t over links, its scale from themselves.
+    """
+    weight, scale = 1.0 / var, 1.0
+    mean = _normalized(weight @ gains / weight.sum())
+    for _ in range(_NUM_REWEIGHTINGS if len(gains) > 1 else 0):
+        square = np.mean(np.abs(gains - mean) ** 2, axis=1) / var
+        freedom = len(gains) - 1
+        scale = max(1.0, float(np.sum(square * weight * var)) / freedom)
+        weight = (_DEGREES + 2.0) / (_DEGREES + 2.0 * square / scale) / var
+        mean = _normalized(weight @ gains / weight.sum())
+    return mean, scale / float(weight.sum())
+
+
+def _without_slope(gain: ComplexArray) -> ComplexArray:
+    """Gains less the slope of their phase, the steepest part of it first."""
+    index = np.arange(len(gain)) - (len(gain) - 1) / 2.0
+    step = float(np.angle(np.vdot(gain[:-1], gain[1:])))
+    level = gain * np.exp(-1j * step * index)
+    power = np.abs(level) ** 2
+    phase = np.angle(level * np.conj(level.sum()))
+    return np.asarray(level * np.exp(-1j * index * (power * index) @ phase / (power @ index**2)))
 
 
 def _normalized(gain: ComplexArray) -> ComplexArray:

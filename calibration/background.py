@@ -189,7 +189,7 @@ def _problem(capture: Capture, waveform_hash: str, config_epoch: int) -> str | N
         return f"is not usable: {capture.quality.problem}"
     if capture.waveform_hash != waveform_hash:
         return f"is of waveform {capture.waveform_hash}, expected {waveform_hash}"
-    if capture.config_epoch != config_epoch:
+    if capture.config_epoch != config_epoch and not capture.needs_alignment:
         return (
             f"is of config epoch {capture.config_epoch}, the entry began in {config_epoch}: "
             "the radio was retuned; learn this link again"

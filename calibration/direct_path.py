@@ -35,8 +35,8 @@ _MIN_SHARE = 0.3
 _ELEMENTS_PER_SCATTERER = 4
 # The scatterers of a hall are few, not Gaussian: errors over what the fit states, as variances.
 # Nodes that hear each other measure these factors anew (`calibration.timing`).
-_DELAY_MODEL_VAR = 2.0
-_SINE_MODEL_VAR = 5.0
+_DELAY_MODEL_VAR = 2.5
+_SINE_MODEL_VAR = 9.0
 
 
 def usable_direct_path(tx: Node, rx: Node) -> bool:

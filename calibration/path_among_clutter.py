@@ -125,7 +125,7 @@ class PathAmongClutter:
         shapes[0] = np.maximum(values, 0.0)[:, None] * _beam_shares(self._size)
         shapes[1, :, 0] = self._size
         shapes[2] = 1.0
-        self._shapes = shapes
+        self._shapes = shapes.reshape(3, -1)
         self._least = np.array([1e-9, 1e-9, max(noise_var, _LEAST_VAR * self._power)])
 
     def found(self) -> FittedPath:
@@ -142,13 +142,24 @@ class PathAmongClutter:
 
     def _started(self) -> _State:
         level = np.array([1e-2 * self._power, 1e-4 * self._power, self._least[2]])
-        best = _State(np.zeros((1, 2)), level)
+        beam = self._strongest_beam()
+        best = _State(np.array([[0.0, beam]]), level)
         for start in _START_CELLS:
-            trial = _State(np.array([[start, 0.0]]), level)
+            trial = _State(np.array([[start, beam]]), level)
             self._weigh(trial)
             if trial.cost < best.cost:
                 best = trial
         return self._refined(best)
+
+    def _strongest_beam(self) -> float:
+        if self._free:
+            return 0.0
+        beams = np.arange(-self._size / 2.0, self._size / 2.0, 0.25)
+        beams = beams[np.argsort(np.abs(beams), kind="stable")]
+        over_array = self._beams.T @ np.exp(-2j * np.pi * np.outer(self._element, beams))
+        over_band = self._modes @ np.ones(len(self._offset))
+        power = np.abs(over_band.conj() @ self._data @ over_array.conj())
+        return float(beams[int(np.argmax(power))])
 
     def _described(self, state: _State) -> FittedPath:
         jacobian = self._projected_jacobian(state)[0]
@@ -204,7 +215,7 @@ class PathAmongClutter:
         return self._waves(state.cells[1:])[0]
 
     def _std(self, level: FloatArray) -> FloatArray:
-        return np.sqrt(np.tensordot(level, self._shapes, axes=1))
+        return np.sqrt(level @ self._shapes).reshape(self._data.shape)
 
     def _basis(self, state: _State) -> ComplexArray:
         """All waves whose amplitudes are free, shape ``(B M, A)``; the direct path's first."""
@@ -214,7 +225,7 @@ class PathAmongClutter:
         return np.concatenate((direct, self._scatterers(state)), axis=1)
 
     def _weigh(self, state: _State) -> ComplexArray:
-        """Solve for amplitudes; the residual ``(B, M)``. Cost and amplitudes are kept in `state`."""
+        """Solve for amplitudes, kept in `state` with the cost; the residual, shape ``(B, M)``."""
         std = self._std(state.level)
         white = self._basis(state) / std.reshape(-1, 1)
         gram = white.conj().T @ white
@@ -288,12 +299,12 @@ class PathAmongClutter:
 
     def _fit_levels(self, state: _State) -> None:
         """Levels that explain the residual best, by multiplicative steps (Fevotte et al. 2009)."""
-        power = np.abs(self._weigh(state) * self._std(state.level)) ** 2
-        level = state.level.copy()
+        left = self._weigh(state) * self._std(state.level)
+        power = (left.real**2 + left.imag**2).ravel()
+        level = state.level
         for _ in range(_NUM_LEVEL_ROUNDS):
-            var = np.tensordot(level, self._shapes, axes=1)
-            rise = np.tensordot(self._shapes, power / var**2, axes=2)
-            fall = np.tensordot(self._shapes, 1.0 / var, axes=2)
+            weight = 1.0 / (level @ self._shapes)
+            rise, fall = self._shapes @ (power * weight**2), self._shapes @ weight
             level = np.maximum(level * rise / fall, self._least)
         state.level = level
         self._weigh(state)

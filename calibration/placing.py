@@ -3,15 +3,18 @@
 from dataclasses import dataclass
 
 import numpy as np
+import scipy.fft
 
 from calibration.direct_path import direct_path_window, find_direct_path, usable_direct_path
 from calibration.node_calibration import NodeCalibration
-from drivers.geometry import ComplexArray
+from drivers.geometry import SPEED_OF_LIGHT_M_PER_S, ComplexArray, distance_m
 from drivers.link_budget import channel_noise_var
 from drivers.node import Node
 from drivers.waveform import OfdmGrid
 from processing.alignment import shifted
 
+# A path this far below the strongest still counts as the first one.
+_ARRIVAL_DB = 25.0
 # Typical error of a direct path's delay among a hall's scatterers, in resolution cells.
 _EXPECTED_CELLS = 0.015
 
@@ -46,10 +49,11 @@ def place_background(
     grid: OfdmGrid,
     *,
     time_var_s2: float | None,
-    epoch: int = 0,
     calibration: NodeCalibration | None = None,
 ) -> PlacedBackground:
-    """Absolute delay of a background: from calibrated time, the direct path, or common time.
+    """Absolute delay of a background, for captures that have no calibrated time of their own.
+
+    From the direct path or from the common time that it was learned by, whichever is surer.
 
     Parameters
     ----------
@@ -59,17 +63,11 @@ def place_background(
         The link's nodes, as calibrated if they are.
     time_var_s2
         Variance of the common time that its delays count by; ``None`` without any.
-    epoch
-        Config epoch that it was learned in.
     """
     response = None
     if calibration is not None:
         response = calibration.responses[rx.node_id].channel(grid)
         channel = channel / response
-        late_s = calibration.late_s(tx.node_id, rx.node_id, epoch)
-        if time_var_s2 is not None and late_s is not None:
-            there = shifted(channel, grid, -late_s)
-            return PlacedBackground(there, response, True, False, 0.0)
     if time_var_s2 == 0.0:
         return PlacedBackground(channel, response, True, False, 0.0)
     window = direct_path_window(channel, tx, rx, grid, channel_noise_var(tx, rx, grid))
@@ -79,8 +77,30 @@ def place_background(
         if time_var_s2 is None or var < time_var_s2:
             there = shifted(channel, grid, -path.delay_s)
             return PlacedBackground(there, response, True, True, var)
-    absolute = time_var_s2 is not None
-    return PlacedBackground(channel, response, absolute, False, time_var_s2 or 0.0)
+    if time_var_s2 is not None:
+        return PlacedBackground(channel, response, True, False, time_var_s2)
+    early_s = _first_arrival_s(channel, grid) - _separation_s(tx, rx)
+    return PlacedBackground(shifted(channel, grid, -early_s), response, False, False, 0.0)
+
+
+def _separation_s(tx: Node, rx: Node) -> float:
+    return float(distance_m(tx.pose.position_m, rx.pose.position_m)) / SPEED_OF_LIGHT_M_PER_S
+
+
+def _first_arrival_s(channel: ComplexArray, grid: OfdmGrid) -> float:
+    """Delay of the first tap within `_ARRIVAL_DB` of the strongest, in seconds.
+
+    Nothing comes before the direct path, hidden or not: enough to look for echoes where they are.
+    """
+    taps = scipy.fft.ifft(channel * np.hanning(len(channel))[:, None], axis=0)
+    power = np.sum(np.abs(taps) ** 2, axis=1)
+    peak = int(np.argmax(power))
+    # Half of the delays before the strongest path are its own past, not the end of all delays.
+    around = np.roll(power, len(power) // 2 - peak)
+    first = int(np.argmax(around > power[peak] * 10.0 ** (-_ARRIVAL_DB / 10.0)))
+    cells = peak + first - len(power) // 2
+    cells = (cells + len(power) // 2) % len(power) - len(power) // 2
+    return cells / grid.bandwidth_hz
 
 
 def expected_delay_var_s2(tx: Node, rx: Node, grid: OfdmGrid) -> float:

@@ -71,7 +71,8 @@ def pilot_symbols(grid: OfdmGrid) -> ComplexArray:
     """Unit-power pilots ``X[k]``, shape ``(K,)``, complex64.
 
     A Zadoff-Chu phase (constant modulus on the tones and low peak-to-average power in time; 3GPP
-    TS 38.211 section 5.2.2 uses the same family) of root ``u``: ``exp(-j pi u k (k + K mod 2) / K)``.
+    TS 38.211 section 5.2.2 uses the same family) of root ``u``:
+    ``exp(-j pi u k (k + K mod 2) / K)``.
 
     The root decides where oscillators' phase noise goes. It moves power to neighbouring tones, and
     there a sequence of root ``u`` is its own copy delayed by ``u`` resolution cells: with root 1

@@ -1,7 +1,7 @@
 """From one capture to one link report."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -10,13 +10,14 @@ from drivers.capture import Capture, CaptureRefusedError
 from drivers.geometry import ComplexArray
 from drivers.link_budget import delay_var_s2, sine_var
 from drivers.waveform import OfdmGrid, pilot_symbols
-from processing.alignment import align, shifted
+from processing.accuracy import beside_alignment
 from processing.channel import channel_estimate, suppress_background
 from processing.detect import CfarPlan, detect, plan_cfar
 from processing.echo import fitted_echoes
 from processing.power_map import PowerMap, PowerMapPlan, plan_power_map, power_map
 from processing.refine import refine
 from processing.report import Hypothesis, LinkReport
+from processing.suppression import Background, Suppression, suppressed
 
 # An echo below this matched-cell SNR has no meaningful variance; it is reported with this one.
 _MIN_SNR = 1.0
@@ -49,38 +50,6 @@ class ProcessingSettings:
     delay_oversampling: int = 1
     max_hypotheses: int = 4
     num_snapshots: int = 4
-
-
-@dataclass(frozen=True)
-class Background:
-    """A learned background and what identifies it.
-
-    Attributes
-    ----------
-    channel
-        Shape ``(K, M)``.
-    content_hash
-        Of the dictionary entry.
-    config_epoch
-        Of the captures that it was learned from.
-    delay_is_absolute
-        Whether its delays count from transmission, and so those of captures aligned to it.
-    on_direct_path
-        Whether they do so by the direct path as surveyed.
-    delay_var_s2
-        Variance of that count, common to all delays on the link.
-    response
-        Of the receiver's elements, shape ``(K, M)``: captures are divided by it, and `channel`
-        was. ``None`` where it is not known.
-    """
-
-    channel: ComplexArray
-    content_hash: str
-    config_epoch: int = 0
-    delay_is_absolute: bool = True
-    on_direct_path: bool = False
-    delay_var_s2: float = 0.0
-    response: ComplexArray | None = None
 
 
 class LinkProcessor:
@@ -129,34 +98,20 @@ class LinkProcessor:
             together (another waveform, another tuning since the background was learned, another
             array); or if the capture holds no signal: not finite, or all zero.
         """
-        link = f"{capture.tx_id} -> {capture.rx_id}"
-        if capture.quality.problem:
-            msg = f"{link}: {capture.quality.problem}"
-            raise CaptureRefusedError(msg)
-        if capture.waveform_hash != self._waveform_hash:
-            msg = (
-                f"{link}: capture of waveform {capture.waveform_hash}, expected "
-                f"{self._waveform_hash}"
-            )
-            raise CaptureRefusedError(msg)
-        power = float(np.vdot(capture.rx_pilots, capture.rx_pilots).real)
-        if not np.isfinite(power) or power == 0.0:
-            msg = f"{link}: capture holds no signal, its total power is {power}; check the receiver"
-            raise CaptureRefusedError(msg)
-        if background is not None and background.config_epoch != capture.config_epoch:
-            msg = (
-                f"{link}: background learned in config epoch {background.config_epoch}, capture "
-                f"in {capture.config_epoch}: the radio was retuned; calibrate this link again"
-            )
-            raise CaptureRefusedError(msg)
+        return self._suppressed(capture, background, None).residual
+
+    def _suppressed(
+        self, capture: Capture, background: Background | None, late_s: float | None
+    ) -> Suppression:
+        _check(capture, background, self._waveform_hash)
         estimate = channel_estimate(capture.rx_pilots, self._pilots)
         if background is None:
-            return estimate
+            return Suppression(estimate, np.zeros_like(estimate))
         if background.response is not None and background.response.shape == estimate.shape:
             estimate = estimate / background.response
-        if capture.needs_alignment and background.channel.shape == estimate.shape:
-            estimate, _ = align(estimate, background.channel, self.grid, capture.coherent_groups)
-        return suppress_background(estimate, background.channel)
+        if capture.needs_alignment:
+            return suppressed(estimate, background, self.grid, capture.coherent_groups, late_s)
+        return Suppression(suppress_background(estimate, background.channel), background.channel)
 
     def map_of(self, residual: ComplexArray) -> PowerMap:
         """Range-angle power map of a residual; eqs. (10) and (11)."""
@@ -169,6 +124,7 @@ class LinkProcessor:
         *,
         sensing_index: int,
         delay_limits_s: tuple[float, float],
+        late_s: float | None = None,
     ) -> LinkReport:
         """Link report of a capture.
 
@@ -178,15 +134,28 @@ class LinkProcessor:
             The link's entry, or ``None`` to process without suppression.
         delay_limits_s
             Shortest and longest delay an echo from the search area can have on this link.
+        late_s
+            How much too late the capture's own common time shows delays, where that is
+            calibrated; delays then follow it, and not the background.
         """
-        residual = self.residual(capture, background)
-        found, hypotheses, truncated = self._search(residual, delay_limits_s)
-        if background is not None and capture.needs_alignment:
+        own_time = late_s if capture.delay_is_absolute else None
+        what = self._suppressed(capture, background, own_time)
+        count = _delay_count(capture, background, own_time)
+        limits = delay_limits_s if count.is_absolute else (0.0, np.inf)
+        found, hypotheses, truncated = self._search(what.residual, limits)
+        if background is not None and capture.needs_alignment and hypotheses:
             # The echo was part of what was aligned, and pulled at it: estimated together, by
             # turns, alignment without the echo and the echo after that alignment.
             for _ in range(_NUM_JOINT_ROUNDS if hypotheses else 0):
-                residual = self._realigned(residual, background, capture, hypotheses)
-                found, hypotheses, truncated = self._search(residual, delay_limits_s)
+                echoes = fitted_echoes(what.residual, self.grid, self.array, hypotheses)
+                what = what.without(echoes, self.grid, capture.coherent_groups)
+                found, hypotheses, truncated = self._search(what.residual, limits)
+            hypotheses = [self._beside(what, capture, hypothesis) for hypothesis in hypotheses]
+            if own_time is not None:
+                hypotheses = [
+                    replace(hypothesis, delay_s=hypothesis.delay_s + what.late_s)
+                    for hypothesis in hypotheses
+                ]
         return LinkReport(
             tx_id=capture.tx_id,
             rx_id=capture.rx_id,
@@ -195,11 +164,16 @@ class LinkProcessor:
             truncated=truncated,
             detection_snr=self.detection_snr,
             noise_var=found.noise_var,
-            delay_is_absolute=_is_absolute(capture, background),
+            delay_is_absolute=count.is_absolute,
             config_epoch=capture.config_epoch,
             background_hash=None if background is None else background.content_hash,
-            on_direct_path=background is not None and background.on_direct_path,
-            link_delay_var_s2=_link_delay_var_s2(capture, background),
+            on_direct_path=count.on_direct_path,
+            link_delay_var_s2=count.var_s2,
+        )
+
+    def _beside(self, what: Suppression, capture: Capture, hypothesis: Hypothesis) -> Hypothesis:
+        return beside_alignment(
+            hypothesis, what.background, self.grid, self.array, capture.coherent_groups
         )
 
     def _search(
@@ -215,20 +189,6 @@ class LinkProcessor:
         refined = [self._hypothesis(residual, found, cell) for cell in cells]
         hypotheses = self._distinct(refined)[: self.settings.max_hypotheses]
         return found, hypotheses, len(cells) > self.settings.max_hypotheses
-
-    def _realigned(
-        self,
-        residual: ComplexArray,
-        background: Background,
-        capture: Capture,
-        hypotheses: Sequence[Hypothesis],
-    ) -> ComplexArray:
-        """The residual after an alignment that leaves the hypotheses' echoes out."""
-        aligned = residual + background.channel
-        echoes = fitted_echoes(residual, self.grid, self.array, hypotheses)
-        _, lay = align(aligned - echoes, background.channel, self.grid, capture.coherent_groups)
-        again = shifted(aligned, self.grid, -lay.delay_s) / lay.gain.astype(np.complex64)
-        return suppress_background(again, background.channel)
 
     def _distinct(self, hypotheses: Sequence[Hypothesis]) -> list[Hypothesis]:
         """Strongest first, without those that refinement led to a stronger one's echo."""
@@ -268,15 +228,47 @@ class LinkProcessor:
         )
 
 
-def _link_delay_var_s2(capture: Capture, background: Background | None) -> float:
-    """Variance that all delays on the link share, from what they count from."""
-    if background is not None and capture.needs_alignment:
-        return background.delay_var_s2
-    return capture.delay_var_s2
+@dataclass(frozen=True, slots=True)
+class _DelayCount:
+    """What a report's delays count from."""
+
+    is_absolute: bool
+    on_direct_path: bool
+    var_s2: float
 
 
-def _is_absolute(capture: Capture, background: Background | None) -> bool:
-    """Whether residual delays count from transmission: after alignment, as the background's do."""
-    if background is not None and capture.needs_alignment:
-        return background.delay_is_absolute
-    return capture.delay_is_absolute
+def _delay_count(
+    capture: Capture, background: Background | None, own_time_late_s: float | None
+) -> _DelayCount:
+    if background is None or not capture.needs_alignment:
+        return _DelayCount(capture.delay_is_absolute, False, capture.delay_var_s2)
+    if own_time_late_s is not None:  # the nodes' joint errors say how well it is known
+        return _DelayCount(True, False, 0.0)
+    return _DelayCount(
+        background.delay_is_absolute, background.on_direct_path, background.delay_var_s2
+    )
+
+
+def _check(capture: Capture, background: Background | None, waveform_hash: str) -> None:
+    """Refuse what cannot be processed; see `LinkProcessor.residual`."""
+    link = f"{capture.tx_id} -> {capture.rx_id}"
+    if capture.quality.problem:
+        msg = f"{link}: {capture.quality.problem}"
+        raise CaptureRefusedError(msg)
+    if capture.waveform_hash != waveform_hash:
+        msg = f"{link}: capture of waveform {capture.waveform_hash}, expected {waveform_hash}"
+        raise CaptureRefusedError(msg)
+    power = float(np.vdot(capture.rx_pilots, capture.rx_pilots).real)
+    if not np.isfinite(power) or power == 0.0:
+        msg = f"{link}: capture holds no signal, its total power is {power}; check the receiver"
+        raise CaptureRefusedError(msg)
+    if (
+        background is not None
+        and background.config_epoch != capture.config_epoch
+        and not capture.needs_alignment
+    ):
+        msg = (
+            f"{link}: background learned in config epoch {background.config_epoch}, capture "
+            f"in {capture.config_epoch}: the radio was retuned; calibrate this link again"
+        )
+        raise CaptureRefusedError(msg)

@@ -85,6 +85,13 @@ class Window:
 class Ether:
     """What is on air in one scene, in virtual time.
 
+    Parameters
+    ----------
+    scene
+        The hall.
+    session
+        Which time the radios were switched on: the same hardware draws other phases and times.
+
     Attributes
     ----------
     scene
@@ -97,8 +104,9 @@ class Ether:
         state, which no radio knows.
     """
 
-    def __init__(self, scene: Scene) -> None:
+    def __init__(self, scene: Scene, session: int = 0) -> None:
         self.scene = scene
+        self.session = session
         self.now_fs = 0
         self.look: int | None = None
         self._emissions: list[Emission] = []

@@ -49,7 +49,7 @@ class Transceiver:
         self._noise = [
             PhaseNoise(
                 self._impairments.phase_noise_mask, tuning.carrier_hz, tuning.sample_rate_hz,
-                self._seed, (self._index, way),
+                self._seed, (self._index, way, self._ether.session),
             )
             for way in (_TRANSMIT, _RECEIVE)
         ]  # fmt: skip
@@ -141,7 +141,8 @@ class Transceiver:
         return NodeClock(zero_fs + round(gained_s * FS_PER_S), *rates)
 
     def _draw(self, stream: "str", *key: int) -> np.random.Generator:
-        return random_stream(self._seed, stream, self._index, *key)  # type: ignore[arg-type]
+        key = (self._index, *key, self._ether.session)
+        return random_stream(self._seed, stream, *key)  # type: ignore[arg-type]
 
     def _retune_phase(self, epoch: int, way: int) -> float:
         kind = self._impairments.retune_phase

@@ -2,6 +2,8 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from typing import Literal, Protocol
 
 import numpy as np
@@ -29,6 +31,8 @@ _HEADROOM_DB = 15.0
 _REPEAT_S = 0.05
 # And an untimed start happens within this time of its call.
 _SETTLE_S = 5e-3
+# What a synthesizer must be moved by to lock anew.
+_AWAY_HZ = 1e6
 
 
 class World(Protocol):
@@ -54,6 +58,9 @@ class RadioSource:
         See `drivers.capture.CaptureSource`.
     calibration_burst
         What is sent to learn backgrounds: the same symbols, but another number of them.
+    fresh_tuning
+        Whether radios are tuned away and back before each burst that a background is learned
+        from, so that nothing of one tuning's own state is learned with it.
     world
         Told which sensing comes next, where the world is simulated.
     listener
@@ -75,6 +82,7 @@ class RadioSource:
         origin: str,
         *,
         calibration_burst: SoundingBurst | None = None,
+        fresh_tuning: bool = False,
         world: World | None = None,
         listener: BlockListener | None = None,
         wait_s: Callable[[float], None] = time.sleep,
@@ -83,6 +91,7 @@ class RadioSource:
         self._radios = dict(radios)
         self._burst = burst
         self._calibration_burst = calibration_burst or burst
+        self._fresh_tuning = fresh_tuning
         self._samples = {b: b.samples() for b in {burst, self._calibration_burst}}
         self._origin = origin
         self._world = world
@@ -124,6 +133,9 @@ class RadioSource:
         """The same, of a hall without target: simulated so, or believed to be so."""
         if self._world is not None:
             self._world.look = None
+        if self._fresh_tuning and not brief:
+            for node_id in (tx_id, *rx_ids):
+                self._retune(node_id)
         burst = self._burst if brief else self._calibration_burst
         return self._sound(tx_id, rx_ids, burst, "background", capture_index)
 
@@ -150,6 +162,14 @@ class RadioSource:
             time_source="pps" if able.pps else "none",
         )
         return radio.configure(tuning)
+
+    def _retune(self, node_id: str) -> None:
+        """Tune a radio away and back; one that fails says so when it is used."""
+        tuning = self._tunings[node_id]
+        away = replace(tuning, carrier_hz=tuning.carrier_hz + _AWAY_HZ)
+        with suppress(RadioError):
+            self._radios[node_id].configure(away)
+            self._radios[node_id].configure(tuning)
 
     def _rx_gain_db(self, node: Node, able: Capabilities) -> float:
         """Gain that keeps the strongest direct path, with headroom, below full scale."""

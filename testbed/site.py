@@ -168,10 +168,13 @@ class CalibrationSection(Section, frozen=True):
         Bursts behind each entry, N_BG.
     num_symbols
         Pilot symbols in each of them; left out, as many as in a burst that senses.
+    fresh_tuning
+        Whether radios are tuned away and back before each of them.
     """
 
     num_captures: Annotated[int, Meta(ge=1, le=10_000)] = 70
     num_symbols: Annotated[int, Meta(ge=1, le=1000)] | None = None
+    fresh_tuning: bool = False
 
 
 class Site(Section, frozen=True):

@@ -10,7 +10,7 @@ from calibration.dictionary import BackgroundDictionary, Provenance
 from calibration.node_calibration import NodeCalibration
 from calibration.placing import place_background
 from drivers.capture import CaptureRefusedError, CaptureSource
-from processing.pipeline import Background
+from processing.suppression import Background
 from sim_backend.source import SimulatedSource
 
 BackgroundKind = Literal["learned", "none", "perfect"]
@@ -57,6 +57,8 @@ class LearnedBackgrounds:
         Called with transmitter and receiver before a link is learned, which takes a while.
     calibration
         Of the nodes, for what entries do not say of themselves.
+    learn_from
+        Where an absent entry's captures come from, if not from the source.
     can_learn
         Whether the hall is free of targets now; if not, an absent entry refuses its link.
     """
@@ -68,12 +70,14 @@ class LearnedBackgrounds:
         announce: Callable[[str, str], None] | None = None,
         *,
         calibration: NodeCalibration | None = None,
+        learn_from: CaptureSource | None = None,
         can_learn: bool = True,
     ) -> None:
         self._source = source
         self._dictionary = dictionary
         self._announce = announce
         self._calibration = calibration
+        self._learn_from = source if learn_from is None else learn_from
         self._can_learn = can_learn
         nodes = source.nodes if calibration is None else calibration.nodes
         self._node = {node.node_id: node for node in nodes}
@@ -91,7 +95,7 @@ class LearnedBackgrounds:
         placed = place_background(
             entry.channel, self._node[tx_id], self._node[rx_id], self._source.grid,
             time_var_s2=entry.delay_var_s2 if entry.delay_is_absolute else None,
-            epoch=entry.config_epoch, calibration=self._calibration,
+            calibration=self._calibration,
         )  # fmt: skip
         return Background(
             placed.channel,
@@ -108,7 +112,7 @@ class LearnedBackgrounds:
         if self._announce:
             self._announce(tx_id, rx_id)
         num_captures = self._dictionary.provenance.num_captures
-        learned = learn_background(self._source, tx_id, rx_id, num_captures)
+        learned = learn_background(self._learn_from, tx_id, rx_id, num_captures)
         self._dictionary.put(
             self._location[tx_id], self._location[rx_id], learned.channel, learned.config_epoch,
             delay_is_absolute=learned.delay_is_absolute, delay_var_s2=learned.delay_var_s2,

@@ -16,8 +16,9 @@ from drivers.waveform import OfdmGrid
 from fusion.controller import Controller
 from fusion.network import Network
 from fusion.sensing import PositionEstimate, SensingConfig
-from processing.pipeline import Background, LinkProcessor
+from processing.pipeline import LinkProcessor
 from processing.report import LinkReport
+from processing.suppression import Background
 from testbed.build import (
     assumed_rcs_m2,
     build_fusion,
@@ -121,6 +122,7 @@ class Localization:
         self._site = site
         self._source = source
         self._background_of = background_of
+        self._calibration = calibration
         self._processors = processors
         self._target_m = target_m
         self.network = _network(source, calibration)
@@ -154,8 +156,11 @@ class Localization:
         nodes, order = self.network.nodes, self.network.index
         tx, rx = nodes[order[capture.tx_id]], nodes[order[capture.rx_id]]
         limits = delay_limits_s(tx.pose.position, rx.pose.position, self._site.area_m)
+        late_s = None
+        if self._calibration is not None:
+            late_s = self._calibration.late_s(capture.tx_id, capture.rx_id, capture.config_epoch)
         report = self._processors.of(rx).report(
-            capture, background, sensing_index=index, delay_limits_s=limits
+            capture, background, sensing_index=index, delay_limits_s=limits, late_s=late_s
         )
         return Look(capture, background, report)
 

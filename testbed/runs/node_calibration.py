@@ -76,16 +76,17 @@ def node_calibration_of(
     num_captures: int,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> NodeCalibration | None:
-    """The calibration kept with a dictionary, made first where it can be; else ``None``.
+    """The nodes as radios hear each other now, or as a recorded run heard them; else ``None``.
+
+    Made anew in every run: times and phases do not outlast a session, and a sounding is short.
 
     Raises
     ------
     DictionaryError
         If the one that is there cannot be read.
     """
-    kept = load_node_calibration(root, setup.source.nodes)
-    if kept is not None or not (setup.has_radios and setup.can_learn):
-        return kept
+    if not setup.has_radios:
+        return load_node_calibration(root, setup.source.nodes)
     calibration = calibrate_nodes(setup.source, num_captures, progress)
     save_node_calibration(root, calibration)
     return calibration

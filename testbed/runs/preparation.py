@@ -86,6 +86,6 @@ def prepared(
 
         learned = LearnedBackgrounds(
             setup.source, dictionary, announce,
-            calibration=calibration, can_learn=setup.can_learn,
+            calibration=calibration, learn_from=setup.earlier, can_learn=setup.can_learn,
         )  # fmt: skip
         yield Prepared(learned, calibration)

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
@@ -46,6 +46,9 @@ class Setup:
         The same scene at pilot fidelity, where there is one: its static channel is known.
     has_radios
         Whether captures come through radios, whose clocks and arrays are to be calibrated.
+    earlier
+        Where backgrounds are learned, if not from `source`: the same radios in a session before,
+        with other phases and times.
     """
 
     source: CaptureSource
@@ -53,6 +56,7 @@ class Setup:
     target_m: FloatArray | None = None
     pilots: SimulatedSource | None = None
     has_radios: bool = False
+    earlier: CaptureSource | None = None
 
     @property
     def can_learn(self) -> bool:
@@ -103,27 +107,35 @@ def opened_setup(site: Site, seed: int, fidelity: Fidelity) -> Iterator[Setup]:
     if kinds == {"sim"} and fidelity == "pilot":
         yield simulate(site, seed)
         return
-    setup, source = _simulated_iq(site, seed) if kinds == {"sim"} else _hardware(site, seed)
-    try:
-        yield setup
-    finally:
-        source.close()
+    with ExitStack() as opened:
+        yield (
+            _simulated_iq(site, seed, opened) if kinds == {"sim"} else _hardware(site, seed, opened)
+        )
 
 
-def _simulated_iq(site: Site, seed: int) -> tuple[Setup, RadioSource]:
+def _simulated_iq(site: Site, seed: int, opened: ExitStack) -> Setup:
+    """Two sessions of the same radios: backgrounds are of the first, all else of the second."""
     pilots = simulate(site, seed)
     scene = build_scene(site, pilots.source.nodes, seed)
-    ether = Ether(scene)
     described = hashlib.sha256(repr(build_impairments(site)).encode()).hexdigest()[:8]
     origin = f"{pilots.source.origin}, IQ with impairments {described}"
-    radios = open_radios(site, scene.nodes, {"sim": simulated_radios(site, ether)})
-    source = RadioSource(pilots.source.nodes, radios, build_burst(site), origin,
-        calibration_burst=build_calibration_burst(site), world=ether, wait_s=ether.advance,
-    )  # fmt: skip
-    return Setup(source, seed, scene.target_m, pilots.pilots, has_radios=True), source
+
+    def session(number: int) -> RadioSource:
+        ether = Ether(scene, number)
+        radios = open_radios(site, scene.nodes, {"sim": simulated_radios(site, ether)})
+        source = RadioSource(
+            pilots.source.nodes, radios, build_burst(site), origin,
+            calibration_burst=build_calibration_burst(site),
+            fresh_tuning=site.calibration.fresh_tuning, world=ether, wait_s=ether.advance,
+        )  # fmt: skip
+        opened.callback(source.close)
+        return source
+
+    earlier, now = session(0), session(1)
+    return Setup(now, seed, scene.target_m, pilots.pilots, has_radios=True, earlier=earlier)
 
 
-def _hardware(site: Site, seed: int) -> tuple[Setup, RadioSource]:
+def _hardware(site: Site, seed: int, opened: ExitStack) -> Setup:
     nodes = build_nodes(site, seed)
     radios = open_radios(site, nodes, {})
     try:
@@ -133,8 +145,10 @@ def _hardware(site: Site, seed: int) -> tuple[Setup, RadioSource]:
         source = RadioSource(
             nodes, radios, build_burst(site), "; ".join(serials),
             calibration_burst=build_calibration_burst(site),
+            fresh_tuning=site.calibration.fresh_tuning,
         )  # fmt: skip
     except BaseException:
         close_radios(radios)
         raise
-    return Setup(source, seed, has_radios=True), source
+    opened.callback(source.close)
+    return Setup(source, seed, has_radios=True)

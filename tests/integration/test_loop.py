@@ -12,7 +12,7 @@ from calibration.dictionary import DictionaryError
 from drivers.capture import Capture, CaptureQuality
 from drivers.node import Node
 from drivers.waveform import OfdmGrid
-from processing.pipeline import Background
+from processing.suppression import Background
 from sim_backend.source import SimulatedSource
 from testbed.build import Overrides, overridden
 from testbed.runs.backgrounds import (

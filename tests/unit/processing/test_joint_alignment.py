@@ -11,7 +11,8 @@ from drivers.capture import Capture
 from drivers.link_budget import delay_var_s2, sine_var
 from drivers.waveform import pilot_symbols
 from processing.alignment import shifted
-from processing.pipeline import Background, LinkProcessor, ProcessingSettings
+from processing.pipeline import LinkProcessor, ProcessingSettings
+from processing.suppression import Background
 from tests.unit.processing.echoes import (
     CELL_S,
     GRID,

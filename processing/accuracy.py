@@ -1,0 +1,109 @@
+"""What alignment costs: bounds of an echo's delay and sine beside the alignment's own unknowns."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from drivers.array import UniformLinearArray
+from drivers.geometry import ComplexArray, FloatArray
+from drivers.waveform import OfdmGrid
+from processing.report import Hypothesis
+
+# Information that is less than this share of what an echo alone would give is none.
+_LEAST_SHARE = 1e-6
+
+
+def beside_alignment(
+    hypothesis: Hypothesis,
+    background: ComplexArray,
+    grid: OfdmGrid,
+    array: UniformLinearArray,
+    groups: Sequence[Sequence[int]],
+) -> Hypothesis:
+    """A hypothesis with the Cramer-Rao bounds that hold beside gain and delay of the alignment.
+
+    The capture is ``g exp(-j 2 pi f d) B + a s(tau, sine) + noise`` with ``g`` and ``d`` unknown in
+    each group of coherent elements: the inverse of the joint Fisher information of all of them
+    (Kay 1993, section 3.9). Far from everything in the background the bounds are those of the
+    echo alone.
+
+    Parameters
+    ----------
+    background
+        As subtracted, shape ``(K, M)``.
+    groups
+        Elements that share phase, time and gain; all, if empty.
+    """
+    columns = _echo_columns(hypothesis, grid, array)
+    alone = columns.shape[1]
+    every = [*columns.T]
+    omega = 2.0 * np.pi * grid.offset_hz[:, None]
+    for group in groups or [range(array.num_elements)]:
+        own = np.zeros_like(background)
+        own[:, list(group)] = background[:, list(group)]
+        every += [own.ravel(), 1j * own.ravel(), (-1j * omega * own).ravel()]
+    joint = _normalized_information(np.array(every))
+    share = _diagonal_of_inverse(joint[:alone, :alone]) / _diagonal_of_inverse(joint)[:alone]
+    share = np.clip(share, _LEAST_SHARE, 1.0)
+    return replace(
+        hypothesis,
+        delay_var_s2=hypothesis.delay_var_s2 / float(share[2]),
+        sine_var=None if hypothesis.sine_var is None else hypothesis.sine_var / float(share[3]),
+    )
+
+
+def _echo_columns(
+    hypothesis: Hypothesis, grid: OfdmGrid, array: UniformLinearArray
+) -> ComplexArray:
+    """Derivatives of an echo by both parts of its amplitude, delay and sine, ``(K M, 3 or 4)``."""
+    element_s = array.element_delay_s(hypothesis.sine or 0.0)
+    delay_s = hypothesis.delay_s + element_s
+    wave = np.exp(-2j * np.pi * grid.frequency_hz[:, None] * delay_s).astype(np.complex64)
+    by_delay = (-2j * np.pi * grid.offset_hz)[:, None] * wave
+    columns = [wave, 1j * wave, by_delay]
+    if hypothesis.sine is not None:
+        columns.append(-2j * np.pi * grid.carrier_hz * array.element_delay_s(1.0) * wave)
+    return np.array([column.ravel() for column in columns]).T
+
+
+def _normalized_information(columns: ComplexArray) -> FloatArray:
+    """Fisher information of real unknowns, scaled to a unit diagonal."""
+    information = (columns.conj() @ columns.T).real.astype(np.float64)
+    size = np.sqrt(np.maximum(np.diag(information), 1e-300))
+    return np.asarray(information / np.outer(size, size))
+
+
+def _diagonal_of_inverse(information: FloatArray) -> FloatArray:
+    return np.asarray(np.diag(np.linalg.inv(information + 1e-9 * np.eye(len(information)))))
+
+
+def share_kept(excess_cells: FloatArray, off_beams: FloatArray, num_elements: int) -> FloatArray:
+    """Share of an echo's energy that alignment to a direct path leaves in the residual.
+
+    Alignment takes out what looks like the direct path or, in one phase of two, like its
+    derivative by delay: ``1 - |c|^2 - |c'|^2 / 2`` with the correlations of a flat band.
+
+    Parameters
+    ----------
+    excess_cells
+        Delay over the direct path's, in resolution cells (bandwidth times delay).
+    off_beams
+        Sine of arrival off the direct path's, times elements times spacing in wavelengths.
+    num_elements
+        Of the array.
+    """
+    x = np.maximum(np.abs(excess_cells), 1e-4)
+    delay_part = np.sinc(x)
+    slope_part = (np.cos(np.pi * x) - delay_part) / x * (np.sqrt(3.0) / np.pi)
+    array_part = _dirichlet(off_beams, num_elements)
+    lost = (delay_part**2 + slope_part**2 / 2.0) * array_part**2
+    return np.asarray(np.clip(1.0 - lost, 0.0, 1.0))
+
+
+def _dirichlet(beams: FloatArray, num_elements: int) -> FloatArray:
+    """Correlation of two plane waves so many beams apart, between -1 and 1."""
+    half = np.pi * np.asarray(beams) / num_elements
+    bottom = num_elements * np.sin(half)
+    near = np.abs(bottom) < 1e-9
+    return np.where(near, 1.0, np.sin(num_elements * half) / np.where(near, 1.0, bottom))
