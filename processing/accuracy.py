@@ -1,6 +1,5 @@
 """What alignment costs: bounds of an echo's delay and sine beside the alignment's own unknowns."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -16,12 +15,13 @@ _LEAST_SHARE = 1e-6
 
 def beside_alignment(
     hypothesis: Hypothesis,
-    background: ComplexArray,
+    alignment: ComplexArray,
     grid: OfdmGrid,
     array: UniformLinearArray,
-    groups: Sequence[Sequence[int]],
-) -> Hypothesis:
+) -> tuple[Hypothesis, float]:
     """A hypothesis with the Cramer-Rao bounds that hold beside gain and delay of the alignment.
+
+    And the share of its amplitude's information that the alignment leaves.
 
     The capture is ``g exp(-j 2 pi f d) B + a s(tau, sine) + noise`` with ``g`` and ``d`` unknown in
     each group of coherent elements: the inverse of the joint Fisher information of all of them
@@ -30,27 +30,21 @@ def beside_alignment(
 
     Parameters
     ----------
-    background
-        As subtracted, shape ``(K, M)``.
-    groups
-        Elements that share phase, time and gain; all, if empty.
+    alignment
+        What gain and delay change, see `near_background.alignment_columns`.
     """
     columns = _echo_columns(hypothesis, grid, array)
     alone = columns.shape[1]
-    every = [*columns.T]
-    omega = 2.0 * np.pi * grid.offset_hz[:, None]
-    for group in groups or [range(array.num_elements)]:
-        own = np.zeros_like(background)
-        own[:, list(group)] = background[:, list(group)]
-        every += [own.ravel(), 1j * own.ravel(), (-1j * omega * own).ravel()]
-    joint = _normalized_information(np.array(every))
+    gains, slopes = (kind.reshape(len(kind), -1) for kind in alignment)
+    joint = _normalized_information(np.concatenate((columns.T, gains, 1j * gains, slopes)))
     share = _diagonal_of_inverse(joint[:alone, :alone]) / _diagonal_of_inverse(joint)[:alone]
     share = np.clip(share, _LEAST_SHARE, 1.0)
-    return replace(
+    bounded = replace(
         hypothesis,
         delay_var_s2=hypothesis.delay_var_s2 / float(share[2]),
         sine_var=None if hypothesis.sine_var is None else hypothesis.sine_var / float(share[3]),
     )
+    return bounded, float(share[:2].mean())
 
 
 def _echo_columns(

@@ -14,6 +14,7 @@ from processing.accuracy import beside_alignment
 from processing.channel import channel_estimate, suppress_background
 from processing.detect import CfarPlan, detect, plan_cfar
 from processing.echo import fitted_echoes
+from processing.near_background import LEAST_SHARE, alignment_columns, nearest_echo
 from processing.power_map import PowerMap, PowerMapPlan, plan_power_map, power_map
 from processing.refine import refine
 from processing.report import Hypothesis, LinkReport
@@ -23,8 +24,12 @@ from processing.suppression import Background, Suppression, suppressed
 _MIN_SNR = 1.0
 # Refined echoes nearer than this share of a resolution cell in delay and angle are one.
 _SAME_CELL = 0.3
-# Each round leaves the square of the echo's likeness to the background: a hundredth, usually.
-_NUM_JOINT_ROUNDS = 3
+# Each round leaves the square of the echo's likeness to the background: a hundredth, usually, but
+# most of it for an echo within a tenth of a cell of a strong path.
+_MAX_JOINT_ROUNDS = 20
+_SETTLED_STD = 0.05
+# Of an echo's energy, beside the background: above it nothing is near enough to matter.
+_CLEAR_SHARE = 0.8
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,11 +151,16 @@ class LinkProcessor:
         if background is not None and capture.needs_alignment and hypotheses:
             # The echo was part of what was aligned, and pulled at it: estimated together, by
             # turns, alignment without the echo and the echo after that alignment.
-            for _ in range(_NUM_JOINT_ROUNDS if hypotheses else 0):
-                echoes = fitted_echoes(what.residual, self.grid, self.array, hypotheses)
+            columns = alignment_columns(what.background, self.grid, capture.coherent_groups)
+            hypotheses = self._whole(what, columns, hypotheses)
+            for _ in range(_MAX_JOINT_ROUNDS):
+                before = hypotheses[0]
+                echoes = fitted_echoes(what.residual, columns, self.grid, self.array, hypotheses)
                 what = what.without(echoes, self.grid, capture.coherent_groups)
                 found, hypotheses, truncated = self._search(what.residual, limits)
-            hypotheses = [self._beside(what, capture, hypothesis) for hypothesis in hypotheses]
+                if not hypotheses or _settled(before, hypotheses[0]):
+                    break
+            hypotheses = self._told_apart(columns, hypotheses)
             if own_time is not None:
                 hypotheses = [
                     replace(hypothesis, delay_s=hypothesis.delay_s + what.late_s)
@@ -171,10 +181,27 @@ class LinkProcessor:
             link_delay_var_s2=count.var_s2,
         )
 
-    def _beside(self, what: Suppression, capture: Capture, hypothesis: Hypothesis) -> Hypothesis:
-        return beside_alignment(
-            hypothesis, what.background, self.grid, self.array, capture.coherent_groups
-        )
+    def _whole(
+        self, what: Suppression, columns: ComplexArray, hypotheses: list[Hypothesis]
+    ) -> list[Hypothesis]:
+        """Where the echoes are that left these.
+
+        One only, if it looks like a part of the background: all of them may be its remains.
+        """
+        strongest = hypotheses[0]
+        _, share = beside_alignment(strongest, columns, self.grid, self.array)
+        if share > _CLEAR_SHARE:
+            return hypotheses
+        delay_s, sine = nearest_echo(what.residual, columns, self.grid, self.array, strongest)
+        many = strongest.sine is not None
+        return [replace(strongest, delay_s=delay_s, sine=sine if many else None)]
+
+    def _told_apart(
+        self, columns: ComplexArray, hypotheses: Sequence[Hypothesis]
+    ) -> list[Hypothesis]:
+        """Hypotheses with their bounds beside the alignment, less what it may have made."""
+        bounded = [beside_alignment(h, columns, self.grid, self.array) for h in hypotheses]
+        return [hypothesis for hypothesis, share in bounded if share > LEAST_SHARE]
 
     def _search(
         self, residual: ComplexArray, delay_limits_s: tuple[float, float]
@@ -226,6 +253,14 @@ class LinkProcessor:
             ),
             snr=float(snr),
         )
+
+
+def _settled(before: Hypothesis, now: Hypothesis) -> bool:
+    """Whether a round of the joint estimation has moved an echo by nothing that matters."""
+    moved = abs(now.delay_s - before.delay_s) / np.sqrt(now.delay_var_s2)
+    if now.sine is not None and now.sine_var is not None and before.sine is not None:
+        moved = max(moved, abs(now.sine - before.sine) / np.sqrt(now.sine_var))
+    return bool(moved < _SETTLED_STD)
 
 
 @dataclass(frozen=True, slots=True)

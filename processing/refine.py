@@ -57,19 +57,19 @@ def refine(
         Snapshots that MUSIC's covariance is made of. More snapshots tell more sources apart and
         cost angle accuracy at low SNR: the variance grows by ``1 + num_snapshots / snr``.
     """
-    bands, band_offset_hz = _subband_matrix(residual, grid, coarse_delay_s)
+    bands, band_offset_hz = subband_matrix(residual, grid, coarse_delay_s)
     squint_s = array.element_delay_s(np.sin(coarse_angle_rad))
     bands = bands * np.exp(2j * np.pi * band_offset_hz[:, None] * squint_s)
     sine = float(np.sin(coarse_angle_rad))
     delay_shift_s = 0.0
     cell_s = 1.0 / grid.bandwidth_hz
     for _ in range(_NUM_ROUNDS):
-        beam = bands @ _carrier_steering(array, grid, np.array(sine)).conj()
+        beam = bands @ carrier_steering(array, grid, np.array(sine)).conj()
         delay_shift_s = _spectral_peak(beam, band_offset_hz, delay_shift_s, cell_s)
         if array.num_elements > 1:
             aligned = bands * np.exp(2j * np.pi * band_offset_hz * delay_shift_s)[:, None]
             sine = _music_sine(aligned, grid, array, sine, num_snapshots)
-    beam = bands @ _carrier_steering(array, grid, np.array(sine)).conj()
+    beam = bands @ carrier_steering(array, grid, np.array(sine)).conj()
     matched = abs(np.sum(beam * np.exp(2j * np.pi * band_offset_hz * delay_shift_s))) ** 2
     return RefinedEcho(
         delay_s=coarse_delay_s + delay_shift_s,
@@ -78,7 +78,7 @@ def refine(
     )
 
 
-def _subband_matrix(
+def subband_matrix(
     residual: ComplexArray, grid: OfdmGrid, delay_s: float
 ) -> tuple[ComplexArray, FloatArray]:
     """Delay-gated sums over sub-bands, shape ``(B, M)``, and their mean frequency offsets."""
@@ -91,7 +91,7 @@ def _subband_matrix(
     return sums.astype(np.complex128), means
 
 
-def _carrier_steering(array: UniformLinearArray, grid: OfdmGrid, sine: FloatArray) -> ComplexArray:
+def carrier_steering(array: UniformLinearArray, grid: OfdmGrid, sine: FloatArray) -> ComplexArray:
     """Steering vectors at the carrier for sines of any shape, shape ``(..., M)``; eq. (6)."""
     return np.exp(-2j * np.pi * grid.carrier_hz * array.element_delay_s(sine))
 
