@@ -36,7 +36,7 @@ _ELEMENTS_PER_SCATTERER = 4
 # The scatterers of a hall are few, not Gaussian: errors over what the fit states, as variances.
 # Nodes that hear each other measure these factors anew (`calibration.timing`).
 _DELAY_MODEL_VAR = 2.5
-_SINE_MODEL_VAR = 9.0
+_SINE_MODEL_VAR = 20.0
 
 
 def usable_direct_path(tx: Node, rx: Node) -> bool:
@@ -181,7 +181,8 @@ def find_direct_path(window: DirectPathWindow, *, free_elements: bool = False) -
         window.ratio, bands.offset_hz / bands.bandwidth_hz,
         ClutterStatistics(separation_m * cells_per_m, _NEAREST_M * cells_per_m),
         window.noise_var, free_elements=free_elements,
-        max_scatterers=max(1, size // _ELEMENTS_PER_SCATTERER),
+        # Free elements take up what a scatterer near the path does to them.
+        max_scatterers=1 if free_elements else max(1, size // _ELEMENTS_PER_SCATTERER),
     )  # fmt: skip
     found = fit.found()
     beams_per_sine = size * rx.array.spacing_m / bands.wavelength_m

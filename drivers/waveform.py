@@ -11,6 +11,10 @@ import scipy.fft
 from drivers.geometry import SPEED_OF_LIGHT_M_PER_S, ComplexArray, FloatArray
 
 
+# Copies may come back to this share of a root's own delay.
+_NEAREST_COPY = 0.15
+
+
 @dataclass(frozen=True, slots=True)
 class OfdmGrid:
     """Subcarriers of one sounding symbol, symmetric about the carrier.
@@ -87,9 +91,22 @@ def pilot_symbols(grid: OfdmGrid) -> ComplexArray:
 
 @lru_cache
 def _pilot_root(count: int) -> int:
-    """Root between 1/32 and 1/20 of the tones, coprime to them, that keeps the peaks lowest."""
+    """Root between 1/32 and 1/20 of the tones, coprime to them, with low peaks in time.
+
+    Its multiples are copies' delays, modulo the number of tones: they must not come back to zero
+    soon.
+    """
     roots = [u for u in range(count // 32, count // 20 + 1) if u and math.gcd(u, count) == 1]
-    return min(roots, key=lambda root: _peak_over_mean(root, count), default=1)
+    away = {root: _nearest_copy(root, count) for root in roots}
+    enough = min(_NEAREST_COPY, max(away.values(), default=0.0))
+    kept = [root for root in roots if away[root] >= enough]
+    return min(kept, key=lambda root: _peak_over_mean(root, count), default=1)
+
+
+def _nearest_copy(root: int, count: int) -> float:
+    """Least delay of a copy over the first one's, up to five turns about the symbol."""
+    delay = np.arange(1, 5 * count // root, dtype=np.int64) * root % count
+    return float(np.minimum(delay, count - delay).min() / root)
 
 
 def _peak_over_mean(root: int, count: int) -> float:

@@ -12,7 +12,7 @@ from drivers.node import Node
 from testbed.runs.setup import Setup
 
 # Each node hears so many others: clutter pulls at each direct path another way.
-_NUM_NEIGHBOURS = 8
+_NUM_NEIGHBOURS = 6
 
 
 def calibrate_nodes(
