@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import scipy.fft
 
-from calibration.path_among_clutter import ClutterStatistics, PathAmongClutter
+from calibration.clutter import ClutterStatistics
+from calibration.path_among_clutter import PathAmongClutter
 from drivers.array import steering_matrix
 from drivers.geometry import (
     SPEED_OF_LIGHT_M_PER_S,

@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from calibration.clutter import ClutterStatistics, beam_shares, clutter_covariance
+from calibration.fitted_path import FittedPath
 from drivers.geometry import ComplexArray, FloatArray
 
 # Twice the log-likelihood that one more path must bring: four real parameters of a thousand data
@@ -17,49 +19,6 @@ _NUM_LEVEL_ROUNDS = 12
 # What is not modelled, whatever the noise: a thousandth of the path's amplitude.
 _LEAST_VAR = 1e-6
 _FIRST_DAMPING, _LEAST_DAMPING = 1e-2, 1e-6
-
-
-@dataclass(frozen=True)
-class ClutterStatistics:
-    """What is known of a hall's scatterers beforehand, in resolution cells.
-
-    Attributes
-    ----------
-    separation
-        Length of the direct path.
-    nearest
-        Of a scatterer that is drawn apart from an antenna.
-    """
-
-    separation: float
-    nearest: float
-
-
-@dataclass(frozen=True)
-class FittedPath:
-    """A direct path and what was found beside it, in resolution cells.
-
-    Attributes
-    ----------
-    delay, delay_var
-        Of the direct path.
-    beam, beam_var
-        Of the direct path; zero and infinite where it has none: one element, or free elements.
-    element_gain
-        Amplitude of the direct path at each element about the found direction, shape ``(M,)``.
-    element_var
-        Variance of each of them.
-    num_scatterers
-        That were fitted beside it.
-    """
-
-    delay: float
-    delay_var: float
-    beam: float
-    beam_var: float
-    element_gain: ComplexArray
-    element_var: float
-    num_scatterers: int
 
 
 @dataclass
@@ -114,7 +73,7 @@ class PathAmongClutter:
         self._element = (np.arange(self._size) - (self._size - 1) / 2.0) / self._size
         self._free = free_elements or self._size == 1
         self._max_scatterers = max_scatterers
-        values, vectors = np.linalg.eigh(_clutter_covariance(offset, clutter))
+        values, vectors = np.linalg.eigh(clutter_covariance(offset, clutter))
         self._modes = vectors.conj().T
         index = np.arange(self._size)
         self._beams = np.exp(-2j * np.pi * np.outer(index, index) / self._size)
@@ -122,7 +81,7 @@ class PathAmongClutter:
         self._data = self._modes @ bands.astype(np.complex128) @ self._beams
         self._power = float(np.mean(np.abs(bands) ** 2))
         shapes = np.zeros((3, num_bands, self._size))
-        shapes[0] = np.maximum(values, 0.0)[:, None] * _beam_shares(self._size)
+        shapes[0] = np.maximum(values, 0.0)[:, None] * beam_shares(self._size)
         shapes[1, :, 0] = self._size
         shapes[2] = 1.0
         self._shapes = shapes.reshape(3, -1)
@@ -178,11 +137,11 @@ class PathAmongClutter:
     def _element_gain(self, state: _State) -> tuple[ComplexArray, float]:
         """Amplitude at each element about the found direction, and its variance."""
         std = self._std(state.level)
-        basis = np.concatenate((self._element_waves(state.cells[0, 0]), self._scatterers(state)), 1)
+        basis = np.concatenate(
+            (self._element_waves(state.cells[0, 0]), self._waves(state.cells[1:])[0]), 1
+        )
         white = basis / std.reshape(-1, 1)
-        gram = white.conj().T @ white
-        gram += 1e-9 * np.trace(gram).real / len(gram) * np.eye(len(gram))
-        inverse = np.linalg.inv(gram)
+        inverse = np.linalg.inv(_gram(white))
         amplitude = inverse @ (white.conj().T @ (self._data / std).ravel())
         turn = np.exp(2j * np.pi * self._element * state.cells[0, 1])
         var = float(np.mean(np.diag(inverse).real[: self._size]))
@@ -211,9 +170,6 @@ class PathAmongClutter:
             joined(over_band, over_turn),
         )
 
-    def _scatterers(self, state: _State) -> ComplexArray:
-        return self._waves(state.cells[1:])[0]
-
     def _std(self, level: FloatArray) -> FloatArray:
         return np.sqrt(level @ self._shapes).reshape(self._data.shape)
 
@@ -222,16 +178,14 @@ class PathAmongClutter:
         if not self._free:
             return self._waves(state.cells)[0]
         direct = self._element_waves(state.cells[0, 0])
-        return np.concatenate((direct, self._scatterers(state)), axis=1)
+        return np.concatenate((direct, self._waves(state.cells[1:])[0]), axis=1)
 
     def _weigh(self, state: _State) -> ComplexArray:
         """Solve for amplitudes, kept in `state` with the cost; the residual, shape ``(B, M)``."""
         std = self._std(state.level)
         white = self._basis(state) / std.reshape(-1, 1)
-        gram = white.conj().T @ white
-        gram += 1e-9 * np.trace(gram).real / len(gram) * np.eye(len(gram))
         data = (self._data / std).ravel()
-        state.amplitude = np.linalg.solve(gram, white.conj().T @ data)
+        state.amplitude = np.linalg.solve(_gram(white), white.conj().T @ data)
         left = (data - white @ state.amplitude).reshape(std.shape)
         state.cost = float(np.sum(np.abs(left) ** 2) + 2.0 * np.log(std).sum())
         return left
@@ -254,9 +208,7 @@ class PathAmongClutter:
             columns += [by_beam[:, 1:] * others]
         jacobian = np.concatenate(columns, axis=1) / std
         basis = self._basis(state) / std
-        gram = basis.conj().T @ basis
-        gram += 1e-9 * np.trace(gram).real / len(gram) * np.eye(len(gram))
-        jacobian = jacobian - basis @ np.linalg.solve(gram, basis.conj().T @ jacobian)
+        jacobian = jacobian - basis @ np.linalg.solve(_gram(basis), basis.conj().T @ jacobian)
         return jacobian, left
 
     def _element_waves_slope(self, delay: float) -> ComplexArray:
@@ -323,32 +275,7 @@ class PathAmongClutter:
         return np.array([delays[best[0]], beams[best[1]]])
 
 
-def _clutter_covariance(offset: FloatArray, clutter: ClutterStatistics) -> ComplexArray:
-    """Covariance over the band of scatterers spread evenly over the plane, shape ``(B, B)``.
-
-    In elliptic coordinates about the two nodes, the power of scatterers of excess delay ``x`` on
-    a path of length ``D`` falls as ``1 / (x (2 D + x) (D + x))``, all in cells. Sub-band means
-    pass long delays weakly.
-    """
-    num_bands, nearest, separation = len(offset), clutter.nearest, clutter.separation
-    excess = np.concatenate(
-        (np.geomspace(nearest / 30.0, 1.0, 150)[:-1], np.arange(1.0, 3.0 * num_bands, 0.15))
-    )
-    power = np.gradient(excess) / (
-        (excess + nearest) * (2.0 * separation + excess) * (separation + excess)
-    )
-    power = power * np.sinc(excess / num_bands) ** 2
-    waves = np.exp(-2j * np.pi * np.outer(offset, excess))
-    return np.asarray((waves * (power / power.sum())) @ waves.conj().T)
-
-
-def _beam_shares(size: int) -> FloatArray:
-    """Power of the scatterers in each beam off the direct path's, mean one, shape ``(M,)``.
-
-    Half of it comes from near the receiver, from anywhere; half from near the transmitter, and so
-    from about its direction.
-    """
-    index = np.arange(size)
-    off = np.minimum(index, size - index)
-    near = 1.0 / (1.0 + 4.0 * off**2)
-    return np.asarray(0.5 + 0.5 * size * near / near.sum())
+def _gram(basis: ComplexArray) -> ComplexArray:
+    """Inner products of waves, kept from being singular where two are nearly one."""
+    gram = basis.conj().T @ basis
+    return np.asarray(gram + 1e-9 * np.trace(gram).real / len(gram) * np.eye(len(gram)))

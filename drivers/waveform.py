@@ -10,9 +10,9 @@ import scipy.fft
 
 from drivers.geometry import SPEED_OF_LIGHT_M_PER_S, ComplexArray, FloatArray
 
-
 # Copies may come back to this share of a root's own delay.
 _NEAREST_COPY = 0.15
+_FEWEST_TONES = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,9 @@ def _pilot_root(count: int) -> int:
     Its multiples are copies' delays, modulo the number of tones: they must not come back to zero
     soon.
     """
-    roots = [u for u in range(count // 32, count // 20 + 1) if u and math.gcd(u, count) == 1]
+    if count < _FEWEST_TONES:  # too few roots to choose from, and high peaks with all of them
+        return 1
+    roots = [u for u in range(count // 32, count // 20 + 1) if math.gcd(u, count) == 1]
     away = {root: _nearest_copy(root, count) for root in roots}
     enough = min(_NEAREST_COPY, max(away.values(), default=0.0))
     kept = [root for root in roots if away[root] >= enough]

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from drivers.array import UniformLinearArray
-from drivers.capture import Capture, CaptureRefusedError
+from drivers.capture import Capture
 from drivers.geometry import ComplexArray
 from drivers.link_budget import delay_var_s2, sine_var
 from drivers.waveform import OfdmGrid, pilot_symbols
@@ -18,7 +18,7 @@ from processing.near_background import LEAST_SHARE, alignment_columns, nearest_e
 from processing.power_map import PowerMap, PowerMapPlan, plan_power_map, power_map
 from processing.refine import refine
 from processing.report import Hypothesis, LinkReport
-from processing.suppression import Background, Suppression, suppressed
+from processing.suppression import Background, Suppression, check_capture, suppressed
 
 # An echo below this matched-cell SNR has no meaningful variance; it is reported with this one.
 _MIN_SNR = 1.0
@@ -108,7 +108,7 @@ class LinkProcessor:
     def _suppressed(
         self, capture: Capture, background: Background | None, late_s: float | None
     ) -> Suppression:
-        _check(capture, background, self._waveform_hash)
+        check_capture(capture, background, self._waveform_hash)
         estimate = channel_estimate(capture.rx_pilots, self._pilots)
         if background is None:
             return Suppression(estimate, np.zeros_like(estimate))
@@ -282,28 +282,3 @@ def _delay_count(
     return _DelayCount(
         background.delay_is_absolute, background.on_direct_path, background.delay_var_s2
     )
-
-
-def _check(capture: Capture, background: Background | None, waveform_hash: str) -> None:
-    """Refuse what cannot be processed; see `LinkProcessor.residual`."""
-    link = f"{capture.tx_id} -> {capture.rx_id}"
-    if capture.quality.problem:
-        msg = f"{link}: {capture.quality.problem}"
-        raise CaptureRefusedError(msg)
-    if capture.waveform_hash != waveform_hash:
-        msg = f"{link}: capture of waveform {capture.waveform_hash}, expected {waveform_hash}"
-        raise CaptureRefusedError(msg)
-    power = float(np.vdot(capture.rx_pilots, capture.rx_pilots).real)
-    if not np.isfinite(power) or power == 0.0:
-        msg = f"{link}: capture holds no signal, its total power is {power}; check the receiver"
-        raise CaptureRefusedError(msg)
-    if (
-        background is not None
-        and background.config_epoch != capture.config_epoch
-        and not capture.needs_alignment
-    ):
-        msg = (
-            f"{link}: background learned in config epoch {background.config_epoch}, capture "
-            f"in {capture.config_epoch}: the radio was retuned; calibrate this link again"
-        )
-        raise CaptureRefusedError(msg)

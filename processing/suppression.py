@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from drivers.capture import Capture, CaptureRefusedError
 from drivers.geometry import ComplexArray, FloatArray
 from drivers.waveform import OfdmGrid
 from processing.alignment import Groups, align, shifted
@@ -104,3 +105,35 @@ def suppressed(
         own: FloatArray = np.array([delay_s - late_s])
         aligned, channel = shifted(aligned, grid, own), shifted(channel, grid, own)
     return Suppression(suppress_background(aligned, channel), channel)
+
+
+def check_capture(capture: Capture, background: Background | None, waveform_hash: str) -> None:
+    """Refuse what cannot be processed.
+
+    Raises
+    ------
+    CaptureRefusedError
+        If the capture is not usable, of another waveform, of another tuning than a background that
+        it is not aligned to, or holds no signal.
+    """
+    link = f"{capture.tx_id} -> {capture.rx_id}"
+    if capture.quality.problem:
+        msg = f"{link}: {capture.quality.problem}"
+        raise CaptureRefusedError(msg)
+    if capture.waveform_hash != waveform_hash:
+        msg = f"{link}: capture of waveform {capture.waveform_hash}, expected {waveform_hash}"
+        raise CaptureRefusedError(msg)
+    power = float(np.vdot(capture.rx_pilots, capture.rx_pilots).real)
+    if not np.isfinite(power) or power == 0.0:
+        msg = f"{link}: capture holds no signal, its total power is {power}; check the receiver"
+        raise CaptureRefusedError(msg)
+    if (
+        background is not None
+        and background.config_epoch != capture.config_epoch
+        and not capture.needs_alignment
+    ):
+        msg = (
+            f"{link}: background learned in config epoch {background.config_epoch}, capture "
+            f"in {capture.config_epoch}: the radio was retuned; calibrate this link again"
+        )
+        raise CaptureRefusedError(msg)

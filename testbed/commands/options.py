@@ -43,12 +43,6 @@ _FIDELITY = (
 )  # fmt: skip
 
 
-_NOT_CALIBRATED = (
-    "note: array errors are not calibrated in this version; with these impairments a position may "
-    "be wrong by more than its ellipse says"
-)
-
-
 def shared_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add the site argument and the options that every run takes."""
     for decorate in reversed((*_SHARED, *_FIDELITY)):
@@ -79,6 +73,4 @@ def resolve_site(
         msg = "--impairments needs --fidelity iq: pilots have none"
         raise UsageError(msg)
     site = overridden(load_site(site_path), overrides)
-    if fidelity == "iq" and site.simulation.impairments.preset != "ideal":
-        click.echo(_NOT_CALIBRATED, err=True)
     return simulated(site) if simulate else site

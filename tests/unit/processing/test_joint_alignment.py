@@ -80,7 +80,7 @@ def test_together_the_echo_keeps_its_accuracy(link):
 def test_one_after_the_other_it_does_not(link, monkeypatch):
     """The control: what alignment alone would leave."""
     together = [np.median(errors**2) for errors in normalized_errors(link)]
-    monkeypatch.setattr(processing.pipeline, "_NUM_JOINT_ROUNDS", 0)
+    monkeypatch.setattr(processing.pipeline, "_MAX_JOINT_ROUNDS", 0)
     apart = [np.median(errors**2) for errors in normalized_errors(link)]
     assert max(a / t for a, t in zip(apart, together, strict=True)) > 2.0
 

@@ -79,7 +79,7 @@ def test_at_pilot_fidelity_backgrounds_are_learned_when_needed_and_kept(setup, t
     assert contents(root) == before
 
 
-def test_radios_are_calibrated_first_and_once(radios, tmp_path):
+def test_radios_are_calibrated_first_in_every_run(radios, tmp_path):
     root, told = tmp_path / "d", []
     with prepared(SITE, radios, "learned", root, told.append) as known:
         calibration = known.calibration
@@ -99,25 +99,23 @@ def test_radios_are_calibrated_first_and_once(radios, tmp_path):
     told.clear()
     with prepared(SITE, radios, "learned", root, told.append) as known:
         assert known.calibration is not None
-        assert known.calibration.nodes == calibration.nodes
-    assert told == []
-    assert contents(root) == before
+    assert list(dict.fromkeys(told)) == done  # times do not outlast a session
+    assert set(contents(root)) == set(before)
 
 
 def test_where_the_hall_may_hold_a_target_nothing_is_learned(radios, tmp_path):
     root = tmp_path / "d"
     strangers = in_a_hall_with_people(radios)
     with prepared(SITE, strangers, "learned", root) as known:
-        assert known.calibration is None
+        assert known.calibration is not None  # a sounding minds nobody in the hall
         with pytest.raises(CaptureRefusedError, match="no background of a -> b; run testbed cal"):
             known.background_of("a", "b")
-    assert FILE_NAME not in contents(root)
     with prepared(SITE, radios, "learned", root) as known:
         learned = known.background_of("a", "b")
     with prepared(SITE, strangers, "learned", root) as known:
         assert known.calibration is not None
         kept = known.background_of("a", "b")
-    np.testing.assert_array_equal(kept.channel, learned.channel)
+    assert kept.content_hash == learned.content_hash
 
 
 def test_a_place_that_cannot_be_written_is_named(setup, tmp_path):
@@ -146,8 +144,9 @@ def test_a_damaged_calibration_is_refused(radios, tmp_path):
     with prepared(SITE, radios, "learned", root):
         pass
     (root / FILE_NAME).write_bytes(b"{}")
+    recorded = Setup(radios.source, radios.seed)  # as a replay: what was calibrated is read
     with (
         pytest.raises(DictionaryError, match="not a calibration of nodes"),
-        prepared(SITE, radios, "learned", root),
+        prepared(SITE, recorded, "learned", root),
     ):
         pass  # fmt: skip
