@@ -11,12 +11,21 @@ import numpy as np
 
 from calibration.direct_path import DirectPathWindow, find_direct_path
 from drivers.geometry import ComplexArray, FloatArray
+from drivers.link_budget import delay_var_s2
 from drivers.waveform import OfdmGrid
-from processing.alignment import align
+from processing.alignment import Alignment, align
 
 _NUM_REWEIGHTINGS = 8
 # Of Student's t, for what clutter does to a link.
 _DEGREES = 3.0
+# Mean square of ``gain - 1`` under which elements are about as they should be.
+_ABOUT_IDEAL = 0.3
+_NUM_TURNS = 10
+# Chance alone lets a slope a row take a sixth of four elements' clutter, less of more elements.
+_WORTH_TURNING = 0.5
+# Elements in place of tones: a wave from elsewhere turns along the array as a late one over a band.
+_TONE_HZ = 1.0
+_LEAST_NOISE_S = 1e-15  # of a delay: finer than single precision
 
 
 @dataclass(frozen=True)
@@ -63,8 +72,9 @@ def ideal_response(num_elements: int) -> ArrayResponse:
 def array_response(windows: Sequence[DirectPathWindow]) -> ArrayResponse:
     """Response of one receiver's elements, from direct paths of several transmitters.
 
-    Without slope of the phase over the elements: that is one constant error of the sine, which
-    `calibration.timing` finds with the poses, from the same direct paths but not twice.
+    Of elements that are about as they should be, without slope of the phase over them: that is one
+    constant error of the sine, which `calibration.timing` finds with the poses, from the same
+    direct paths but not twice. Over elements of any phase a slope means nothing.
 
     Parameters
     ----------
@@ -82,9 +92,8 @@ def array_response(windows: Sequence[DirectPathWindow]) -> ArrayResponse:
     size = windows[0].ratio.shape[1]
     if size == 1:
         return ideal_response(1)
-    alone = [_each_element(window) for window in windows]
-    delay_s, _ = _drawn_to_zero(np.array([lay for _, lay in alone]))
-    gain = _common(np.array([gain for gain, _ in alone]))
+    delay_s = element_delay_s(windows)
+    gain = _common(np.array([_each_element(window).gain for window in windows]))
     for free_elements in (True, False):
         found = [
             find_direct_path(window.corrected(gain, delay_s), free_elements=free_elements)
@@ -94,23 +103,58 @@ def array_response(windows: Sequence[DirectPathWindow]) -> ArrayResponse:
         mean_power = [float(np.mean(np.abs(path.element_gain) ** 2)) for path in found]
         var = np.array([path.element_var for path in found]) / np.array(mean_power)
         correction, uncertain = _agreed(gains, var)
-        gain = _normalized(_without_slope(gain * correction))
+        gain = _normalized(gain * correction)
+    if np.mean(np.abs(gain - 1.0) ** 2) < _ABOUT_IDEAL:
+        gain = _normalized(_without_slope(gain))
     error_var = float(np.mean(np.abs(gain - 1.0) ** 2))
     kept = max(0.0, 1.0 - uncertain / max(error_var, 1e-30))
     return ArrayResponse(1.0 + kept * (gain - 1.0), delay_s, error_var)
 
 
-def _each_element(window: DirectPathWindow) -> tuple[ComplexArray, FloatArray]:
-    """Gain and delay that each element alone shows, the delay over the elements' mean."""
+def element_delay_s(windows: Sequence[DirectPathWindow]) -> FloatArray:
+    """Delay of each element's envelope over their mean, shape ``(M,)``, in seconds.
+
+    As if the poses were as the windows have them.
+    """
+    found, noise_var = [], []
+    for window in windows:
+        lay = _each_element(window)
+        found.append(lay.delay_s - lay.delay_s.mean())
+        power = len(window.ratio) * float(np.mean(np.abs(lay.gain) ** 2))
+        var_s2 = delay_var_s2(power / window.noise_var, window.bands.rms_bandwidth_hz)
+        noise_var.append(max(float(var_s2), _LEAST_NOISE_S**2))
+    return _drawn_to_zero(np.array(found), np.array(noise_var))
+
+
+def _each_element(window: DirectPathWindow) -> Alignment:
+    """How each element alone lies to a single path."""
     ones = np.ones_like(window.ratio)
-    _, lay = align(window.ratio, ones, window.bands, [[m] for m in range(ones.shape[1])])
-    return lay.gain, lay.delay_s - lay.delay_s.mean()
+    return align(window.ratio, ones, window.bands, [[m] for m in range(ones.shape[1])])[1]
 
 
 def _common(gains: ComplexArray) -> ComplexArray:
-    """What rows of gains, each with a factor of its own, have in common; shape ``(M,)``."""
+    """What rows of gains, each with a factor of its own, have in common; shape ``(M,)``.
+
+    Where paths come from elsewhere than surveyed each row also has a slope of its own over the
+    elements. Slopes are taken out only if little is left then: clutter is no slope.
+    """
     rows = gains / np.linalg.norm(gains, axis=1, keepdims=True)
-    return _normalized(np.linalg.svd(rows, full_matrices=False)[2][0])
+    plain, left = _rank_one(rows)
+    elements = OfdmGrid(_TONE_HZ, _TONE_HZ, len(plain))
+    common, left_turned = plain, left
+    for _ in range(_NUM_TURNS):
+        reference = np.repeat(common[:, None], len(rows), axis=1)
+        _, lay = align(rows.T, reference, elements, [[n] for n in range(len(rows))])
+        slope = lay.delay_s - np.median(lay.delay_s)
+        turn = np.exp(2j * np.pi * np.outer(slope, elements.offset_hz))
+        common, left_turned = _rank_one(rows * turn)
+    return _normalized(common if left_turned < _WORTH_TURNING * left else plain)
+
+
+def _rank_one(rows: ComplexArray) -> tuple[ComplexArray, float]:
+    """What rows have in common, shape ``(M,)``, and the power that is left of them."""
+    _, values, vectors = np.linalg.svd(rows, full_matrices=False)
+    return vectors[0], float(np.sum(values[1:] ** 2))
 
 
 def _agreed(gains: ComplexArray, var: FloatArray) -> tuple[ComplexArray, float]:
@@ -147,14 +191,27 @@ def _normalized(gain: ComplexArray) -> ComplexArray:
     return np.asarray(gain * turn / np.sqrt(np.mean(np.abs(gain) ** 2)))
 
 
-def _drawn_to_zero(found: FloatArray) -> tuple[FloatArray, float]:
+def _drawn_to_zero(found: FloatArray, noise_var: FloatArray) -> FloatArray:
     """Mean over links of elements' delays, shape ``(M,)``, less the more links disagree.
 
-    Empirical Bayes: what is kept is the share of the spread over elements that is not scatter.
+    Weights are those of DerSimonian and Laird: noise of each link, and what links disagree by
+    beyond it, which is clutter and alike for all. Empirical Bayes: what is kept is the share of
+    the spread over elements that is not scatter.
     """
-    mean = found.mean(axis=0)
-    if len(found) == 1:
-        return mean, 0.0
-    scatter = float(np.mean(np.var(found, axis=0, ddof=1))) / len(found)
+    freedom = len(found) - 1
+    if not freedom:
+        return np.asarray(found[0])
+    weight = 1.0 / noise_var
+    excess = _scatter(found, weight) - freedom
+    clutter_var = max(0.0, excess / (weight.sum() - np.sum(weight**2) / weight.sum()))
+    weight = 1.0 / (noise_var + clutter_var)
+    mean = weight @ found / weight.sum()
+    scatter = _scatter(found, weight) / freedom / weight.sum()
     kept = max(0.0, 1.0 - scatter / max(float(np.mean(mean**2)), 1e-40))
-    return kept * mean, scatter
+    return np.asarray(kept * mean)
+
+
+def _scatter(found: FloatArray, weight: FloatArray) -> float:
+    """Weighted sum of squares over links about their mean, an element's average."""
+    mean = weight @ found / weight.sum()
+    return float(np.mean(weight @ (found - mean) ** 2))

@@ -26,7 +26,7 @@ from drivers.node import Node
 from drivers.waveform import OfdmGrid
 from processing.alignment import align
 
-# Sub-bands of a window: it passes delays within half as many cells of the path.
+# Sub-bands of a window, at least: it passes delays within half as many cells of the path.
 _NUM_BANDS = 32
 # Scatterers nearer to a node than this are not drawn apart from its antenna.
 _NEAREST_M = 0.3
@@ -73,7 +73,7 @@ class DirectPathWindow:
     delay_s
         About how much later than surveyed the path is.
     noise_var
-        Of an entry of `ratio`.
+        Of an entry of `ratio`, the mean over elements.
     """
 
     tx: Node
@@ -86,7 +86,14 @@ class DirectPathWindow:
     def corrected(self, gain: ComplexArray, delay_s: FloatArray) -> "DirectPathWindow":
         """The window as elements without these gains and delays, shapes ``(M,)``, had seen it."""
         turn = np.exp(2j * np.pi * self.bands.offset_hz[:, None] * delay_s)
-        return replace(self, ratio=self.ratio * turn / gain)
+        noise_var = self.noise_var * float(np.mean(np.abs(gain) ** -2.0))
+        return replace(self, ratio=self.ratio * turn / gain, noise_var=noise_var)
+
+    def about(self, tx: Node, rx: Node) -> "DirectPathWindow":
+        """The window over the direct path that the nodes have as given here."""
+        other = direct_path_channel(tx, rx, self.bands)
+        ratio = self.ratio * direct_path_channel(self.tx, self.rx, self.bands) / other
+        return replace(self, tx=tx, rx=rx, ratio=ratio)
 
 
 def direct_path_window(
@@ -110,8 +117,8 @@ def direct_path_window(
     size = len(ratio)
     peak = int(np.argmax(np.sum(np.abs(profile) ** 2, axis=1)))
     delay_s = (peak if peak < size // 2 else peak - size) / grid.bandwidth_hz
-    num_bands = min(_NUM_BANDS, size)
-    tones = size // num_bands
+    tones = max(1, size // _NUM_BANDS)
+    num_bands = size // tones
     first = (size - tones * num_bands) // 2
     kept = slice(first, first + tones * num_bands)
     middle_hz = float(grid.offset_hz[kept].mean())
@@ -134,7 +141,9 @@ def _centred(window: DirectPathWindow) -> DirectPathWindow | None:
         return None
     late_s = float(np.median(lay.delay_s))
     turn = np.exp(2j * np.pi * window.bands.offset_hz[:, None] * late_s)
-    return replace(window, ratio=window.ratio * turn, delay_s=window.delay_s + late_s)
+    # Means over sub-bands pass less of an element the later it is.
+    passed = np.sinc(window.bands.subcarrier_spacing_hz * lay.delay_s)
+    return replace(window, ratio=window.ratio * turn / passed, delay_s=window.delay_s + late_s)
 
 
 def _size(window: DirectPathWindow) -> int:

@@ -5,18 +5,23 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from calibration.array_response import ArrayResponse, array_response, ideal_response
+from calibration.array_response import (
+    ArrayResponse,
+    array_response,
+    element_delay_s,
+    ideal_response,
+)
 from calibration.direct_path import (
     DirectPathWindow,
     direct_path_window,
     find_direct_path,
 )
-from calibration.timing import Reading, SolvedNodes, solve_nodes
+from calibration.timing import Reading, solve_nodes
 from drivers.capture import Capture
-from drivers.geometry import SPEED_OF_LIGHT_M_PER_S, ComplexArray, FloatArray, Pose
+from drivers.geometry import SPEED_OF_LIGHT_M_PER_S, ComplexArray
 from drivers.link_budget import channel_noise_var
 from drivers.node import Node
-from drivers.node_errors import BORESIGHT_RAD, SINE, TIME_M, NodeErrors
+from drivers.node_errors import SINE, TIME_M, NodeErrors, node_with
 from drivers.waveform import OfdmGrid, pilot_symbols
 from processing.alignment import align
 from processing.channel import channel_estimate
@@ -31,7 +36,7 @@ class NodeCalibration:
     Attributes
     ----------
     nodes
-        With poses, powers and noise figures as found.
+        With poses, element spacings, powers and noise figures as found.
     errors
         What is still unknown of them.
     responses
@@ -77,11 +82,14 @@ class NodeCalibrator:
         As surveyed.
     grid
         The waveform.
+    spacing_std
+        Of each array's relative error of the element spacing, which surveys do not state.
     """
 
-    def __init__(self, nodes: Sequence[Node], grid: OfdmGrid) -> None:
+    def __init__(self, nodes: Sequence[Node], grid: OfdmGrid, spacing_std: float = 0.0) -> None:
         self._nodes = {node.node_id: node for node in nodes}
         self._grid = grid
+        self._spacing_var = dict.fromkeys(self._nodes, spacing_std**2)
         self._pilots = pilot_symbols(grid)
         self._windows: dict[Link, DirectPathWindow] = {}
         self._timed: dict[Link, tuple[bool, float]] = {}
@@ -117,17 +125,22 @@ class NodeCalibrator:
         solved = solve_nodes(
             tuple(self._nodes.values()), readings, self._time_var_s2(),
             {name: self._sine_var(name, response) for name, response in responses.items()},
+            self._spacing_var,
         )  # fmt: skip
+        placed = {
+            name: node_with(node, mean)
+            for (name, node), mean in zip(self._nodes.items(), solved.mean, strict=True)
+        }
         shared = all(timed for timed, _ in self._timed.values()) and bool(self._timed)
         time_m = solved.mean[:, TIME_M]
         power_db = self._power_db(readings)
         return NodeCalibration(
-            nodes=tuple(
-                self._calibrated(node, mean, power_db[node.node_id])
-                for node, mean in zip(self._nodes.values(), solved.mean, strict=True)
-            ),
+            nodes=tuple(self._calibrated(node, power_db[name]) for name, node in placed.items()),
             errors=solved.errors,
-            responses=self._turned(responses, solved),
+            responses={
+                name: self._turned(response, placed, name, mean[SINE])
+                for (name, response), mean in zip(responses.items(), solved.mean, strict=True)
+            },
             time_s={
                 name: float(late_m) / SPEED_OF_LIGHT_M_PER_S
                 for name, late_m in zip(self._nodes, time_m, strict=True)
@@ -138,8 +151,11 @@ class NodeCalibrator:
             sine_scale=solved.sine_scale,
         )
 
+    def _heard(self, rx_id: str) -> list[DirectPathWindow]:
+        return [window for (_, rx), window in self._windows.items() if rx == rx_id]
+
     def _response(self, rx_id: str) -> ArrayResponse:
-        heard = [window for (_, rx), window in self._windows.items() if rx == rx_id]
+        heard = self._heard(rx_id)
         if not heard:
             return ideal_response(self._nodes[rx_id].array.num_elements)
         return array_response(heard)
@@ -172,13 +188,10 @@ class NodeCalibrator:
         found = np.linalg.lstsq(rows, level_db, rcond=1e-6)[0]
         return {name: (float(found[n]), float(found[len(index) + n])) for name, n in index.items()}
 
-    def _calibrated(self, node: Node, mean: FloatArray, power_db: tuple[float, float]) -> Node:
-        x, y = node.pose.position + mean[:2]
-        pose = Pose((float(x), float(y)), float(node.pose.boresight_rad + mean[BORESIGHT_RAD]))
+    def _calibrated(self, node: Node, power_db: tuple[float, float]) -> Node:
         noise_db = float(np.median(self._noise_db.get(node.node_id, self._all_noise_db())))
         return replace(
             node,
-            pose=pose,
             tx_power_dbm=node.tx_power_dbm + power_db[0],
             # What counts is noise over received power: a gain that is too high has more of both.
             noise_figure_db=node.noise_figure_db + noise_db - power_db[1],
@@ -189,15 +202,16 @@ class NodeCalibrator:
         return found or [0.0]
 
     def _turned(
-        self, responses: Mapping[str, ArrayResponse], solved: SolvedNodes
-    ) -> dict[str, ArrayResponse]:
-        """Responses with the slope of phase over the elements that the poses do not explain."""
-        turned = {}
-        for (name, response), mean in zip(responses.items(), solved.mean, strict=True):
-            cycles = self._nodes[name].array.element_offset_m / self._grid.wavelength_m
-            slope = np.exp(-2j * np.pi * cycles * mean[SINE])
-            turned[name] = replace(response, gain=response.gain * slope)
-        return turned
+        self, response: ArrayResponse, placed: Mapping[str, Node], name: str, sine: float
+    ) -> ArrayResponse:
+        """A response with the slopes over the elements that the poses do not explain."""
+        cycles = self._nodes[name].array.element_offset_m / self._grid.wavelength_m
+        gain = response.gain * np.exp(-2j * np.pi * cycles * sine)
+        heard = [
+            window.about(placed[window.tx.node_id], placed[name]) for window in self._heard(name)
+        ]
+        delay_s = element_delay_s(heard) if heard else response.delay_s
+        return replace(response, gain=gain, delay_s=delay_s)
 
 
 def repetition_var(

@@ -21,6 +21,7 @@ class _NodeRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     node_id: str
     position_m: tuple[float, float]
     boresight_rad: float
+    spacing_m: float
     tx_power_dbm: float
     noise_figure_db: float
     time_s: float | None
@@ -60,6 +61,7 @@ def save_node_calibration(root: Path, calibration: NodeCalibration) -> None:
                 node_id=node.node_id,
                 position_m=node.pose.position_m,
                 boresight_rad=node.pose.boresight_rad,
+                spacing_m=node.array.spacing_m,
                 tx_power_dbm=node.tx_power_dbm,
                 noise_figure_db=node.noise_figure_db,
                 time_s=calibration.time_s.get(node.node_id),
@@ -129,6 +131,7 @@ def _node(node: Node, record: _NodeRecord) -> Node:
     return replace(
         node,
         pose=Pose(record.position_m, record.boresight_rad),
+        array=replace(node.array, spacing_m=record.spacing_m),
         tx_power_dbm=record.tx_power_dbm,
         noise_figure_db=record.noise_figure_db,
     )

@@ -5,12 +5,13 @@ by ``S e``, where ``e`` are the nodes' errors and ``S`` the sensitivities given 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from drivers.geometry import (
     FloatArray,
+    Pose,
     angle_gradient_rad_per_m,
     arrival_angle_rad,
 )
@@ -77,6 +78,18 @@ def survey_errors(nodes: Sequence[Node]) -> NodeErrors:
         row[[X_M, Y_M]] = node.survey.position_std_m**2
         row[BORESIGHT_RAD] = node.survey.boresight_std_rad**2
     return NodeErrors(tuple(node.node_id for node in nodes), np.diag(variances.ravel()))
+
+
+def node_with(node: Node, error: FloatArray) -> Node:
+    """A node whose pose and element spacing are off by these errors, shape ``(6,)``."""
+    x, y = node.pose.position + error[[X_M, Y_M]]
+    boresight_rad = float(node.pose.boresight_rad + error[BORESIGHT_RAD])
+    spacing_m = node.array.spacing_m * float(1.0 + error[SPACING])
+    return replace(
+        node,
+        pose=Pose((float(x), float(y)), boresight_rad),
+        array=replace(node.array, spacing_m=spacing_m),
+    )
 
 
 def leg_sensitivity(node: Node, point_m: FloatArray) -> FloatArray:

@@ -18,6 +18,8 @@ from sim_backend.channel import background_channel, target_channel
 from sim_backend.scene import SceneStatistics, draw_scene
 from sim_backend.source import SimulatedSource, median_var_ratio
 from tests.contract.calibrations import Calibration, Outcome
+from tests.contract.embedded_arrays import GRIDS, ArrayCalibration
+from tests.contract.embedded_times import TimingCalibration
 
 GRID = OfdmGrid(10e9, 15e3, 256)
 AREA_M = (0.0, 0.0, 100.0, 100.0)
@@ -75,6 +77,10 @@ CALIBRATIONS: dict[str, Calibration] = {
     "background, 4 captures": BackgroundCalibration(4, 4),
     "background, 7 captures": BackgroundCalibration(7, 1),
     "background, 70 captures": BackgroundCalibration(70, 4),
+    "array of 4, 20 MHz": ArrayCalibration(GRIDS[20], 4),
+    "array of 8, 40 MHz": ArrayCalibration(GRIDS[40], 8),
+    "timing of 4 nodes, 40 MHz": TimingCalibration(GRIDS[40], 4),
+    "timing of 6 nodes, 20 MHz": TimingCalibration(GRIDS[20], 6),
 }
 
 
