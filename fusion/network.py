@@ -16,6 +16,7 @@ from drivers.link_budget import delay_var_s2, leg_gain_per_m2, sine_var, snr_sca
 from drivers.node import Node
 from drivers.node_errors import BORESIGHT_RAD, SINE, X_M, Y_M, NodeErrors, survey_errors
 from drivers.waveform import OfdmGrid
+from processing.accuracy import share_kept
 
 # A point closer than this to a node is planned for as if it were this far: the radar equation's
 # 1/d^2 is meaningless inside an antenna's own size.
@@ -37,6 +38,9 @@ class Network:
         Variance that all delays on a link share, besides the nodes' errors, shape ``(N, N)`` as
         tx, rx; infinite where delays are not absolute, so that a link gives angle only. Zero, if
         left out.
+    aligned
+        Whether captures are aligned to their background, which takes a part of echoes beside a
+        direct path away; the predicted SNR of planning is then what is left.
     """
 
     def __init__(
@@ -45,7 +49,10 @@ class Network:
         grid: OfdmGrid,
         errors: NodeErrors | None = None,
         link_delay_var_s2: FloatArray | None = None,
+        *,
+        aligned: bool = False,
     ) -> None:
+        self._aligned = aligned
         self.nodes = tuple(nodes)
         self.grid = grid
         self.errors = survey_errors(self.nodes) if errors is None else errors
@@ -119,9 +126,46 @@ class Network:
         receive = self._legs([node.receive_pattern for node in self.nodes], points_m)
         snr = (transmit * rcs_m2[:, None])[:, :, None] * receive[:, None, :]
         snr *= self._scale_m2
+        if self._aligned:
+            snr *= self._share_kept(points_m)
         diagonal = np.arange(len(self.nodes))
         snr[:, diagonal, diagonal] = 0.0
         return np.asarray(snr)
+
+    def _share_kept(self, points_m: FloatArray) -> FloatArray:
+        """Share of an echo that alignment leaves, shape ``(P, N, N)`` as point, tx, rx."""
+        position, boresight = self._position_m, self._boresight_rad
+        leg_m = distance_m(position, points_m[:, None])
+        baseline_m = distance_m(position[:, None], position[None])
+        excess_m = leg_m[:, :, None] + leg_m[:, None, :] - baseline_m
+        to_point = np.sin(angle_from_boresight_rad(position, boresight, points_m[:, None]))
+        to_tx = np.sin(angle_from_boresight_rad(position, boresight, position[:, None]))
+        arrays = [node.array for node in self.nodes]
+        size = np.array([array.num_elements for array in arrays])
+        beams = size * np.array([array.spacing_m for array in arrays]) / self.grid.wavelength_m
+        cells = excess_m * self.grid.bandwidth_hz / SPEED_OF_LIGHT_M_PER_S
+        kept = share_kept(cells, (to_point[:, None, :] - to_tx) * beams, size)
+        return np.where(self._has_direct_path(), kept, 1.0)
+
+    def _has_direct_path(self) -> np.ndarray:
+        """Whether both ends of each link have each other in view, shape ``(N, N)``."""
+        seen = np.zeros((len(self.nodes), len(self.nodes)), dtype=bool)
+        for j, node in enumerate(self.nodes):
+            angle = angle_from_boresight_rad(
+                self._position_m[j], self._boresight_rad[j], self._position_m
+            )
+            seen[:, j] = node.receive_pattern.in_view(angle)
+        sent = np.array(
+            [
+                node.transmit_pattern.in_view(
+                    angle_from_boresight_rad(
+                        self._position_m[i], self._boresight_rad[i], self._position_m
+                    )
+                )
+                for i, node in enumerate(self.nodes)
+            ]
+        )
+        return seen & sent
 
     def _legs(self, patterns: Sequence[ElementPattern], points_m: FloatArray) -> FloatArray:
         """Leg gains of all nodes, shape ``(P, N)``; nodes of one pattern in one go."""

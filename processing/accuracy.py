@@ -72,7 +72,9 @@ def _diagonal_of_inverse(information: FloatArray) -> FloatArray:
     return np.asarray(np.diag(np.linalg.inv(information + 1e-9 * np.eye(len(information)))))
 
 
-def share_kept(excess_cells: FloatArray, off_beams: FloatArray, num_elements: int) -> FloatArray:
+def share_kept(
+    excess_cells: FloatArray, off_beams: FloatArray, num_elements: int | np.ndarray
+) -> FloatArray:
     """Share of an echo's energy that alignment to a direct path leaves in the residual.
 
     Alignment takes out what looks like the direct path or, in one phase of two, like its
@@ -85,7 +87,7 @@ def share_kept(excess_cells: FloatArray, off_beams: FloatArray, num_elements: in
     off_beams
         Sine of arrival off the direct path's, times elements times spacing in wavelengths.
     num_elements
-        Of the array.
+        Of the array; broadcasts with the others.
     """
     x = np.maximum(np.abs(excess_cells), 1e-4)
     delay_part = np.sinc(x)
@@ -95,7 +97,7 @@ def share_kept(excess_cells: FloatArray, off_beams: FloatArray, num_elements: in
     return np.asarray(np.clip(1.0 - lost, 0.0, 1.0))
 
 
-def _dirichlet(beams: FloatArray, num_elements: int) -> FloatArray:
+def _dirichlet(beams: FloatArray, num_elements: int | np.ndarray) -> FloatArray:
     """Correlation of two plane waves so many beams apart, between -1 and 1."""
     half = np.pi * np.asarray(beams) / num_elements
     bottom = num_elements * np.sin(half)

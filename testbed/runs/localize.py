@@ -178,7 +178,7 @@ def _network(source: CaptureSource, calibration: NodeCalibration | None) -> Netw
     shared_var_s2 = [
         [0.0 if timed else expected_delay_var_s2(tx, rx, grid) for rx in nodes] for tx in nodes
     ]
-    return Network(nodes, grid, calibration.errors, np.array(shared_var_s2))
+    return Network(nodes, grid, calibration.errors, np.array(shared_var_s2), aligned=True)
 
 
 def result_object(
