@@ -10,7 +10,8 @@ PLUTO = LAB.parent / "studies" / "pluto.yaml"
 
 
 @pytest.mark.parametrize(
-    ("path", "impairments", "limit_db"), [(LAB, "lab", 1.0), (PLUTO, "pluto", 4.0)]
+    ("path", "impairments", "num_links", "limit_db"),
+    [(LAB, "lab", 12, 1.0), (PLUTO, "pluto", 4, 4.0)],
 )
 def test_residuals_are_down_at_the_receivers_noise_and_not_without_alignment(
     path, impairments, num_links, limit_db
