@@ -34,10 +34,14 @@ _NEAREST_M = 0.3
 _MIN_SHARE = 0.3
 # One strong scatterer beside the path is fitted for each so many elements that tell it apart.
 _ELEMENTS_PER_SCATTERER = 4
-# The scatterers of a hall are few, not Gaussian: errors over what the fit states, as variances.
-# Nodes that hear each other measure these factors anew (`calibration.timing`).
+# The scatterers of a hall are few, not Gaussian: errors over what the fit states, as variances;
+# the sine's for each element. Nodes that hear each other measure these factors anew
+# (`calibration.timing`).
 _DELAY_MODEL_VAR = 2.5
-_SINE_MODEL_VAR = 20.0
+_SINE_MODEL_VAR = 0.75
+# A scatterer too near to be told from the path changes amplitude, delay and direction together:
+# cells and beams off for each unit of relative amplitude.
+_PULL_CELLS, _PULL_BEAMS = 0.05, 0.13
 
 
 def usable_direct_path(tx: Node, rx: Node) -> bool:
@@ -164,6 +168,8 @@ class DirectPath:
         Of each element over Friis' amplitude and a plane wave of the found direction, ``(M,)``.
     element_var
         Variance of each entry of `element_gain`.
+    pull_s, pull_sine
+        How far scatterers that double the amplitude pull at the delay, and at the sine.
     """
 
     delay_s: float
@@ -172,6 +178,22 @@ class DirectPath:
     sine_var: float
     element_gain: ComplexArray
     element_var: float
+    pull_s: float = 0.0
+    pull_sine: float = 0.0
+
+    @property
+    def amplitude(self) -> float:
+        """Over Friis' amplitude, root mean square over elements."""
+        return float(np.sqrt(np.mean(np.abs(self.element_gain) ** 2)))
+
+    def expected_at(self, amplitude: float) -> "DirectPath":
+        """The same, with variances that account for an amplitude other than expected."""
+        excess = self.amplitude / amplitude - 1.0
+        return replace(
+            self,
+            delay_var_s2=self.delay_var_s2 + (excess * self.pull_s) ** 2,
+            sine_var=self.sine_var + (excess * self.pull_sine) ** 2,
+        )
 
 
 def find_direct_path(window: DirectPathWindow, *, free_elements: bool = False) -> DirectPath:
@@ -192,7 +214,7 @@ def find_direct_path(window: DirectPathWindow, *, free_elements: bool = False) -
         ClutterStatistics(separation_m * cells_per_m, _NEAREST_M * cells_per_m),
         window.noise_var, free_elements=free_elements,
         # Free elements take up what a scatterer near the path does to them.
-        max_scatterers=1 if free_elements else max(1, size // _ELEMENTS_PER_SCATTERER),
+        max_scatterers=1 if free_elements else size // _ELEMENTS_PER_SCATTERER,
     )  # fmt: skip
     found = fit.found()
     beams_per_sine = size * rx.array.spacing_m / bands.wavelength_m
@@ -200,7 +222,9 @@ def find_direct_path(window: DirectPathWindow, *, free_elements: bool = False) -
         delay_s=window.delay_s + found.delay / bands.bandwidth_hz,
         delay_var_s2=_DELAY_MODEL_VAR * found.delay_var / bands.bandwidth_hz**2,
         sine=found.beam / beams_per_sine,
-        sine_var=_SINE_MODEL_VAR * found.beam_var / beams_per_sine**2,
+        sine_var=_SINE_MODEL_VAR * size * found.beam_var / beams_per_sine**2,
         element_gain=found.element_gain,
         element_var=found.element_var,
+        pull_s=_PULL_CELLS / bands.bandwidth_hz,
+        pull_sine=_PULL_BEAMS / beams_per_sine,
     )

@@ -12,6 +12,7 @@ from calibration.array_response import (
     ideal_response,
 )
 from calibration.direct_path import (
+    DirectPath,
     DirectPathWindow,
     direct_path_window,
     find_direct_path,
@@ -45,6 +46,8 @@ class NodeCalibration:
         How far each node's time is ahead, by node id; empty where nodes share no time.
     epochs
         Config epoch of each link that was sounded: a retune sets times anew.
+    power_db
+        Power of each node as a transmitter, and gain as a receiver, over nominal.
     range_scale, sine_scale
         See `calibration.timing.SolvedNodes`.
     """
@@ -54,12 +57,17 @@ class NodeCalibration:
     responses: Mapping[str, ArrayResponse]
     time_s: Mapping[str, float]
     epochs: Mapping[Link, int]
+    power_db: Mapping[str, tuple[float, float]]
     range_scale: float
     sine_scale: float
 
     def node(self, node_id: str) -> Node:
         """One node as calibrated."""
         return next(node for node in self.nodes if node.node_id == node_id)
+
+    def direct_path_amplitude(self, tx_id: str, rx_id: str) -> float:
+        """Amplitude of a link's direct path over what Friis' equation gives of nominal powers."""
+        return _amplitude(self.power_db, (tx_id, rx_id))
 
     def late_s(self, tx_id: str, rx_id: str, epoch: int) -> float | None:
         """How much too late a link's common time shows delays; ``None`` if that is not known.
@@ -121,7 +129,12 @@ class NodeCalibrator:
     def solved(self) -> NodeCalibration:
         """Everything that the soundings tell."""
         responses = {name: self._response(name) for name in self._nodes}
-        readings = [self._reading(link, responses[link[1]]) for link in self._windows]
+        paths = {link: self._direct_path(link, responses[link[1]]) for link in self._windows}
+        power_db = self._power_db(paths)
+        readings = [
+            Reading(*link, path.expected_at(_amplitude(power_db, link)), self._timed[link][0])
+            for link, path in paths.items()
+        ]
         solved = solve_nodes(
             tuple(self._nodes.values()), readings, self._time_var_s2(),
             {name: self._sine_var(name, response) for name, response in responses.items()},
@@ -133,7 +146,6 @@ class NodeCalibrator:
         }
         shared = all(timed for timed, _ in self._timed.values()) and bool(self._timed)
         time_m = solved.mean[:, TIME_M]
-        power_db = self._power_db(readings)
         return NodeCalibration(
             nodes=tuple(self._calibrated(node, power_db[name]) for name, node in placed.items()),
             errors=solved.errors,
@@ -147,6 +159,7 @@ class NodeCalibrator:
                 if shared
             },
             epochs=self._epochs,
+            power_db=power_db,
             range_scale=solved.range_scale,
             sine_scale=solved.sine_scale,
         )
@@ -160,9 +173,8 @@ class NodeCalibrator:
             return ideal_response(self._nodes[rx_id].array.num_elements)
         return array_response(heard)
 
-    def _reading(self, link: Link, response: ArrayResponse) -> Reading:
-        window = self._windows[link].corrected(response.gain, response.delay_s)
-        return Reading(*link, find_direct_path(window), self._timed[link][0])
+    def _direct_path(self, link: Link, response: ArrayResponse) -> DirectPath:
+        return find_direct_path(self._windows[link].corrected(response.gain, response.delay_s))
 
     def _time_var_s2(self) -> dict[str, float]:
         """Variance of each node's own time: half of the largest that a link states of both."""
@@ -173,18 +185,16 @@ class NodeCalibrator:
         array = self._nodes[node_id].array
         return response.sine_var(array.spacing_m / self._grid.wavelength_m)
 
-    def _power_db(self, readings: Sequence[Reading]) -> dict[str, tuple[float, float]]:
+    def _power_db(self, paths: Mapping[Link, DirectPath]) -> dict[str, tuple[float, float]]:
         """Power of each transmitter, and gain of each receiver, over nominal, in dB.
 
         Least squares over links of the least norm: only sums over a link are told.
         """
         index = {name: n for n, name in enumerate(self._nodes)}
-        rows = np.zeros((len(readings), 2 * len(index)))
-        level_db = np.zeros(len(readings))
-        for n, reading in enumerate(readings):
-            rows[n, index[reading.tx_id]] = rows[n, len(index) + index[reading.rx_id]] = 1.0
-            power = float(np.mean(np.abs(reading.path.element_gain) ** 2))
-            level_db[n] = 10.0 * np.log10(power)
+        rows = np.zeros((len(paths), 2 * len(index)))
+        for row, (tx_id, rx_id) in zip(rows, paths, strict=True):
+            row[index[tx_id]] = row[len(index) + index[rx_id]] = 1.0
+        level_db = np.array([20.0 * np.log10(path.amplitude) for path in paths.values()])
         found = np.linalg.lstsq(rows, level_db, rcond=1e-6)[0]
         return {name: (float(found[n]), float(found[len(index) + n])) for name, n in index.items()}
 
@@ -212,6 +222,10 @@ class NodeCalibrator:
         ]
         delay_s = element_delay_s(heard) if heard else response.delay_s
         return replace(response, gain=gain, delay_s=delay_s)
+
+
+def _amplitude(power_db: Mapping[str, tuple[float, float]], link: Link) -> float:
+    return float(10.0 ** ((power_db[link[0]][0] + power_db[link[1]][1]) / 20.0))
 
 
 def repetition_var(

@@ -24,6 +24,7 @@ class _NodeRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     spacing_m: float
     tx_power_dbm: float
     noise_figure_db: float
+    power_db: tuple[float, float]
     time_s: float | None
     element_gain: list[tuple[float, float]]
     element_delay_s: list[float]
@@ -64,6 +65,7 @@ def save_node_calibration(root: Path, calibration: NodeCalibration) -> None:
                 spacing_m=node.array.spacing_m,
                 tx_power_dbm=node.tx_power_dbm,
                 noise_figure_db=node.noise_figure_db,
+                power_db=calibration.power_db[node.node_id],
                 time_s=calibration.time_s.get(node.node_id),
                 element_gain=[(float(g.real), float(g.imag)) for g in response.gain],
                 element_delay_s=response.delay_s.tolist(),
@@ -122,6 +124,7 @@ def load_node_calibration(root: Path, nodes: tuple[Node, ...]) -> NodeCalibratio
             name: record.time_s for name, record in records.items() if record.time_s is not None
         },
         epochs={(link.tx_id, link.rx_id): link.config_epoch for link in found.links},
+        power_db={name: record.power_db for name, record in records.items()},
         range_scale=found.range_scale,
         sine_scale=found.sine_scale,
     )

@@ -72,8 +72,11 @@ def place_background(
         return PlacedBackground(channel, response, True, False, 0.0)
     window = direct_path_window(channel, tx, rx, grid, channel_noise_var(tx, rx, grid))
     if window is not None:
-        path = find_direct_path(window)
-        var = path.delay_var_s2 * (1.0 if calibration is None else calibration.range_scale**2)
+        path, scale = find_direct_path(window), 1.0
+        if calibration is not None:
+            expected = calibration.direct_path_amplitude(tx.node_id, rx.node_id)
+            path, scale = path.expected_at(expected), calibration.range_scale
+        var = path.delay_var_s2 * scale**2
         if time_var_s2 is None or var < time_var_s2:
             there = shifted(channel, grid, -path.delay_s)
             return PlacedBackground(there, response, True, True, var)

@@ -66,7 +66,7 @@ class PositionGrid:
         """Log likelihood of one report at every RCS level and cell, shape ``(S, cells)``."""
         unit_snr = link.unit_snr(self.points_m)
         snr = self._prior.level_m2[:, None] * unit_snr
-        total = link.log_miss(snr)
+        total = link.log_miss(snr, link.kept(self.points_m))
         if not link.measurements:
             return total
         position_log = self._position_log(link)

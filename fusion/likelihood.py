@@ -118,9 +118,21 @@ class LinkEvidence:
         """Predicted SNR for unit RCS, shape of the points, in 1/m^2."""
         return self._network.link_snr(self.tx, self.rx, points_m)
 
-    def log_miss(self, snr: FloatArray) -> FloatArray:
-        """Log probability that a target of predicted `snr` is not among the hypotheses."""
-        detection = detection_probability(snr, self._miss_level)
+    def kept(self, points_m: FloatArray) -> FloatArray:
+        """Share of an echo from points that alignment leaves for detection."""
+        return self._network.link_kept(self.tx, self.rx, points_m)
+
+    def log_miss(self, snr: FloatArray, kept: FloatArray | float = 1.0) -> FloatArray:
+        """Log probability that a target is not among the hypotheses.
+
+        Parameters
+        ----------
+        snr
+            As predicted.
+        kept
+            Share of it that alignment leaves for detection.
+        """
+        detection = detection_probability(snr * kept, self._miss_level)
         return np.asarray(np.log1p(-(1.0 - _MISS_ANYWAY) * detection))
 
     def log_ratio(self, index: int, snr: FloatArray) -> FloatArray:

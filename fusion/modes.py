@@ -165,9 +165,10 @@ class ModeFinder:
         link = evidence[index]
         if not link.measurements:
             return None
-        snr = self._snr_at(solution, link)
+        points = gaussian_points(solution.position_m, solution.covariance_m2)
+        snr = self._prior.level_m2[:, None] * link.unit_snr(points)
         log_rcs = self._log_rcs(solution, chosen, evidence)
-        scores = [_log_sum(log_rcs + _log_mean(link.log_miss(snr)))]
+        scores = [_log_sum(log_rcs + _log_mean(link.log_miss(snr, link.kept(points))))]
         for h, measurement in enumerate(link.measurements):
             ratio = _log_sum(log_rcs + _log_mean(link.log_ratio(h, snr)))
             scores.append(ratio + self._log_innovation(solution, measurement))
@@ -184,11 +185,6 @@ class ModeFinder:
         residual = problem.residual(solution.position_m)
         distance = residual @ np.linalg.solve(spread, residual)
         return float(-0.5 * (distance + np.linalg.slogdet(2.0 * np.pi * spread)[1]))
-
-    def _snr_at(self, solution: WlsSolution, link: LinkEvidence) -> FloatArray:
-        """Predicted SNR at RCS levels and points over the solution, shape ``(S, Q)``."""
-        points = gaussian_points(solution.position_m, solution.covariance_m2)
-        return np.asarray(self._prior.level_m2[:, None] * link.unit_snr(points))
 
     def _log_rcs(
         self, solution: WlsSolution, chosen: dict[int, int], evidence: Sequence[LinkEvidence]
@@ -214,7 +210,7 @@ class ModeFinder:
             if index in chosen:
                 log_joint += link.log_ratio(chosen[index], snr)
             else:
-                log_joint += link.log_miss(snr)
+                log_joint += link.log_miss(snr, link.kept(points))
         total = _log_sum(log_joint)
         joint = np.exp(log_joint - total)
         weights = joint.sum(axis=0)

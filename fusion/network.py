@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from drivers.array import ElementPattern
 from drivers.geometry import (
@@ -16,11 +17,13 @@ from drivers.link_budget import delay_var_s2, leg_gain_per_m2, sine_var, snr_sca
 from drivers.node import Node
 from drivers.node_errors import BORESIGHT_RAD, SINE, X_M, Y_M, NodeErrors, survey_errors
 from drivers.waveform import OfdmGrid
-from processing.accuracy import share_kept
+from processing.accuracy import LEAST_SHARE, share_kept
 
 # A point closer than this to a node is planned for as if it were this far: the radar equation's
 # 1/d^2 is meaningless inside an antenna's own size.
 MIN_DISTANCE_M = 0.5
+
+_Index = int | NDArray[np.intp]
 
 
 class Network:
@@ -67,6 +70,10 @@ class Network:
         self._boresight_var_rad2 = var[:, BORESIGHT_RAD]
         self._constant_sine_var = var[:, SINE]
         self._range_var_m2 = self._link_range_var_m2(link_delay_var_s2)
+        arrays = [node.array for node in self.nodes]
+        self._num_elements = np.array([array.num_elements for array in arrays])
+        self._spacing_wavelengths = np.array([a.spacing_m for a in arrays]) / grid.wavelength_m
+        self._in_view = self._mutual_view()
 
     def _link_range_var_m2(self, link_delay_var_s2: FloatArray | None) -> FloatArray:
         """Variance of bistatic ranges that no look averages away, ``(N, N)``, in square metres."""
@@ -127,45 +134,42 @@ class Network:
         snr = (transmit * rcs_m2[:, None])[:, :, None] * receive[:, None, :]
         snr *= self._scale_m2
         if self._aligned:
-            snr *= self._share_kept(points_m)
+            every = np.arange(len(self.nodes))
+            snr *= self._kept(points_m[:, None, None], every[:, None], every[None])
         diagonal = np.arange(len(self.nodes))
         snr[:, diagonal, diagonal] = 0.0
         return np.asarray(snr)
 
-    def _share_kept(self, points_m: FloatArray) -> FloatArray:
-        """Share of an echo that alignment leaves, shape ``(P, N, N)`` as point, tx, rx."""
-        position, boresight = self._position_m, self._boresight_rad
-        leg_m = distance_m(position, points_m[:, None])
-        baseline_m = distance_m(position[:, None], position[None])
-        excess_m = leg_m[:, :, None] + leg_m[:, None, :] - baseline_m
-        to_point = np.sin(angle_from_boresight_rad(position, boresight, points_m[:, None]))
-        to_tx = np.sin(angle_from_boresight_rad(position, boresight, position[:, None]))
-        arrays = [node.array for node in self.nodes]
-        size = np.array([array.num_elements for array in arrays])
-        beams = size * np.array([array.spacing_m for array in arrays]) / self.grid.wavelength_m
-        cells = excess_m * self.grid.bandwidth_hz / SPEED_OF_LIGHT_M_PER_S
-        kept = share_kept(cells, (to_point[:, None, :] - to_tx) * beams, size)
-        return np.where(self._has_direct_path(), kept, 1.0)
+    def link_kept(self, tx: Node, rx: Node, points_m: FloatArray) -> FloatArray:
+        """Share of one link's echoes that alignment leaves for detection, shape of the points."""
+        if not self._aligned:
+            return np.ones(points_m.shape[:-1])
+        return self._kept(points_m, self.index[tx.node_id], self.index[rx.node_id])
 
-    def _has_direct_path(self) -> np.ndarray:
-        """Whether both ends of each link have each other in view, shape ``(N, N)``."""
-        seen = np.zeros((len(self.nodes), len(self.nodes)), dtype=bool)
-        for j, node in enumerate(self.nodes):
-            angle = angle_from_boresight_rad(
-                self._position_m[j], self._boresight_rad[j], self._position_m
-            )
-            seen[:, j] = node.receive_pattern.in_view(angle)
-        sent = np.array(
-            [
-                node.transmit_pattern.in_view(
-                    angle_from_boresight_rad(
-                        self._position_m[i], self._boresight_rad[i], self._position_m
-                    )
-                )
-                for i, node in enumerate(self.nodes)
-            ]
-        )
-        return seen & sent
+    def _kept(
+        self, points_m: FloatArray, i: NDArray[np.intp] | int, j: NDArray[np.intp] | int
+    ) -> FloatArray:
+        """Share of echoes of links `i` to `j` that alignment leaves; everything broadcasts."""
+        position, boresight = self._position_m, self._boresight_rad
+        baseline_m = distance_m(position[i], position[j])
+        excess_m = distance_m(position[i], points_m) + distance_m(position[j], points_m)
+        excess_m = excess_m - baseline_m
+        to_point = np.sin(angle_from_boresight_rad(position[j], boresight[j], points_m))
+        to_tx = np.sin(angle_from_boresight_rad(position[j], boresight[j], position[i]))
+        size = self._num_elements[j]
+        beams = size * self._spacing_wavelengths[j]
+        cells = excess_m * self.grid.bandwidth_hz / SPEED_OF_LIGHT_M_PER_S
+        kept = share_kept(cells, (to_point - to_tx) * beams, size)
+        kept = np.where(kept < LEAST_SHARE, 0.0, kept)  # not reported
+        return np.where(self._in_view[i, j], kept, 1.0)
+
+    def _mutual_view(self) -> NDArray[np.bool_]:
+        """Whether both ends of each link have each other in view, shape ``(N, N)`` as tx, rx."""
+        position, boresight = self._position_m, self._boresight_rad
+        angle = angle_from_boresight_rad(position[:, None], boresight[:, None], position)
+        heard = [n.receive_pattern.in_view(own) for n, own in zip(self.nodes, angle, strict=True)]
+        sent = [n.transmit_pattern.in_view(own) for n, own in zip(self.nodes, angle, strict=True)]
+        return np.array(sent) & np.array(heard).T
 
     def _legs(self, patterns: Sequence[ElementPattern], points_m: FloatArray) -> FloatArray:
         """Leg gains of all nodes, shape ``(P, N)``; nodes of one pattern in one go."""

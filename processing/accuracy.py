@@ -7,10 +7,13 @@ import numpy as np
 from drivers.array import UniformLinearArray
 from drivers.geometry import ComplexArray, FloatArray
 from drivers.waveform import OfdmGrid
+from processing.echo import echo_columns
 from processing.report import Hypothesis
 
+# An echo of which alignment leaves less is not told from the background, and not reported.
+LEAST_SHARE = 0.05
 # Information that is less than this share of what an echo alone would give is none.
-_LEAST_SHARE = 1e-6
+_LEAST_INFORMATION = 1e-6
 
 
 def beside_alignment(
@@ -21,7 +24,7 @@ def beside_alignment(
 ) -> tuple[Hypothesis, float]:
     """A hypothesis with the Cramer-Rao bounds that hold beside gain and delay of the alignment.
 
-    And the share of its amplitude's information that the alignment leaves.
+    And the share of its energy that the alignment leaves, for the phase that loses more.
 
     The capture is ``g exp(-j 2 pi f d) B + a s(tau, sine) + noise`` with ``g`` and ``d`` unknown in
     each group of coherent elements: the inverse of the joint Fisher information of all of them
@@ -33,32 +36,20 @@ def beside_alignment(
     alignment
         What gain and delay change, see `near_background.alignment_columns`.
     """
-    columns = _echo_columns(hypothesis, grid, array)
-    alone = columns.shape[1]
+    columns = echo_columns(hypothesis.delay_s, hypothesis.sine, grid, array)
+    alone = len(columns)
     gains, slopes = (kind.reshape(len(kind), -1) for kind in alignment)
-    joint = _normalized_information(np.concatenate((columns.T, gains, 1j * gains, slopes)))
+    joint = _normalized_information(np.concatenate((columns, gains, 1j * gains, slopes)))
     share = _diagonal_of_inverse(joint[:alone, :alone]) / _diagonal_of_inverse(joint)[:alone]
-    share = np.clip(share, _LEAST_SHARE, 1.0)
+    share = np.clip(share, _LEAST_INFORMATION, 1.0)
+    amplitude = np.r_[0:2, alone : len(joint)]
+    left = 1.0 / _diagonal_of_inverse(joint[np.ix_(amplitude, amplitude)])[:2]
     bounded = replace(
         hypothesis,
         delay_var_s2=hypothesis.delay_var_s2 / float(share[2]),
         sine_var=None if hypothesis.sine_var is None else hypothesis.sine_var / float(share[3]),
     )
-    return bounded, float(share[:2].mean())
-
-
-def _echo_columns(
-    hypothesis: Hypothesis, grid: OfdmGrid, array: UniformLinearArray
-) -> ComplexArray:
-    """Derivatives of an echo by both parts of its amplitude, delay and sine, ``(K M, 3 or 4)``."""
-    element_s = array.element_delay_s(hypothesis.sine or 0.0)
-    delay_s = hypothesis.delay_s + element_s
-    wave = np.exp(-2j * np.pi * grid.frequency_hz[:, None] * delay_s).astype(np.complex64)
-    by_delay = (-2j * np.pi * grid.offset_hz)[:, None] * wave
-    columns = [wave, 1j * wave, by_delay]
-    if hypothesis.sine is not None:
-        columns.append(-2j * np.pi * grid.carrier_hz * array.element_delay_s(1.0) * wave)
-    return np.array([column.ravel() for column in columns]).T
+    return bounded, float(min(left))
 
 
 def _normalized_information(columns: ComplexArray) -> FloatArray:

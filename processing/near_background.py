@@ -10,15 +10,15 @@ from collections.abc import Sequence
 import numpy as np
 
 from drivers.array import UniformLinearArray
-from drivers.geometry import ComplexArray, FloatArray
+from drivers.geometry import ComplexArray
 from drivers.waveform import OfdmGrid
 from processing.refine import carrier_steering, subband_matrix
 from processing.report import Hypothesis
 
-# An echo of which less is left is not told from the background.
-LEAST_SHARE = 0.05
+# An echo of which less is left cannot have left a peak.
+_LEAST_SHARE = 0.004
 # What is searched about a peak of the residual: resolution cells, beams.
-_CELLS = np.arange(-1.0, 1.01, 0.05)
+_CELLS = np.arange(-1.5, 1.51, 0.05)
 _BEAMS = np.arange(-1.5, 1.51, 0.1)
 _TINY = float(np.finfo(np.float32).tiny)
 
@@ -49,8 +49,8 @@ def nearest_echo(
     grid: OfdmGrid,
     array: UniformLinearArray,
     peak: Hypothesis,
-) -> tuple[float, float]:
-    """Delay in seconds and sine of the echo that left a peak in the residual.
+) -> tuple[float, float | None]:
+    """About where the echo is that left a peak in the residual: delay in seconds, and sine.
 
     Parameters
     ----------
@@ -63,18 +63,30 @@ def nearest_echo(
     sine = sine[np.abs(sine) <= 1.0]
     delay_s = _CELLS / grid.bandwidth_hz
 
-    def matched(channel: ComplexArray) -> FloatArray:
+    def matched(channel: ComplexArray) -> ComplexArray:
         bands, offset_hz = subband_matrix(channel, grid, peak.delay_s)
         over_band = np.exp(2j * np.pi * np.outer(delay_s, offset_hz))
         beams = bands @ carrier_steering(array, grid, sine).conj().T
-        return np.asarray(np.abs(over_band @ beams) ** 2)
+        return np.asarray(over_band @ beams)
 
-    size = residual.size
-    share = np.ones((len(delay_s), len(sine)))
-    for weight, kind in ((1.0, columns[0]), (0.5, columns[1])):
-        for column in kind:
-            energy = max(float(np.vdot(column, column).real), _TINY)
-            share -= weight * matched(column) / (size * energy)
-    likelihood = np.where(share > LEAST_SHARE, matched(residual) / np.maximum(share, 1e-3), 0.0)
+    # Information in both parts of the echo's amplitude beside the alignment, over its own energy.
+    real = np.ones((len(delay_s), len(sine)))
+    imaginary, mixed = real.copy(), np.zeros_like(real)
+    for gain, slope in zip(*columns, strict=True):
+        taken = np.abs(_over_energy(matched(gain), gain, residual.size)) ** 2
+        along = _over_energy(matched(slope), slope, residual.size)
+        real -= taken + along.real**2
+        imaginary -= taken + along.imag**2
+        mixed -= along.real * along.imag
+    found = matched(residual)
+    determinant = real * imaginary - mixed**2
+    likelihood = imaginary * found.real**2 + real * found.imag**2
+    likelihood -= 2.0 * mixed * found.real * found.imag
+    least = np.minimum(real, imaginary)
+    likelihood = np.where(least > _LEAST_SHARE, likelihood / np.maximum(determinant, 1e-9), 0.0)
     best = np.unravel_index(int(np.argmax(likelihood)), likelihood.shape)
-    return peak.delay_s + float(delay_s[best[0]]), float(sine[best[1]])
+    return peak.delay_s + float(delay_s[best[0]]), float(sine[best[1]]) if many else None
+
+
+def _over_energy(matched: ComplexArray, column: ComplexArray, size: int) -> ComplexArray:
+    return matched / np.sqrt(size * max(float(np.vdot(column, column).real), _TINY))

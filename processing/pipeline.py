@@ -10,11 +10,11 @@ from drivers.capture import Capture
 from drivers.geometry import ComplexArray
 from drivers.link_budget import delay_var_s2, sine_var
 from drivers.waveform import OfdmGrid, pilot_symbols
-from processing.accuracy import beside_alignment
+from processing.accuracy import LEAST_SHARE, beside_alignment
 from processing.channel import channel_estimate, suppress_background
 from processing.detect import CfarPlan, detect, plan_cfar
-from processing.echo import fitted_echoes
-from processing.near_background import LEAST_SHARE, alignment_columns, nearest_echo
+from processing.echo import echo_beside_alignment, fitted_echoes
+from processing.near_background import alignment_columns, nearest_echo
 from processing.power_map import PowerMap, PowerMapPlan, plan_power_map, power_map
 from processing.refine import refine
 from processing.report import Hypothesis, LinkReport
@@ -24,12 +24,11 @@ from processing.suppression import Background, Suppression, check_capture, suppr
 _MIN_SNR = 1.0
 # Refined echoes nearer than this share of a resolution cell in delay and angle are one.
 _SAME_CELL = 0.3
-# Each round leaves the square of the echo's likeness to the background: a hundredth, usually, but
-# most of it for an echo within a tenth of a cell of a strong path.
-_MAX_JOINT_ROUNDS = 20
+# Alignment is linear about one that the echo had pulled at: each round leaves the square of that.
+_MAX_JOINT_ROUNDS = 5
 _SETTLED_STD = 0.05
 # Of an echo's energy, beside the background: above it nothing is near enough to matter.
-_CLEAR_SHARE = 0.8
+_CLEAR_SHARE = 0.98
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,15 +148,15 @@ class LinkProcessor:
         limits = delay_limits_s if count.is_absolute else (0.0, np.inf)
         found, hypotheses, truncated = self._search(what.residual, limits)
         if background is not None and capture.needs_alignment and hypotheses:
-            # The echo was part of what was aligned, and pulled at it: estimated together, by
-            # turns, alignment without the echo and the echo after that alignment.
+            # The echo was part of what was aligned, and pulled at it: estimated together.
             columns = alignment_columns(what.background, self.grid, capture.coherent_groups)
-            hypotheses = self._whole(what, columns, hypotheses)
+            hypotheses = self._whole(what.residual, columns, hypotheses)
             for _ in range(_MAX_JOINT_ROUNDS):
                 before = hypotheses[0]
                 echoes = fitted_echoes(what.residual, columns, self.grid, self.array, hypotheses)
                 what = what.without(echoes, self.grid, capture.coherent_groups)
                 found, hypotheses, truncated = self._search(what.residual, limits)
+                hypotheses = self._beside(what.residual, columns, hypotheses)
                 if not hypotheses or _settled(before, hypotheses[0]):
                     break
             hypotheses = self._told_apart(columns, hypotheses)
@@ -182,7 +181,7 @@ class LinkProcessor:
         )
 
     def _whole(
-        self, what: Suppression, columns: ComplexArray, hypotheses: list[Hypothesis]
+        self, residual: ComplexArray, columns: ComplexArray, hypotheses: list[Hypothesis]
     ) -> list[Hypothesis]:
         """Where the echoes are that left these.
 
@@ -192,9 +191,18 @@ class LinkProcessor:
         _, share = beside_alignment(strongest, columns, self.grid, self.array)
         if share > _CLEAR_SHARE:
             return hypotheses
-        delay_s, sine = nearest_echo(what.residual, columns, self.grid, self.array, strongest)
-        many = strongest.sine is not None
-        return [replace(strongest, delay_s=delay_s, sine=sine if many else None)]
+        delay_s, sine = nearest_echo(residual, columns, self.grid, self.array, strongest)
+        return self._beside(residual, columns, [replace(strongest, delay_s=delay_s, sine=sine)])
+
+    def _beside(
+        self, residual: ComplexArray, columns: ComplexArray, hypotheses: list[Hypothesis]
+    ) -> list[Hypothesis]:
+        """Hypotheses with the strongest where it is together with the alignment."""
+        if not hypotheses:
+            return []
+        start = hypotheses[0].delay_s, hypotheses[0].sine
+        at = echo_beside_alignment(residual, columns, self.grid, self.array, start)
+        return [replace(hypotheses[0], delay_s=at[0], sine=at[1]), *hypotheses[1:]]
 
     def _told_apart(
         self, columns: ComplexArray, hypotheses: Sequence[Hypothesis]

@@ -54,6 +54,7 @@ def calibration(seed: int = 0) -> NodeCalibration:
         },
         time_s={"a": 1.0 / 3.0 * 1e-9, "b": -2e-9},
         epochs={("a", "b"): 2, ("b", "a"): 3},
+        power_db={"a": (0.5, -1.0 / 3.0), "b": (0.0, 2.0), "c": (-1.0, 0.0)},
         range_scale=1.1,
         sine_scale=0.9,
     )

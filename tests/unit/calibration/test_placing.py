@@ -26,7 +26,8 @@ def calibration(**fields) -> NodeCalibration:
     known = NodeCalibration(
         nodes=NODES, errors=survey_errors(NODES),
         responses={"tx": ideal_response(4), "rx": ArrayResponse(GAIN, DELAY_S)},
-        time_s=AHEAD_S, epochs={("tx", "rx"): 3}, range_scale=1.0, sine_scale=1.0,
+        time_s=AHEAD_S, epochs={("tx", "rx"): 3},
+        power_db={"tx": (0.0, 0.0), "rx": (0.0, 0.0)}, range_scale=1.0, sine_scale=1.0,
     )  # fmt: skip
     return replace(known, **fields)
 
