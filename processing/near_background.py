@@ -2,27 +2,92 @@
 
 Alignment takes a part of such an echo away, and what is left peaks beside it. Matched filtering
 with what alignment leaves of a wave (the generalized likelihood ratio, Kay 1998, section 9.4)
-peaks at the echo.
+peaks at the echo; the echo and the alignment are then estimated together.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from drivers.array import UniformLinearArray
-from drivers.geometry import ComplexArray
+from drivers.geometry import ComplexArray, FloatArray
 from drivers.waveform import OfdmGrid
+from processing.accuracy import LEAST_SHARE, beside_alignment
+from processing.echo import echo_beside_alignment, fitted_echoes
+from processing.power_map import PowerMap, PowerMapPlan, power_map
 from processing.refine import carrier_steering, subband_matrix
 from processing.report import Hypothesis
 
 # An echo of which less is left cannot have left a peak.
 _LEAST_SHARE = 0.004
+# Of an echo's energy: above it nothing in the background is near enough to matter.
+_CLEAR_SHARE = 0.98
 # What is searched about a peak of the residual: resolution cells, beams.
 _CELLS = np.arange(-1.5, 1.51, 0.05)
 _BEAMS = np.arange(-1.5, 1.51, 0.1)
 _TINY = float(np.finfo(np.float32).tiny)
 
 Groups = Sequence[Sequence[int]]
+
+
+class NearBackground:
+    """What the alignment to one background takes from echoes, and where they were.
+
+    Parameters
+    ----------
+    background
+        What captures are aligned to, shape ``(K, M)``.
+    groups
+        Elements that share phase, time and gain; all, if empty.
+    """
+
+    def __init__(
+        self, background: ComplexArray, grid: OfdmGrid, array: UniformLinearArray, groups: Groups
+    ) -> None:
+        self._grid, self._array = grid, array
+        self._columns = alignment_columns(background, grid, groups)
+
+    def with_equal_noise(self, found: PowerMap) -> PowerMap:
+        """A map of the residual with as much noise in each cell as far from the background.
+
+        Alignment takes noise as well; zero where it takes what an echo would have to keep.
+        """
+        share = share_map(self._columns, found.plan)
+        power = np.where(share < LEAST_SHARE, 0.0, found.power / np.maximum(share, LEAST_SHARE))
+        return replace(found, power=power.astype(found.power.dtype))
+
+    def whole(self, residual: ComplexArray, hypotheses: list[Hypothesis]) -> list[Hypothesis]:
+        """Where the echoes are that left these, strongest first.
+
+        One only, if it looks like a part of the background: all of them may be its remains.
+        """
+        strongest = hypotheses[0]
+        _, share = beside_alignment(strongest, self._columns, self._grid, self._array)
+        if share > _CLEAR_SHARE:
+            return hypotheses
+        at = nearest_echo(residual, self._columns, self._grid, self._array, strongest)
+        return self.fitted(residual, [replace(strongest, delay_s=at[0], sine=at[1])])
+
+    def fitted(self, residual: ComplexArray, hypotheses: list[Hypothesis]) -> list[Hypothesis]:
+        """Hypotheses with the strongest where it is together with the alignment."""
+        if not hypotheses:
+            return []
+        start = hypotheses[0].delay_s, hypotheses[0].sine
+        at = echo_beside_alignment(residual, self._columns, self._grid, self._array, start)
+        return [replace(hypotheses[0], delay_s=at[0], sine=at[1]), *hypotheses[1:]]
+
+    def echoes(self, residual: ComplexArray, hypotheses: Sequence[Hypothesis]) -> ComplexArray:
+        """What hypotheses contribute to the capture, shape ``(K, M)``."""
+        return fitted_echoes(residual, self._columns, self._grid, self._array, hypotheses)
+
+    def told_apart(self, hypotheses: Sequence[Hypothesis]) -> list[Hypothesis]:
+        """Hypotheses with their bounds beside the alignment, less what it may have made."""
+        bounded = [
+            beside_alignment(hypothesis, self._columns, self._grid, self._array)
+            for hypothesis in hypotheses
+        ]
+        return [hypothesis for hypothesis, share in bounded if share > LEAST_SHARE]
 
 
 def alignment_columns(background: ComplexArray, grid: OfdmGrid, groups: Groups) -> ComplexArray:
@@ -41,6 +106,19 @@ def alignment_columns(background: ComplexArray, grid: OfdmGrid, groups: Groups) 
         slope = slope - own * np.complex64(np.vdot(own, slope) / energy)
         columns.append((own, slope))
     return np.array(columns).swapaxes(0, 1)
+
+
+def share_map(columns: ComplexArray, plan: PowerMapPlan) -> FloatArray:
+    """Share of an echo's energy that alignment leaves, for each cell of a map, shape ``(G, L)``.
+
+    The mean over phases; see `alignment_columns`.
+    """
+    share = np.ones((len(plan.angle_grid_rad), len(plan.delay_grid_s)))
+    for weight, kind in ((1.0, columns[0]), (0.5, columns[1])):
+        for column in kind:
+            energy = max(float(np.vdot(column, column).real), _TINY) * len(column)
+            share -= weight / energy * power_map(column, plan).power
+    return share
 
 
 def nearest_echo(

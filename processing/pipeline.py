@@ -10,11 +10,9 @@ from drivers.capture import Capture
 from drivers.geometry import ComplexArray
 from drivers.link_budget import delay_var_s2, sine_var
 from drivers.waveform import OfdmGrid, pilot_symbols
-from processing.accuracy import LEAST_SHARE, beside_alignment
 from processing.channel import channel_estimate, suppress_background
 from processing.detect import CfarPlan, detect, plan_cfar
-from processing.echo import echo_beside_alignment, fitted_echoes
-from processing.near_background import alignment_columns, nearest_echo
+from processing.near_background import Groups, NearBackground
 from processing.power_map import PowerMap, PowerMapPlan, plan_power_map, power_map
 from processing.refine import refine
 from processing.report import Hypothesis, LinkReport
@@ -27,8 +25,6 @@ _SAME_CELL = 0.3
 # Alignment is linear about one that the echo had pulled at: each round leaves the square of that.
 _MAX_JOINT_ROUNDS = 5
 _SETTLED_STD = 0.05
-# Of an echo's energy, beside the background: above it nothing is near enough to matter.
-_CLEAR_SHARE = 0.98
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,25 +142,12 @@ class LinkProcessor:
         what = self._suppressed(capture, background, own_time)
         count = _delay_count(capture, background, own_time)
         limits = delay_limits_s if count.is_absolute else (0.0, np.inf)
-        found, hypotheses, truncated = self._search(what.residual, limits)
-        if background is not None and capture.needs_alignment and hypotheses:
-            # The echo was part of what was aligned, and pulled at it: estimated together.
-            columns = alignment_columns(what.background, self.grid, capture.coherent_groups)
-            hypotheses = self._whole(what.residual, columns, hypotheses)
-            for _ in range(_MAX_JOINT_ROUNDS):
-                before = hypotheses[0]
-                echoes = fitted_echoes(what.residual, columns, self.grid, self.array, hypotheses)
-                what = what.without(echoes, self.grid, capture.coherent_groups)
-                found, hypotheses, truncated = self._search(what.residual, limits)
-                hypotheses = self._beside(what.residual, columns, hypotheses)
-                if not hypotheses or _settled(before, hypotheses[0]):
-                    break
-            hypotheses = self._told_apart(columns, hypotheses)
-            if own_time is not None:
-                hypotheses = [
-                    replace(hypothesis, delay_s=hypothesis.delay_s + what.late_s)
-                    for hypothesis in hypotheses
-                ]
+        if background is None or not capture.needs_alignment:
+            found, hypotheses, truncated = self._search(what.residual, limits)
+        else:
+            what, found, hypotheses, truncated = self._joint(what, limits, capture.coherent_groups)
+        if own_time is not None:
+            hypotheses = [replace(h, delay_s=h.delay_s + what.late_s) for h in hypotheses]
         return LinkReport(
             tx_id=capture.tx_id,
             rx_id=capture.rx_id,
@@ -180,44 +163,34 @@ class LinkProcessor:
             link_delay_var_s2=count.var_s2,
         )
 
-    def _whole(
-        self, residual: ComplexArray, columns: ComplexArray, hypotheses: list[Hypothesis]
-    ) -> list[Hypothesis]:
-        """Where the echoes are that left these.
-
-        One only, if it looks like a part of the background: all of them may be its remains.
-        """
-        strongest = hypotheses[0]
-        _, share = beside_alignment(strongest, columns, self.grid, self.array)
-        if share > _CLEAR_SHARE:
-            return hypotheses
-        delay_s, sine = nearest_echo(residual, columns, self.grid, self.array, strongest)
-        return self._beside(residual, columns, [replace(strongest, delay_s=delay_s, sine=sine)])
-
-    def _beside(
-        self, residual: ComplexArray, columns: ComplexArray, hypotheses: list[Hypothesis]
-    ) -> list[Hypothesis]:
-        """Hypotheses with the strongest where it is together with the alignment."""
-        if not hypotheses:
-            return []
-        start = hypotheses[0].delay_s, hypotheses[0].sine
-        at = echo_beside_alignment(residual, columns, self.grid, self.array, start)
-        return [replace(hypotheses[0], delay_s=at[0], sine=at[1]), *hypotheses[1:]]
-
-    def _told_apart(
-        self, columns: ComplexArray, hypotheses: Sequence[Hypothesis]
-    ) -> list[Hypothesis]:
-        """Hypotheses with their bounds beside the alignment, less what it may have made."""
-        bounded = [beside_alignment(h, columns, self.grid, self.array) for h in hypotheses]
-        return [hypothesis for hypothesis, share in bounded if share > LEAST_SHARE]
+    def _joint(
+        self, what: Suppression, limits: tuple[float, float], groups: Groups
+    ) -> tuple[Suppression, PowerMap, list[Hypothesis], bool]:
+        """Echoes and alignment estimated together: an echo was part of what was aligned."""
+        near = NearBackground(what.background, self.grid, self.array, groups)
+        found, hypotheses, truncated = self._search(what.residual, limits, near)
+        if hypotheses:
+            hypotheses = near.whole(what.residual, hypotheses)
+            for _ in range(_MAX_JOINT_ROUNDS):
+                before = hypotheses[0]
+                echoes = near.echoes(what.residual, hypotheses)
+                what = what.without(echoes, self.grid, groups)
+                found, hypotheses, truncated = self._search(what.residual, limits)
+                hypotheses = near.fitted(what.residual, hypotheses)
+                if not hypotheses or _settled(before, hypotheses[0]):
+                    break
+        return what, found, near.told_apart(hypotheses), truncated
 
     def _search(
-        self, residual: ComplexArray, delay_limits_s: tuple[float, float]
+        self,
+        residual: ComplexArray,
+        delay_limits_s: tuple[float, float],
+        near: NearBackground | None = None,
     ) -> tuple[PowerMap, list[Hypothesis], bool]:
         """Map of a residual, what is in it, and whether there was more than a report carries."""
         found = self.map_of(residual)
         cells = detect(
-            found, self.cfar,
+            found if near is None else near.with_equal_noise(found), self.cfar,
             min_delay_s=delay_limits_s[0], max_delay_s=delay_limits_s[1],
             max_candidates=self.settings.max_hypotheses + 1,
         )  # fmt: skip

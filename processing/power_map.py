@@ -14,7 +14,8 @@ from drivers.waveform import OfdmGrid
 _FLOOR_MARGIN = 0.25
 # Delay cells that a map keeps at least, so that a detector in a small room finds training cells.
 _MIN_CELLS = 64
-_FLOOR_STRIDE = 4
+_FLOOR_STRIDE = 4  # where enough samples are left
+_MIN_FLOOR_SAMPLES = 256
 
 
 @dataclass(frozen=True)
@@ -167,8 +168,9 @@ def _noise_power(profile: ComplexArray, num_bins: int, power: np.ndarray) -> flo
     """
     num_empty = profile.shape[-1] - num_bins
     margin = int(_FLOOR_MARGIN * num_empty)
-    empty = profile[:, num_bins + margin : profile.shape[-1] - margin : _FLOOR_STRIDE]
-    samples = empty.real**2 + empty.imag**2 if empty.size >= 256 else power
+    empty = profile[:, num_bins + margin : profile.shape[-1] - margin]
+    stride = min(_FLOOR_STRIDE, empty.size // _MIN_FLOOR_SAMPLES)
+    samples = power if stride == 0 else np.abs(empty[:, ::stride]) ** 2
     return float(np.median(samples) / np.log(2.0))
 
 

@@ -25,6 +25,7 @@ from drivers.node import Node
 from drivers.waveform import OfdmGrid, pilot_symbols
 from processing.channel import channel_estimate
 from processing.detect import exceedances, plan_cfar
+from processing.near_background import NearBackground
 from processing.pipeline import LinkProcessor, ProcessingSettings
 from processing.suppression import Background
 from sim_backend.frontend import draw_hardware
@@ -101,6 +102,7 @@ class _Bench:
         background = Background(placed(learned, tx, rx, self._grid), "learned")
         lies = self._processor.map_of(background.channel).power
         searched = self._searched(tx, rx)
+        noise_var = thermal_var(self._site, tx, rx, self._grid, self._seed, j)
         for index in range(NUM_CAPTURES):
             capture = self._setup.source.sense_background(
                 tx.node_id, (rx.node_id,), index, brief=True
@@ -110,13 +112,15 @@ class _Bench:
             estimate = channel_estimate(capture.rx_pilots, pilot_symbols(self._grid))
             left = np.mean(np.abs(estimate - learned) ** 2)
             found = self._processor.map_of(residual)
-            above = exceedances(found.power, self._cfar) & searched
+            near = NearBackground(background.channel, self._grid, rx.array, capture.coherent_groups)
+            level = near.with_equal_noise(found).power
+            above = exceedances(level, self._cfar) & searched
             own = (lies > 100.0 * found.noise_power) & searched
             yield LinkFigures(
                 usable_direct_path(tx, rx),
-                float(10.0 * np.log10(floor / self._thermal(tx, rx, j))),
+                float(10.0 * np.log10(floor / noise_var)),
                 float(10.0 * np.log10(np.mean(np.abs(estimate) ** 2) / left)),
-                (int(searched.sum()) * len(above), int(own.sum())),
+                (int(np.sum(searched & (level > 0.0))), int(np.sum(own & (level > 0.0)))),
                 (int(above.sum()), int(above[own].sum())),
             )
 
@@ -127,13 +131,19 @@ class _Bench:
         delay = self._processor.map_plan.delay_grid_s
         return (delay >= shortest) & (delay <= longest)
 
-    def _thermal(self, tx: Node, rx: Node, j: int) -> float:
-        """Variance that the receiver's own noise gives an entry: its true noise figure and gain."""
-        impairments = PRESETS[self._site.simulation.impairments.preset]
-        hardware = draw_hardware(rx, impairments, self._seed, j)
-        extra_db = hardware.noise_figure_db - rx.noise_figure_db
-        extra_db += 20.0 * np.log10(hardware.rx_gain)
-        return channel_noise_var(tx, rx, self._grid) * 10.0 ** (extra_db / 10.0)
+
+def thermal_var(site: Site, tx: Node, rx: Node, grid: OfdmGrid, seed: int, j: int) -> float:
+    """Variance that a receiver's own noise gives an entry: its true noise figure and gain.
+
+    Parameters
+    ----------
+    j
+        The receiver's index among the nodes.
+    """
+    hardware = draw_hardware(rx, PRESETS[site.simulation.impairments.preset], seed, j)
+    extra_db = hardware.noise_figure_db - rx.noise_figure_db
+    extra_db += 20.0 * np.log10(hardware.rx_gain)
+    return channel_noise_var(tx, rx, grid) * 10.0 ** (extra_db / 10.0)
 
 
 def placed(channel: ComplexArray, tx: Node, rx: Node, grid: OfdmGrid) -> ComplexArray:

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+import processing.near_background
 import processing.pipeline
 from drivers.capture import Capture
 from drivers.link_budget import delay_var_s2, sine_var
@@ -81,7 +82,7 @@ def test_one_after_the_other_it_does_not(link, monkeypatch):
     """The control: what alignment alone would leave."""
     together = [np.median(errors**2) for errors in normalized_errors(link)]
     monkeypatch.setattr(processing.pipeline, "_MAX_JOINT_ROUNDS", 0)
-    monkeypatch.setattr(processing.pipeline, "_CLEAR_SHARE", 0.0)
+    monkeypatch.setattr(processing.near_background, "_CLEAR_SHARE", 0.0)
     apart = [np.median(errors**2) for errors in normalized_errors(link)]
     assert max(a / t for a, t in zip(apart, together, strict=True)) > 2.0
 
