@@ -20,6 +20,8 @@ Groups = Sequence[Sequence[int]]  # of elements that share phase, time and gain
 # within a sixteenth of a cell; each step then doubles the number of right digits.
 _OVERSAMPLING = 8
 _NUM_NEWTON_STEPS = 5
+_MOST_NOISE = 0.5  # of a reference's energy: what is more than half noise is no reference
+_NUM_NOISE_ELEMENTS = 4
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,12 @@ class Alignment:
 
 
 def align(
-    channel: ComplexArray, reference: ComplexArray, grid: OfdmGrid, groups: Groups | None = None
+    channel: ComplexArray,
+    reference: ComplexArray,
+    grid: OfdmGrid,
+    groups: Groups | None = None,
+    *,
+    reference_noise_var: float = 0.0,
 ) -> tuple[ComplexArray, Alignment]:
     """A capture brought onto a reference, shape ``(K, M)``, and how it lay before.
 
@@ -52,6 +59,10 @@ def align(
         Channel estimates of the same link, shapes ``(K, M)``.
     groups
         Elements that share phase, time and gain; all, if left out.
+    reference_noise_var
+        Variance of the noise in each entry of the reference. Least squares takes it for a part of
+        what the capture should hold, finds less, and finds a gain that is too small (regression
+        dilution, Fuller 1987, section 1.1): a reference of 10 dB would be suppressed by 20 dB.
 
     Raises
     ------
@@ -66,6 +77,8 @@ def align(
         if energy == 0.0:
             msg = f"the background is zero on elements {columns}: nothing to align to"
             raise ValueError(msg)
+        noise_energy = reference_noise_var * len(channel) * len(columns)
+        energy -= min(noise_energy, _MOST_NOISE * energy)
         likeness = np.einsum("km,km->k", channel[:, columns], reference[:, columns].conj())
         delay_s[columns] = _delay_s(likeness.astype(np.complex128), grid)
         turned = np.exp(2j * np.pi * grid.offset_hz * delay_s[columns[0]])
@@ -73,6 +86,21 @@ def align(
     aligned = shifted(channel, grid, -delay_s) / gain.astype(np.complex64)
     residual_var = float(np.mean(np.abs(aligned - reference) ** 2))
     return aligned, Alignment(gain, delay_s, residual_var)
+
+
+def noise_var_of(channel: ComplexArray) -> float:
+    """Variance of the noise in an entry of a channel, from delays where there are no paths.
+
+    Those that are furthest from the strongest, on a circle of all delays; their median is ln 2 of
+    the mean.
+    """
+    size = len(channel)
+    elements = channel[:, :: max(1, channel.shape[1] // _NUM_NOISE_ELEMENTS)]
+    window = np.hanning(size)[:, None].astype(np.float32)
+    power = np.abs(scipy.fft.ifft(elements * window, axis=0, norm="ortho")) ** 2
+    peak = int(np.argmax(power.sum(axis=1)))
+    far = np.roll(power, -peak, axis=0)[size // 4 : 3 * size // 4]
+    return float(np.median(far) / np.log(2.0) / np.mean(window**2))
 
 
 def shifted(channel: ComplexArray, grid: OfdmGrid, delay_s: FloatArray | float) -> ComplexArray:

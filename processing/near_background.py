@@ -15,7 +15,7 @@ from drivers.geometry import ComplexArray, FloatArray
 from drivers.waveform import OfdmGrid
 from processing.accuracy import LEAST_SHARE, beside_alignment
 from processing.echo import echo_beside_alignment, fitted_echoes
-from processing.power_map import PowerMap, PowerMapPlan, power_map
+from processing.power_map import PowerMapPlan, power_map
 from processing.refine import carrier_steering, subband_matrix
 from processing.report import Hypothesis
 
@@ -48,14 +48,13 @@ class NearBackground:
         self._grid, self._array = grid, array
         self._columns = alignment_columns(background, grid, groups)
 
-    def with_equal_noise(self, found: PowerMap) -> PowerMap:
-        """A map of the residual with as much noise in each cell as far from the background.
+    def share(self, plan: PowerMapPlan) -> FloatArray:
+        """Share of echo and noise that alignment leaves in each cell of a map, shape ``(G, L)``.
 
-        Alignment takes noise as well; zero where it takes what an echo would have to keep.
+        Zero where it leaves less than an echo must keep to be reported.
         """
-        share = share_map(self._columns, found.plan)
-        power = np.where(share < LEAST_SHARE, 0.0, found.power / np.maximum(share, LEAST_SHARE))
-        return replace(found, power=power.astype(found.power.dtype))
+        share = share_map(self._columns, plan)
+        return np.where(share < LEAST_SHARE, 0.0, share)
 
     def whole(self, residual: ComplexArray, hypotheses: list[Hypothesis]) -> list[Hypothesis]:
         """Where the echoes are that left these, strongest first.

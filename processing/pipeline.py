@@ -7,13 +7,20 @@ import numpy as np
 
 from drivers.array import UniformLinearArray
 from drivers.capture import Capture
-from drivers.geometry import ComplexArray
+from drivers.geometry import ComplexArray, FloatArray
 from drivers.link_budget import delay_var_s2, sine_var
 from drivers.waveform import OfdmGrid, pilot_symbols
 from processing.channel import channel_estimate, suppress_background
 from processing.detect import CfarPlan, detect, plan_cfar
 from processing.near_background import Groups, NearBackground
-from processing.power_map import PowerMap, PowerMapPlan, plan_power_map, power_map
+from processing.phase_noise import PhaseNoiseCopies
+from processing.power_map import (
+    PowerMap,
+    PowerMapPlan,
+    plan_power_map,
+    power_map,
+    with_equal_noise,
+)
 from processing.refine import refine
 from processing.report import Hypothesis, LinkReport
 from processing.suppression import Background, Suppression, check_capture, suppressed
@@ -81,6 +88,7 @@ class LinkProcessor:
             grid, array, max_delay_s,
             num_angles=settings.num_angles, delay_oversampling=settings.delay_oversampling,
         )  # fmt: skip
+        self._copies = PhaseNoiseCopies(self.map_plan)
         self.cfar: CfarPlan = plan_cfar(self.map_plan, settings.false_alarm_probability)
         # An echo between two delay bins loses up to sinc^2(1/2): what detection sees on average.
         offset_cells = np.linspace(-0.5, 0.5, 101) / self.map_plan.bins_per_cell
@@ -98,11 +106,12 @@ class LinkProcessor:
             together (another waveform, another tuning since the background was learned, another
             array); or if the capture holds no signal: not finite, or all zero.
         """
-        return self._suppressed(capture, background, None).residual
+        return self.suppressed(capture, background).residual
 
-    def _suppressed(
-        self, capture: Capture, background: Background | None, late_s: float | None
+    def suppressed(
+        self, capture: Capture, background: Background | None, late_s: float | None = None
     ) -> Suppression:
+        """A capture with its background taken out; as `residual`, with what it was aligned by."""
         check_capture(capture, background, self._waveform_hash)
         estimate = channel_estimate(capture.rx_pilots, self._pilots)
         if background is None:
@@ -139,11 +148,12 @@ class LinkProcessor:
             calibrated; delays then follow it, and not the background.
         """
         own_time = late_s if capture.delay_is_absolute else None
-        what = self._suppressed(capture, background, own_time)
+        what = self.suppressed(capture, background, own_time)
         count = _delay_count(capture, background, own_time)
         limits = delay_limits_s if count.is_absolute else (0.0, np.inf)
         if background is None or not capture.needs_alignment:
-            found, hypotheses, truncated = self._search(what.residual, limits)
+            found = self.map_of(what.residual)
+            hypotheses, truncated = self._search(what.residual, found, limits)
         else:
             what, found, hypotheses, truncated = self._joint(what, limits, capture.coherent_groups)
         if own_time is not None:
@@ -168,35 +178,51 @@ class LinkProcessor:
     ) -> tuple[Suppression, PowerMap, list[Hypothesis], bool]:
         """Echoes and alignment estimated together: an echo was part of what was aligned."""
         near = NearBackground(what.background, self.grid, self.array, groups)
-        found, hypotheses, truncated = self._search(what.residual, limits, near)
+        found = self.map_of(what.residual)
+        level = self.noise_level(what, found)
+        hypotheses, truncated = self._search(
+            what.residual, with_equal_noise(found, level * near.share(self.map_plan)), limits
+        )
         if hypotheses:
             hypotheses = near.whole(what.residual, hypotheses)
             for _ in range(_MAX_JOINT_ROUNDS):
                 before = hypotheses[0]
                 echoes = near.echoes(what.residual, hypotheses)
                 what = what.without(echoes, self.grid, groups)
-                found, hypotheses, truncated = self._search(what.residual, limits)
+                found = self.map_of(what.residual)
+                hypotheses, truncated = self._search(
+                    what.residual, with_equal_noise(found, level), limits
+                )
                 hypotheses = near.fitted(what.residual, hypotheses)
                 if not hypotheses or _settled(before, hypotheses[0]):
                     break
         return what, found, near.told_apart(hypotheses), truncated
 
+    def noise_level(self, what: Suppression, found: PowerMap) -> FloatArray:
+        """Noise of each cell of a residual's map over the thermal one's, shape ``(G, L)``.
+
+        Before alignment took its share.
+        """
+        return 1.0 + self._copies.power(what.residual, what.background) / found.noise_power
+
     def _search(
-        self,
-        residual: ComplexArray,
-        delay_limits_s: tuple[float, float],
-        near: NearBackground | None = None,
-    ) -> tuple[PowerMap, list[Hypothesis], bool]:
-        """Map of a residual, what is in it, and whether there was more than a report carries."""
-        found = self.map_of(residual)
+        self, residual: ComplexArray, even: PowerMap, delay_limits_s: tuple[float, float]
+    ) -> tuple[list[Hypothesis], bool]:
+        """What is in a residual, and whether there was more than a report carries.
+
+        Parameters
+        ----------
+        even
+            Its map, with equal noise in all cells.
+        """
         cells = detect(
-            found if near is None else near.with_equal_noise(found), self.cfar,
+            even, self.cfar,
             min_delay_s=delay_limits_s[0], max_delay_s=delay_limits_s[1],
             max_candidates=self.settings.max_hypotheses + 1,
         )  # fmt: skip
-        refined = [self._hypothesis(residual, found, cell) for cell in cells]
+        refined = [self._hypothesis(residual, even, cell) for cell in cells]
         hypotheses = self._distinct(refined)[: self.settings.max_hypotheses]
-        return found, hypotheses, len(cells) > self.settings.max_hypotheses
+        return hypotheses, len(cells) > self.settings.max_hypotheses
 
     def _distinct(self, hypotheses: Sequence[Hypothesis]) -> list[Hypothesis]:
         """Strongest first, without those that refinement led to a stronger one's echo."""

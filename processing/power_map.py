@@ -1,6 +1,6 @@
 """Range-angle power map; eqs. (10) and (11)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import fft, special
@@ -172,6 +172,18 @@ def _noise_power(profile: ComplexArray, num_bins: int, power: np.ndarray) -> flo
     stride = min(_FLOOR_STRIDE, empty.size // _MIN_FLOOR_SAMPLES)
     samples = power if stride == 0 else np.abs(empty[:, ::stride]) ** 2
     return float(np.median(samples) / np.log(2.0))
+
+
+def with_equal_noise(found: PowerMap, level: FloatArray) -> PowerMap:
+    """A map with the same noise in each cell, as detection needs it.
+
+    Parameters
+    ----------
+    level
+        Noise of each cell over `noise_power`, shape ``(G, L)``; cells of level zero are left out.
+    """
+    power = np.divide(found.power, level, out=np.zeros_like(found.power), where=level > 0.0)
+    return replace(found, power=power)
 
 
 def bistatic_range_m(plan: PowerMapPlan) -> FloatArray:

@@ -7,7 +7,7 @@ import numpy as np
 from drivers.capture import Capture, CaptureRefusedError
 from drivers.geometry import ComplexArray, FloatArray
 from drivers.waveform import OfdmGrid
-from processing.alignment import Groups, align, shifted
+from processing.alignment import Groups, align, noise_var_of, shifted
 from processing.channel import suppress_background
 
 
@@ -55,16 +55,22 @@ class Suppression:
         What was taken out, shape ``(K, M)``.
     late_s
         How much later the capture's own time puts everything than the residual's axis does.
+    background_noise_var
+        Of an entry of the background.
     """
 
     residual: ComplexArray
     background: ComplexArray
     late_s: float = 0.0
+    background_noise_var: float = 0.0
 
     def without(self, echoes: ComplexArray, grid: OfdmGrid, groups: Groups) -> "Suppression":
         """The same after an alignment that leaves these echoes out of account."""
         aligned = self.residual + self.background
-        _, lay = align(aligned - echoes, self.background, grid, groups)
+        _, lay = align(
+            aligned - echoes, self.background, grid, groups,
+            reference_noise_var=self.background_noise_var,
+        )  # fmt: skip
         again = shifted(aligned, grid, -lay.delay_s) / lay.gain.astype(np.complex64)
         return replace(
             self,
@@ -99,12 +105,14 @@ def suppressed(
     """
     if background.channel.shape != estimate.shape:
         suppress_background(estimate, background.channel)  # says what is wrong
-    aligned, lay = align(estimate, background.channel, grid, groups)
+    noise_var = noise_var_of(background.channel)
+    aligned, lay = align(estimate, background.channel, grid, groups, reference_noise_var=noise_var)
     channel, delay_s = background.channel, float(lay.delay_s.mean())
     if late_s is not None:
         own: FloatArray = np.array([delay_s - late_s])
         aligned, channel = shifted(aligned, grid, own), shifted(channel, grid, own)
-    return Suppression(suppress_background(aligned, channel), channel)
+    residual = suppress_background(aligned, channel)
+    return Suppression(residual, channel, background_noise_var=noise_var)
 
 
 def check_capture(capture: Capture, background: Background | None, waveform_hash: str) -> None:

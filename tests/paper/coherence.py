@@ -25,9 +25,10 @@ from drivers.node import Node
 from drivers.waveform import OfdmGrid, pilot_symbols
 from processing.channel import channel_estimate
 from processing.detect import exceedances, plan_cfar
-from processing.near_background import NearBackground
+from processing.near_background import Groups, NearBackground
 from processing.pipeline import LinkProcessor, ProcessingSettings
-from processing.suppression import Background
+from processing.power_map import PowerMap, with_equal_noise
+from processing.suppression import Background, Suppression
 from sim_backend.frontend import draw_hardware
 from sim_backend.impairments import PRESETS
 from testbed.build import Overrides, longest_delay_s, overridden
@@ -107,14 +108,13 @@ class _Bench:
             capture = self._setup.source.sense_background(
                 tx.node_id, (rx.node_id,), index, brief=True
             )[0]
-            residual = self._processor.residual(capture, background)
-            floor = np.mean(np.abs(residual) ** 2) * capture.num_averaged
+            what = self._processor.suppressed(capture, background)
+            floor = np.mean(np.abs(what.residual) ** 2) * capture.num_averaged
             estimate = channel_estimate(capture.rx_pilots, pilot_symbols(self._grid))
             left = np.mean(np.abs(estimate - learned) ** 2)
-            found = self._processor.map_of(residual)
-            near = NearBackground(background.channel, self._grid, rx.array, capture.coherent_groups)
-            level = near.with_equal_noise(found).power
-            above = exceedances(level, self._cfar) & searched
+            found = self._processor.map_of(what.residual)
+            level = self._noise_level(what, found, rx, capture.coherent_groups)
+            above = exceedances(with_equal_noise(found, level).power, self._cfar) & searched
             own = (lies > 100.0 * found.noise_power) & searched
             yield LinkFigures(
                 usable_direct_path(tx, rx),
@@ -123,6 +123,13 @@ class _Bench:
                 (int(np.sum(searched & (level > 0.0))), int(np.sum(own & (level > 0.0)))),
                 (int(above.sum()), int(above[own].sum())),
             )
+
+    def _noise_level(
+        self, what: Suppression, found: PowerMap, rx: Node, groups: Groups
+    ) -> np.ndarray:
+        """Noise of each cell over thermal noise, as detection takes it."""
+        near = NearBackground(what.background, self._grid, rx.array, groups)
+        return self._processor.noise_level(what, found) * near.share(found.plan)
 
     def _searched(self, tx: Node, rx: Node) -> np.ndarray:
         """Delays that echoes from the area can have: where the detector looks."""
