@@ -38,7 +38,7 @@ _ELEMENTS_PER_SCATTERER = 4
 # the sine's for each element. Nodes that hear each other measure these factors anew
 # (`calibration.timing`).
 _DELAY_MODEL_VAR = 2.5
-_SINE_MODEL_VAR = 0.75
+_SINE_MODEL_VAR = 1.1
 # A scatterer too near to be told from the path changes amplitude, delay and direction together:
 # cells and beams off for each unit of relative amplitude.
 _PULL_CELLS, _PULL_BEAMS = 0.05, 0.13
