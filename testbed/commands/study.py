@@ -113,7 +113,7 @@ def _summary(found: dict[str, Any]) -> list[str]:
             f"{found['nees_median']:.3f} (1.386 is ideal)"
         )
     return [
-        f"final error {percentiles}",
+        f"final error {percentiles}; bound stated, median {metres(found['peb_median_m'])}",
         f"wrong (converged, off by more than 5 m): {_fraction(found, 'wrong')}",
         f"unresolved: {_fraction(found, 'unresolved')}",
         (

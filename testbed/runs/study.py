@@ -231,6 +231,7 @@ def study_object(
         "coverage_50": _fraction(nees <= CHI2_50),
         "coverage_95": _fraction(nees <= CHI2_95),
         "nees_median": float(np.median(nees)) if len(nees) else None,
+        "peb_median_m": float(np.median([r.peb_m for r in results])),
         "links_per_second": sum(r.num_links for r in results) / elapsed_s,
         "elapsed_s": elapsed_s,
         "trials": trials,

@@ -36,6 +36,7 @@ from testbed.runs.setup import Setup, opened_setup
 from testbed.site import Site, load_site
 
 LAB = Path(__file__).parents[2] / "examples" / "lab.yaml"
+PLUTO = LAB.parent / "studies" / "pluto.yaml"
 FALSE_ALARM_PROBABILITY = 1e-2
 NUM_CAPTURES = 4
 NUM_BOOTSTRAPS = 2000

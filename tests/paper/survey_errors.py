@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
-from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -21,8 +20,8 @@ from fusion.sensing import CHI2_50, CHI2_95
 from testbed.runs.localize import Processors
 from testbed.runs.study import TrialResult, run_trial
 from testbed.site import Site, load_site
+from tests.paper.coherence import LAB
 
-LAB = Path(__file__).parents[2] / "examples" / "lab.yaml"
 WRONG_M = 5.0
 
 

@@ -4,9 +4,7 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_limits
 
-from tests.paper.coherence import LAB, figures, site_with
-
-PLUTO = LAB.parent / "studies" / "pluto.yaml"
+from tests.paper.coherence import LAB, PLUTO, figures, site_with
 
 
 @pytest.mark.parametrize(

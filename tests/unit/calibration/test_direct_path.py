@@ -151,3 +151,27 @@ def test_that_scatterers_come_later_is_made_use_of(halls, paths_in_halls):
         _, lay = align(channel, direct_path_channel(tx, rx, GRID), GRID)
         nearer += abs(path.delay_s) < abs(lay.delay_s[0])
     assert stats.binomtest(int(nearer), NUM_HALLS, 0.5, "greater").pvalue < TAIL, nearer
+
+
+def test_an_amplitude_that_was_not_expected_tells_of_scatterers_that_nothing_else_tells_of():
+    path = found(direct_path_channel(TX, RX, GRID) * 1.4)
+    assert path.amplitude == pytest.approx(1.4, rel=1e-3)
+    as_expected, not_expected = path.expected_at(1.4), path.expected_at(1.0)
+    assert as_expected.delay_var_s2 == pytest.approx(path.delay_var_s2, rel=1e-3)
+    # A twentieth of a cell for each unit of relative amplitude
+    added_s = np.sqrt(not_expected.delay_var_s2 - path.delay_var_s2)
+    assert added_s * GRID.bandwidth_hz == pytest.approx(0.4 * 0.05, rel=0.05)
+    assert not_expected.sine_var > path.sine_var
+
+
+@pytest.mark.parametrize("num_elements", [1, 4])
+def test_a_scatterer_that_looks_like_the_path_is_within_what_its_amplitude_tells(num_elements):
+    """Half as strong and a twelfth of a cell later, whatever its phase: no fit tells it apart."""
+    rx = replace(RX, array=UniformLinearArray(num_elements, RX.array.spacing_m))
+    direct = direct_path_channel(TX, rx, GRID)
+    off = []
+    for phase in np.linspace(0.0, 2.0 * np.pi, 12, endpoint=False):
+        later = 0.5 * np.exp(1j * phase) * shifted(direct, GRID, 1.0 / (12.0 * GRID.bandwidth_hz))
+        path = found(direct + later, rx=rx).expected_at(1.0)
+        off.append(path.delay_s / np.sqrt(path.delay_var_s2))
+    assert np.sqrt(np.mean(np.square(off))) < 2.5

@@ -125,3 +125,25 @@ def test_a_full_report_says_nothing_about_what_is_weaker_than_all_of_it():
     snr = np.array([10.0, 100.0])
     np.testing.assert_allclose(full.log_miss(snr), np.log1p(-0.999 * np.exp(-26 / (1 + snr))))
     np.testing.assert_allclose(whole.log_miss(snr), np.log1p(-0.999 * np.exp(-18 / (1 + snr))))
+
+
+def test_what_alignment_takes_is_not_held_against_a_target():
+    """On the line between the nodes an echo looks like the direct path: silence says nothing."""
+    rx = make_node("rx", (60.0, 0.0), math.pi)
+    nodes = [TX, rx]
+    points_m = np.array([[30.0, 0.01], [30.0, 20.0]])
+    aligned = LinkEvidence(Network(nodes, GRID, aligned=True), report_of(TX, rx), SPAN_S)
+    np.testing.assert_allclose(aligned.kept(points_m), [0.0, 1.0], atol=0.02)
+    log_miss = aligned.log_miss(np.array([1e6, 1e6]), aligned.kept(points_m))
+    np.testing.assert_allclose(np.exp(log_miss), [1.0, 1e-3], rtol=0.05)
+    plain = LinkEvidence(Network(nodes, GRID), report_of(TX, rx), SPAN_S)
+    np.testing.assert_array_equal(plain.kept(points_m), 1.0)
+
+
+def test_what_is_kept_is_the_same_for_one_link_and_for_all():
+    rx = make_node("rx", (60.0, 0.0), math.pi)
+    points_m = np.array([[30.0, 0.3], [10.0, 2.0], [50.0, 7.0]])
+    plain, aligned = Network([TX, rx], GRID), Network([TX, rx], GRID, aligned=True)
+    rcs_m2 = np.ones(3)
+    share = aligned.snr(points_m, rcs_m2)[:, 0, 1] / plain.snr(points_m, rcs_m2)[:, 0, 1]
+    np.testing.assert_allclose(aligned.link_kept(TX, rx, points_m), share, rtol=1e-12)

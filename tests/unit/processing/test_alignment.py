@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drivers.waveform import OfdmGrid
-from processing.alignment import align, shifted
+from processing.alignment import align, noise_var_of, shifted
 
 GRID = OfdmGrid(5.8e9, 30e3, 612)
 
@@ -87,3 +87,33 @@ def test_nothing_to_align_to_is_said():
     reference[:, 2:] = 0.0
     with pytest.raises(ValueError, match=r"zero on elements \[2, 3\]"):
         align(background(), reference, GRID, [(0, 1), (2, 3)])
+
+
+def test_noise_of_a_reference_does_not_make_gains_too_small():
+    """Least squares against a reference of 10 dB finds a gain 9 % too small (1 / 1.1)."""
+    clean = background()
+    var = 0.1 * float(np.mean(np.abs(clean) ** 2))
+    reference = clean + noise(clean.shape, var)
+    plain, told = (
+        align(3.0 * clean, reference, GRID, reference_noise_var=known)[1].gain[0]
+        for known in (0.0, var)
+    )
+    # 2448 entries of 10 dB: the gain itself is known to 0.6 %
+    assert abs(plain) == pytest.approx(3.0 / 1.1, rel=0.02)
+    assert abs(told) == pytest.approx(3.0, rel=0.02)
+
+
+@pytest.mark.parametrize("num_elements", [1, 2, 16])
+@pytest.mark.parametrize("snr_db", [-10.0, 10.0, 50.0])
+def test_noise_of_a_channel_is_told_from_its_paths(num_elements, snr_db):
+    clean = background(num_elements)
+    var = 10.0 ** (-snr_db / 10.0) * float(np.mean(np.abs(clean) ** 2))
+    found = noise_var_of(clean + noise(clean.shape, var))
+    # The median of 306 exponentials or more: 8 % at the least elements
+    assert found == pytest.approx(var, rel=0.25)
+
+
+def test_a_reference_of_noise_alone_still_gives_a_gain():
+    reference = noise((612, 2), 1.0)
+    _, found = align(reference, reference, GRID, reference_noise_var=1.0)
+    assert np.isfinite(found.gain).all()
