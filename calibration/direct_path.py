@@ -38,7 +38,9 @@ _ELEMENTS_PER_SCATTERER = 4
 # the sine's for each element. Nodes that hear each other measure these factors anew
 # (`calibration.timing`).
 _DELAY_MODEL_VAR = 2.5
-_SINE_MODEL_VAR = 1.1
+_SINE_MODEL_VAR = 0.9
+# No direction is surer, however still its surroundings look: the nodes that look surest are chosen.
+_LEAST_BEAMS = 0.012
 # A scatterer too near to be told from the path changes amplitude, delay and direction together:
 # cells and beams off for each unit of relative amplitude.
 _PULL_CELLS, _PULL_BEAMS = 0.05, 0.13
@@ -222,7 +224,7 @@ def find_direct_path(window: DirectPathWindow, *, free_elements: bool = False) -
         delay_s=window.delay_s + found.delay / bands.bandwidth_hz,
         delay_var_s2=_DELAY_MODEL_VAR * found.delay_var / bands.bandwidth_hz**2,
         sine=found.beam / beams_per_sine,
-        sine_var=_SINE_MODEL_VAR * size * found.beam_var / beams_per_sine**2,
+        sine_var=((_SINE_MODEL_VAR * size * found.beam_var + _LEAST_BEAMS**2) / beams_per_sine**2),
         element_gain=found.element_gain,
         element_var=found.element_var,
         pull_s=_PULL_CELLS / bands.bandwidth_hz,
