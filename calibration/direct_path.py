@@ -39,8 +39,9 @@ _ELEMENTS_PER_SCATTERER = 4
 # (`calibration.timing`).
 _DELAY_MODEL_VAR = 2.5
 _SINE_MODEL_VAR = 0.9
-# No direction is surer, however still its surroundings look: the nodes that look surest are chosen.
-_LEAST_BEAMS = 0.012
+# No direction is surer among scatterers, however well the fit explains them: nodes that look
+# surest are chosen. Beams; and beams for each unit of amplitude besides the path's.
+_LEAST_BEAMS, _BEAMS_BY_OTHERS = 0.012, 0.25
 # A scatterer too near to be told from the path changes amplitude, delay and direction together:
 # cells and beams off for each unit of relative amplitude.
 _PULL_CELLS, _PULL_BEAMS = 0.05, 0.13
@@ -219,14 +220,26 @@ def find_direct_path(window: DirectPathWindow, *, free_elements: bool = False) -
         max_scatterers=1 if free_elements else size // _ELEMENTS_PER_SCATTERER,
     )  # fmt: skip
     found = fit.found()
+    least_beams = min(_LEAST_BEAMS, _BEAMS_BY_OTHERS * _amplitude_besides(window, found.delay))
+    sine_var = _SINE_MODEL_VAR * size * found.beam_var + least_beams**2
     beams_per_sine = size * rx.array.spacing_m / bands.wavelength_m
     return DirectPath(
         delay_s=window.delay_s + found.delay / bands.bandwidth_hz,
         delay_var_s2=_DELAY_MODEL_VAR * found.delay_var / bands.bandwidth_hz**2,
         sine=found.beam / beams_per_sine,
-        sine_var=((_SINE_MODEL_VAR * size * found.beam_var + _LEAST_BEAMS**2) / beams_per_sine**2),
+        sine_var=sine_var / beams_per_sine**2,
         element_gain=found.element_gain,
         element_var=found.element_var,
         pull_s=_PULL_CELLS / bands.bandwidth_hz,
         pull_sine=_PULL_BEAMS / beams_per_sine,
     )
+
+
+def _amplitude_besides(window: DirectPathWindow, delay_cells: float) -> float:
+    """What a window holds besides one path of this delay and noise, over that path's amplitude."""
+    bands = window.bands
+    turn = np.exp(2j * np.pi * bands.offset_hz[:, None] / bands.bandwidth_hz * delay_cells)
+    turned = window.ratio * turn
+    path = turned.mean(axis=0)
+    power = float(np.mean(np.abs(turned - path) ** 2)) - window.noise_var
+    return float(np.sqrt(max(power, 0.0) / np.mean(np.abs(path) ** 2)))
