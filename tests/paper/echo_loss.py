@@ -5,7 +5,8 @@
 
 Radios and backgrounds as in `tests.paper.coherence`: another session, freshly tuned bursts. An
 echo is added to captures at a known delay after the direct path and from a drawn direction, as
-strong as to be found well. Loss is its matched SNR over thermal noise, less the SNR reported.
+strong as to be found well. Losses are its matched SNR over thermal noise, less what detection
+sees after alignment, and less the one reported after echo and alignment were estimated together.
 """
 
 import argparse
@@ -26,7 +27,9 @@ from drivers.waveform import pilot_symbols
 from processing.alignment import align, shifted
 from processing.channel import channel_estimate
 from processing.echo import echo_columns
+from processing.near_background import NearBackground
 from processing.pipeline import LinkProcessor
+from processing.power_map import with_equal_noise
 from processing.report import LinkReport
 from processing.suppression import Background
 from sim_backend.impairments import PRESETS
@@ -43,10 +46,21 @@ _NEAR = 0.7  # cells, beams: how far off an echo may be found
 
 @dataclass(frozen=True)
 class Loss:
-    """One injected echo: its excess delay and what it lost, infinite if it was not found."""
+    """One injected echo: its excess delay and what it lost.
+
+    Attributes
+    ----------
+    usable
+        Whether the link has a usable direct path.
+    seen_db
+        Lost for detection, largest about the echo.
+    loss_db
+        Lost in the report; infinite if it was not reported.
+    """
 
     excess_cells: float
     usable: bool
+    seen_db: float
     loss_db: float
 
 
@@ -71,11 +85,14 @@ def losses(site: Site, seed: int, num_links: int | None = None) -> Iterator[Loss
                 echo = _Echo(tx, rx, excess, float(rng.uniform(-0.87, 0.87)))
                 power = 10.0 ** (SNR_DB / 10.0) * noise_var / capture.num_averaged
                 with_echo = injected(processor, capture, background, echo, power)
-                yield Loss(excess, usable_direct_path(tx, rx), echo.lost_db(
-                    processor, processor.report(
-                        with_echo, background, sensing_index=0, delay_limits_s=(0.0, np.inf)
-                    ),
-                ))  # fmt: skip
+                report = processor.report(
+                    with_echo, background, sensing_index=0, delay_limits_s=(0.0, np.inf)
+                )
+                yield Loss(
+                    excess, usable_direct_path(tx, rx),
+                    echo.unseen_db(processor, with_echo, background),
+                    echo.lost_db(processor, report),
+                )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -91,6 +108,20 @@ class _Echo:
         direct_m = float(distance_m(self.tx.pose.position_m, self.rx.pose.position_m))
         direct_s = direct_m / SPEED_OF_LIGHT_M_PER_S
         return direct_s + self.excess_cells / processor.grid.bandwidth_hz
+
+    def unseen_db(
+        self, processor: LinkProcessor, capture: Capture, background: Background
+    ) -> float:
+        """SNR that is missing from the strongest cell about the echo, as detection sees it."""
+        what = processor.suppressed(capture, background)
+        found = processor.map_of(what.residual)
+        groups = capture.coherent_groups
+        near = NearBackground(what.background, processor.grid, processor.array, groups)
+        level = processor.noise_level(what, found) * near.share(found.plan)
+        cells = (found.plan.delay_grid_s - self.delay_s(processor)) * processor.grid.bandwidth_hz
+        about = with_equal_noise(found, level).power[:, np.abs(cells) < 1.5 * _NEAR]
+        snr = max(float(about.max()) / found.noise_power - 1.0, 1e-3)
+        return float(SNR_DB - 10.0 * np.log10(snr))
 
     def lost_db(self, processor: LinkProcessor, report: LinkReport) -> float:
         """SNR that is missing from the strongest hypothesis near the echo."""
@@ -119,27 +150,35 @@ def injected(
 
 
 def figure(found: dict[int, list[Loss]], path: Path, title: str) -> None:
-    """Median and 90 % of the loss by excess delay, one line for each number of elements."""
-    drawing, axes = plt.subplots(figsize=(7.0, 4.5), layout="constrained")
+    """Losses by excess delay, and how many echoes are not reported, by number of elements."""
+    drawing, panels = plt.subplots(1, 2, figsize=(9.5, 4.0), layout="constrained")
     for num_elements, links in found.items():
         rows = [_row(links, excess) for excess in EXCESS_CELLS]
-        line = axes.plot(
-            EXCESS_CELLS, [row.median_db for row in rows], marker="o", ms=4,
-            label=f"{num_elements} element{'s' if num_elements > 1 else ''}",
-        )[0]  # fmt: skip
-        axes.plot(EXCESS_CELLS, [row.ninety_db for row in rows], ":", color=line.get_color())
-    axes.axhline(1.5, color="0.6", lw=1.0)
-    axes.axvline(2.0, color="0.6", lw=1.0)
-    axes.set(
-        xscale="log", xlabel="excess over the direct path's delay (resolution cells)",
-        ylabel="loss of output SNR (dB)", ylim=(-1.0, 25.0), title=title,
-    )  # fmt: skip
-    axes.legend(title="median; dotted: 90 %", frameon=False)
+        name = f"{num_elements} element{'s' if num_elements > 1 else ''}"
+        seen = [row.seen_db for row in rows]
+        line = panels[0].plot(EXCESS_CELLS, seen, "--", marker="o", ms=4)[0]
+        reported = [row.median_db for row in rows]
+        panels[0].plot(EXCESS_CELLS, reported, marker="o", ms=4, color=line.get_color())
+        missed = [100.0 * row.missed / row.count for row in rows]
+        panels[1].plot(EXCESS_CELLS, missed, marker="o", ms=4, label=name)
+    panels[0].axhline(1.5, color="0.7", lw=1.0)
+    panels[0].axvline(2.0, color="0.7", lw=1.0)
+    panels[0].set(ylabel="median loss of SNR (dB)", ylim=(-1.0, 25.0))
+    panels[0].set_title("dashed: for detection; solid: as reported")
+    panels[1].set(ylabel="not reported (%)", ylim=(-3.0, 103.0))
+    panels[1].legend(frameon=False)
+    for axes in panels:
+        axes.set(xscale="log", xlabel="excess over the direct path (resolution cells)")
+        axes.set_xticks([0.1, 0.3, 1.0, 2.0, 5.0], ["0.1", "0.3", "1", "2", "5"])
+        axes.minorticks_off()
+    drawing.suptitle(title)
     drawing.savefig(path, dpi=120)
+    plt.close(drawing)
 
 
 @dataclass(frozen=True)
 class _Row:
+    seen_db: float
     median_db: float
     ninety_db: float
     missed: int
@@ -147,9 +186,11 @@ class _Row:
 
 
 def _row(links: list[Loss], excess: float) -> _Row:
-    mine = np.array([link.loss_db for link in links if link.excess_cells == excess])
+    here = [link for link in links if link.excess_cells == excess]
+    seen_db = float(np.median([link.seen_db for link in here]))
+    mine = np.array([link.loss_db for link in here])
     ninety = float(np.sort(mine)[int(0.9 * (len(mine) - 1))])
-    return _Row(float(np.median(mine)), ninety, int(np.isinf(mine).sum()), len(mine))
+    return _Row(seen_db, float(np.median(mine)), ninety, int(np.isinf(mine).sum()), len(mine))
 
 
 def main() -> None:
@@ -179,10 +220,11 @@ def main() -> None:
 def _print(where: str, num_elements: int, usable: bool, links: list[Loss]) -> None:
     path = "with" if usable else "without"
     print(f"{where}, {num_elements} elements, links {path} a usable direct path")  # noqa: T201
-    print("excess cells  median dB   90 % dB  missed")  # noqa: T201
+    print("              detection   reported")  # noqa: T201
+    print("excess cells  median dB  median dB   90 % dB  missed")  # noqa: T201
     for excess in EXCESS_CELLS:
         row = _row(links, excess)
-        numbers = f"{row.median_db:11.2f}{row.ninety_db:10.2f}"
+        numbers = f"{row.seen_db:11.2f}{row.median_db:11.2f}{row.ninety_db:10.2f}"
         print(f"{excess:12.1f}{numbers}{row.missed:5d} of {row.count}")  # noqa: T201
 
 
