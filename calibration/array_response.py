@@ -20,6 +20,9 @@ _NUM_REWEIGHTINGS = 8
 _DEGREES = 3.0
 # Mean square of ``gain - 1`` under which elements are about as they should be.
 _ABOUT_IDEAL = 0.3
+# Nobody's elements are alike to less than three degrees, however alike they look: of two, the one
+# phase between them is taken for a direction.
+_LEAST_PHASE_RAD = 0.05
 _NUM_TURNS = 10
 # Chance alone lets a slope a row take a sixth of four elements' clutter, less of more elements.
 _WORTH_TURNING = 0.5
@@ -55,13 +58,16 @@ class ArrayResponse:
     def sine_var(self, spacing_wavelengths: float) -> float:
         """Variance of the sine of arrival that elements as far from ideal as these cause.
 
-        Independent phases of variance ``v``: ``12 v / ((2 pi d / lambda)^2 M (M^2 - 1))``.
+        Independent phases of variance ``v``: ``12 v / ((2 pi d / lambda)^2 M (M^2 - 1))``. Of the
+        phases as found two of `M` degrees of freedom are gone, their mean and the slope itself.
         """
         size = len(self.gain)
         if size == 1:
             return 0.0
+        found = float(np.mean(np.angle(self.gain) ** 2)) * size / max(size - 2, 1)
+        phase_var = max(found, self.error_var / 2.0, _LEAST_PHASE_RAD**2)
         aperture = (2.0 * np.pi * spacing_wavelengths) ** 2 * size * (size**2 - 1)
-        return 12.0 * min(self.error_var / 2.0, np.pi**2 / 3.0) / aperture
+        return 12.0 * min(phase_var, np.pi**2 / 3.0) / aperture
 
 
 def ideal_response(num_elements: int) -> ArrayResponse:
