@@ -38,6 +38,7 @@ _ELEMENTS_PER_SCATTERER = 4
 # the sine's for each element. Nodes that hear each other measure these factors anew
 # (`calibration.timing`).
 _DELAY_MODEL_VAR = 2.5
+_ONE_ELEMENT_VAR = 2.0  # and more where no array tells anything
 _SINE_MODEL_VAR = 0.9
 # No direction is surer among scatterers, however well the fit explains them: nodes that look
 # surest are chosen. Beams; and beams for each unit of amplitude besides the path's.
@@ -220,12 +221,13 @@ def find_direct_path(window: DirectPathWindow, *, free_elements: bool = False) -
         max_scatterers=1 if free_elements else size // _ELEMENTS_PER_SCATTERER,
     )  # fmt: skip
     found = fit.found()
+    delay_var = _DELAY_MODEL_VAR * found.delay_var * (_ONE_ELEMENT_VAR if size == 1 else 1.0)
     least_beams = min(_LEAST_BEAMS, _BEAMS_BY_OTHERS * _amplitude_besides(window, found.delay))
     sine_var = _SINE_MODEL_VAR * size * found.beam_var + least_beams**2
     beams_per_sine = size * rx.array.spacing_m / bands.wavelength_m
     return DirectPath(
         delay_s=window.delay_s + found.delay / bands.bandwidth_hz,
-        delay_var_s2=_DELAY_MODEL_VAR * found.delay_var / bands.bandwidth_hz**2,
+        delay_var_s2=delay_var / bands.bandwidth_hz**2,
         sine=found.beam / beams_per_sine,
         sine_var=sine_var / beams_per_sine**2,
         element_gain=found.element_gain,
