@@ -64,8 +64,11 @@ class PhaseNoiseCopies:
         measured = self._matched(residual, background)[self._tones]
         strength = np.zeros(len(self._tones))
         known = np.flatnonzero(self._measured)
+        far = known[np.abs(self._tones[known]) > self._tones[-1] // 2]
+        if not len(far):  # a waveform of few tones: its map has no room beside it
+            return strength
         # The least of all is noise: where there is no phase noise nothing is left.
-        floor = np.median(measured[known[np.abs(self._tones[known]) > self._tones[-1] // 2]])
+        floor = np.median(measured[far])
         for n in np.flatnonzero(self._inside):
             about = known[np.abs(self._tones[known] - self._tones[n]) <= _NUM_NEIGHBOURS]
             if len(about):

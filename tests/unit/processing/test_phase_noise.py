@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from drivers.waveform import pilot_symbols
+from drivers.waveform import OfdmGrid, pilot_symbols
 from processing.phase_noise import PhaseNoiseCopies
 from processing.power_map import plan_power_map, power_map
 from tests.unit.processing.echoes import CELL_S, GRID, echo, half_wavelength_array, unit_noise
@@ -56,3 +56,9 @@ def test_without_phase_noise_none_is_expected():
     assert found.mean() == pytest.approx(1.0, abs=0.1)
     assert expected.max() < 2.0
     assert expected.mean() < 0.02
+
+
+def test_a_waveform_without_room_beside_its_map_is_left_alone():
+    grid = OfdmGrid(5.8e9, 240e3, 64)
+    plan = plan_power_map(grid, ARRAY, 1e-6)
+    assert not PhaseNoiseCopies(plan).power(np.ones((64, 4)), np.ones((64, 4))).any()
