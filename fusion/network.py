@@ -133,11 +133,10 @@ class Network:
         receive = self._legs([node.receive_pattern for node in self.nodes], points_m)
         snr = (transmit * rcs_m2[:, None])[:, :, None] * receive[:, None, :]
         snr *= self._scale_m2
+        every = np.arange(len(self.nodes))
         if self._aligned:
-            every = np.arange(len(self.nodes))
             snr *= self._kept(points_m[:, None, None], every[:, None], every[None])
-        diagonal = np.arange(len(self.nodes))
-        snr[:, diagonal, diagonal] = 0.0
+        snr[:, every, every] = 0.0
         return np.asarray(snr)
 
     def link_kept(self, tx: Node, rx: Node, points_m: FloatArray) -> FloatArray:
@@ -146,9 +145,7 @@ class Network:
             return np.ones(points_m.shape[:-1])
         return self._kept(points_m, self.index[tx.node_id], self.index[rx.node_id])
 
-    def _kept(
-        self, points_m: FloatArray, i: NDArray[np.intp] | int, j: NDArray[np.intp] | int
-    ) -> FloatArray:
+    def _kept(self, points_m: FloatArray, i: _Index, j: _Index) -> FloatArray:
         """Share of echoes of links `i` to `j` that alignment leaves; everything broadcasts."""
         position, boresight = self._position_m, self._boresight_rad
         baseline_m = distance_m(position[i], position[j])

@@ -7,7 +7,7 @@ import numpy as np
 from drivers.array import UniformLinearArray
 from drivers.geometry import ComplexArray, FloatArray
 from drivers.waveform import OfdmGrid
-from processing.echo import echo_columns
+from processing.echo import echo_columns, real_unknowns
 from processing.report import Hypothesis
 
 # An echo of which alignment leaves less is not told from the background, and not reported.
@@ -38,8 +38,7 @@ def beside_alignment(
     """
     columns = echo_columns(hypothesis.delay_s, hypothesis.sine, grid, array)
     alone = len(columns)
-    gains, slopes = (kind.reshape(len(kind), -1) for kind in alignment)
-    joint = _normalized_information(np.concatenate((columns, gains, 1j * gains, slopes)))
+    joint = _normalized_information(np.concatenate((columns, real_unknowns(alignment))))
     share = _diagonal_of_inverse(joint[:alone, :alone]) / _diagonal_of_inverse(joint)[:alone]
     share = np.clip(share, _LEAST_INFORMATION, 1.0)
     amplitude = np.r_[0:2, alone : len(joint)]

@@ -37,7 +37,7 @@ def fitted_echoes(
         What gain and delay of the alignment change, see `near_background.alignment_columns`.
     """
     waves = np.array([_wave(h.delay_s, h.sine, grid, array) for h in hypotheses])
-    basis = np.concatenate((waves, 1j * waves, _real_unknowns(columns)))
+    basis = np.concatenate((waves, 1j * waves, real_unknowns(columns)))
     # Two hypotheses in one cell are nearly one wave: the least-squares solver shares it out.
     found = _solved(basis, residual.reshape(-1), 1e-3)
     count = len(waves)
@@ -63,7 +63,7 @@ def echo_beside_alignment(
     start
         Delay and sine, within half a cell and half a beam; sine ``None`` for one element.
     """
-    nuisance, data = _real_unknowns(columns), residual.reshape(-1)
+    nuisance, data = real_unknowns(columns), residual.reshape(-1)
     beam = grid.wavelength_m / (array.num_elements * array.spacing_m)
     unit = np.array([1.0 / grid.bandwidth_hz, beam])[: 1 if start[1] is None else 2]
     now, cost, scale = start, np.inf, 1.0
@@ -119,7 +119,7 @@ def _moved(at: tuple[float, float | None], step: FloatArray) -> tuple[float, flo
     return at[0] + float(step[0]), sine
 
 
-def _real_unknowns(columns: ComplexArray) -> ComplexArray:
+def real_unknowns(columns: ComplexArray) -> ComplexArray:
     """What both parts of gains change, and delays: shape ``(3 C, K M)``."""
     gains, slopes = (kind.reshape(len(kind), -1) for kind in columns)
     return np.concatenate((gains, 1j * gains, slopes)).astype(np.complex64)

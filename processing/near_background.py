@@ -14,21 +14,20 @@ from drivers.array import UniformLinearArray
 from drivers.geometry import ComplexArray, FloatArray
 from drivers.waveform import OfdmGrid
 from processing.accuracy import LEAST_SHARE, beside_alignment
+from processing.alignment import Groups
 from processing.echo import echo_beside_alignment, fitted_echoes
 from processing.power_map import PowerMapPlan, power_map
 from processing.refine import carrier_steering, subband_matrix
 from processing.report import Hypothesis
 
 # An echo of which less is left cannot have left a peak.
-_LEAST_SHARE = 0.004
+_LEAST_PEAK_SHARE = 0.004
 # Of an echo's energy: above it nothing in the background is near enough to matter.
 _CLEAR_SHARE = 0.98
 # What is searched about a peak of the residual: resolution cells, beams.
 _CELLS = np.arange(-1.5, 1.51, 0.05)
 _BEAMS = np.arange(-1.5, 1.51, 0.1)
 _TINY = float(np.finfo(np.float32).tiny)
-
-Groups = Sequence[Sequence[int]]
 
 
 class NearBackground:
@@ -160,7 +159,9 @@ def nearest_echo(
     likelihood = imaginary * found.real**2 + real * found.imag**2
     likelihood -= 2.0 * mixed * found.real * found.imag
     least = np.minimum(real, imaginary)
-    likelihood = np.where(least > _LEAST_SHARE, likelihood / np.maximum(determinant, 1e-9), 0.0)
+    likelihood = np.where(
+        least > _LEAST_PEAK_SHARE, likelihood / np.maximum(determinant, 1e-9), 0.0
+    )
     best = np.unravel_index(int(np.argmax(likelihood)), likelihood.shape)
     return peak.delay_s + float(delay_s[best[0]]), float(sine[best[1]]) if many else None
 

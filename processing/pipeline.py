@@ -10,9 +10,10 @@ from drivers.capture import Capture
 from drivers.geometry import ComplexArray, FloatArray
 from drivers.link_budget import delay_var_s2, sine_var
 from drivers.waveform import OfdmGrid, pilot_symbols
+from processing.alignment import Groups
 from processing.channel import channel_estimate, suppress_background
 from processing.detect import CfarPlan, detect, plan_cfar
-from processing.near_background import Groups, NearBackground
+from processing.near_background import NearBackground
 from processing.phase_noise import PhaseNoiseCopies
 from processing.power_map import (
     PowerMap,

@@ -27,7 +27,6 @@ from drivers.waveform import pilot_symbols
 from processing.alignment import align, shifted
 from processing.channel import channel_estimate
 from processing.echo import echo_columns
-from processing.near_background import NearBackground
 from processing.pipeline import LinkProcessor
 from processing.power_map import with_equal_noise
 from processing.report import LinkReport
@@ -36,7 +35,7 @@ from sim_backend.impairments import PRESETS
 from testbed.build import build_processing, longest_delay_s
 from testbed.runs.setup import opened_setup
 from testbed.site import Site
-from tests.paper.coherence import LAB, placed, site_with, thermal_var
+from tests.paper.coherence import LAB, noise_level, placed, site_with, thermal_var
 
 EXCESS_CELLS = (0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.5, 4.0, 6.0)
 ELEMENTS = (1, 2, 8)
@@ -115,9 +114,7 @@ class _Echo:
         """SNR that is missing from the strongest cell about the echo, as detection sees it."""
         what = processor.suppressed(capture, background)
         found = processor.map_of(what.residual)
-        groups = capture.coherent_groups
-        near = NearBackground(what.background, processor.grid, processor.array, groups)
-        level = processor.noise_level(what, found) * near.share(found.plan)
+        level = noise_level(processor, what, found, capture.coherent_groups)
         cells = (found.plan.delay_grid_s - self.delay_s(processor)) * processor.grid.bandwidth_hz
         about = with_equal_noise(found, level).power[:, np.abs(cells) < 1.5 * _NEAR]
         snr = max(float(about.max()) / found.noise_power - 1.0, 1e-3)

@@ -18,11 +18,9 @@ from threadpoolctl import threadpool_limits
 
 from fusion.sensing import CHI2_50, CHI2_95
 from testbed.runs.localize import Processors
-from testbed.runs.study import TrialResult, run_trial
-from testbed.site import Site, load_site
-from tests.paper.coherence import LAB
-
-WRONG_M = 5.0
+from testbed.runs.study import WRONG_M, TrialResult, run_trial
+from testbed.site import Site
+from tests.paper.coherence import LAB, site_with
 
 
 @dataclass(frozen=True)
@@ -44,21 +42,19 @@ CASES = (
 )
 
 
-def site_with(errors: Errors) -> Site:
-    """The lab with these errors, bursts of 4 symbols, backgrounds of 5 bursts of 14."""
-    raw = msgspec.to_builtins(load_site(LAB))
+def site_with_errors(errors: Errors) -> Site:
+    """The lab with these errors, bursts and backgrounds as in `tests.paper.coherence`."""
+    raw = msgspec.to_builtins(site_with(LAB, "lab", None))
     survey = {"position_std_m": errors.position_m, "boresight_std_deg": errors.boresight_deg}
     for node in raw["nodes"]:
         node["survey"] = survey
-    raw["waveform"]["num_symbols"] = 4
-    raw["calibration"] |= {"num_captures": 5, "num_symbols": 14, "fresh_tuning": True}
     raw["simulation"]["impairments"] = {"preset": "lab", "tx_power_error_db": errors.power_db}
     return msgspec.convert(raw, Site)
 
 
 def trials(errors: Errors, seeds: Sequence[int]) -> list[TrialResult]:
     """One trial of each seed's scene."""
-    site = site_with(errors)
+    site = site_with_errors(errors)
     processors = Processors(site)
     with threadpool_limits(limits=1):
         return [run_trial(site, seed, "learned", processors, "iq") for seed in seeds]
