@@ -1,10 +1,12 @@
 """Detection on the range-angle map: CA-CFAR for correlated cells and non-maximum suppression."""
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import ndimage
+from numpy.typing import NDArray
 
+from drivers.compiled import compiled
 from drivers.geometry import FloatArray
 from processing.power_map import PowerMap, PowerMapPlan
 
@@ -131,26 +133,36 @@ def _solve_factor(eigenvalues: FloatArray, probability: float) -> float:
 
 def training_mean(power: np.ndarray, cfar: CfarPlan) -> FloatArray:
     """Mean of the training cells of every cell, shape ``(G, L)``."""
+    return _training_mean(np.ascontiguousarray(power), cfar.guard, cfar.train, cfar.angle_halfwidth)
+
+
+@compiled
+def _training_mean(
+    power: NDArray[np.floating], guard: int, train: int, angle_halfwidth: int
+) -> FloatArray:
+    """Sums of both stretches of delays of each row, then over rows: two passes of running sums."""
     num_angles, num_bins = power.shape
-    by_delay = np.concatenate(
-        (np.zeros((num_angles, 1)), np.cumsum(power, axis=1, dtype=np.float64)), axis=1
-    )
-    index = np.arange(num_bins)
-    left_end = np.clip(index - cfar.guard, 0, num_bins)
-    left_start = np.clip(index - cfar.guard - cfar.train, 0, num_bins)
-    right_start = np.clip(index + cfar.guard + 1, 0, num_bins)
-    right_end = np.clip(index + cfar.guard + cfar.train + 1, 0, num_bins)
-    ring = (
-        by_delay[:, left_end] - by_delay[:, left_start]
-        + by_delay[:, right_end] - by_delay[:, right_start]
-    )  # fmt: skip
-    by_angle = np.concatenate((np.zeros((1, num_bins)), np.cumsum(ring, axis=0)))
-    row = np.arange(num_angles)
-    low = np.clip(row - cfar.angle_halfwidth, 0, num_angles)
-    high = np.clip(row + cfar.angle_halfwidth + 1, 0, num_angles)
-    total = by_angle[high] - by_angle[low]
-    num_delays = (left_end - left_start) + (right_end - right_start)
-    return np.asarray(total / ((high - low)[:, None] * num_delays))
+    ring = np.empty((num_angles + 1, num_bins))  # sums over delays, then over all rows before
+    ring[0] = 0.0
+    before = np.empty(num_bins + 1)
+    before[0] = 0.0
+    for g in range(num_angles):
+        for b in range(num_bins):
+            before[b + 1] = before[b] + power[g, b]
+        for b in range(num_bins):
+            left = max(b - guard, 0)
+            right = min(b + guard + 1, num_bins)
+            stretches = before[left] - before[max(left - train, 0)]
+            stretches += before[min(right + train, num_bins)] - before[right]
+            ring[g + 1, b] = ring[g, b] + stretches
+    mean = np.empty((num_angles, num_bins))
+    for g in range(num_angles):
+        low, high = max(g - angle_halfwidth, 0), min(g + angle_halfwidth + 1, num_angles)
+        for b in range(num_bins):
+            left, right = max(b - guard, 0), min(b + guard + 1, num_bins)
+            num_delays = left - max(left - train, 0) + min(right + train, num_bins) - right
+            mean[g, b] = (ring[high, b] - ring[low, b]) / ((high - low) * num_delays)
+    return mean
 
 
 def exceedances(power: np.ndarray, cfar: CfarPlan) -> np.ndarray:
@@ -166,14 +178,23 @@ def detect(
     A candidate exceeds its threshold, is the largest of its 3 x 3 neighbourhood, has a delay
     that the search area allows on this link, and cannot be the sidelobe of a stronger one.
     """
-    above = exceedances(found.power, cfar)
-    above &= found.power >= ndimage.maximum_filter(found.power, size=3, mode="nearest")
-    cells = np.argwhere(above)
+    cells = _local_maxima(found.power, np.argwhere(exceedances(found.power, cfar)))
     delay = found.plan.delay_grid_s[cells[:, 1]]
     half_cell_s = 0.5 / found.plan.grid.bandwidth_hz
     allowed = (delay >= min_delay_s - half_cell_s) & (delay <= max_delay_s + half_cell_s)
-    amplitude = np.sqrt(found.power[above])
+    amplitude = np.sqrt(found.power[cells[:, 0], cells[:, 1]])
     return _without_sidelobes(cells, amplitude, allowed, found, cfar.typical_snr, max_candidates)
+
+
+def _local_maxima(power: np.ndarray, cells: np.ndarray) -> np.ndarray:
+    """Those of the cells ``(n, 2)`` that are the largest of their 3 x 3 neighbourhood."""
+    bordered = np.pad(power, 1, constant_values=-np.inf)
+    row, column = cells[:, 0] + 1, cells[:, 1] + 1
+    own = bordered[row, column]
+    largest = np.ones(len(cells), dtype=bool)
+    for up, right in itertools.product((-1, 0, 1), repeat=2):
+        largest &= own >= bordered[row + up, column + right]
+    return np.asarray(cells[largest])
 
 
 def _without_sidelobes(

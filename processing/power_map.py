@@ -8,14 +8,15 @@ from scipy import fft, special
 from drivers.array import UniformLinearArray
 from drivers.geometry import SPEED_OF_LIGHT_M_PER_S, ComplexArray, FloatArray
 from drivers.waveform import OfdmGrid
+from processing.delay_gate import DelayGate, gated, plan_delay_gate
 
 # Delay bins beyond the physical ones that the noise floor keeps away from on both sides, as a
 # fraction of the empty stretch: delay sidelobes of a strong echo fall with distance.
 _FLOOR_MARGIN = 0.25
 # Delay cells that a map keeps at least, so that a detector in a small room finds training cells.
 _MIN_CELLS = 64
-_FLOOR_STRIDE = 4  # where enough samples are left
 _MIN_FLOOR_SAMPLES = 256
+_FLOOR_SAMPLES = 10_000  # the median of so many is off by 1.4 %
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class PowerMapPlan:
     half-wavelength elements at 10 GHz and 100 MHz. Its Chebyshev (Jacobi-Anger) expansion
     ``exp(j x u) = sum_n c_n j^n J_n(x) T_n(u)`` turns the sweep over G angles of K tones into
     `rank` weighted inverse FFTs per element and one matrix product over the delay bins that an
-    echo can have.
+    echo can have. To these the tones are limited first, see `processing.delay_gate`.
 
     Attributes
     ----------
@@ -35,12 +36,15 @@ class PowerMapPlan:
         Swept angles, shape ``(G,)``.
     delay_grid_s
         Delay bins, shape ``(L,)``.
+    gate
+        What limits a channel to these delays.
     band_weights
-        ``T_n(u_k)``, shape ``(rank, K)``.
+        ``T_n(u)`` at the gate's rows, shape ``(rank, J)``.
     beam_weights
         Steering times expansion coefficients over sqrt(M), shape ``(G, rank * M)``.
     fft_length
-        Length of the (zero-padded) inverse FFT; bin spacing is its inverse over the tone spacing.
+        Delay bins of all delays that tones tell apart; bin spacing is its inverse over the tone
+        spacing.
     expansion_error
         Bound on the relative amplitude error of the truncated expansion.
     """
@@ -49,6 +53,7 @@ class PowerMapPlan:
     array: UniformLinearArray
     angle_grid_rad: FloatArray
     delay_grid_s: FloatArray
+    gate: DelayGate
     band_weights: np.ndarray
     beam_weights: ComplexArray
     fft_length: int
@@ -113,18 +118,21 @@ def plan_power_map(
     angles = np.linspace(-np.pi / 2, np.pi / 2, num_angles) if array.num_elements > 1 else [0.0]
     element_delay_s = array.element_delay_s(np.sin(angles))  # (G, M)
     squint_rad = np.pi * grid.bandwidth_hz * element_delay_s
-    rank, error = _expansion_rank(float(np.abs(squint_rad).max()), tolerance)
+    gate = plan_delay_gate(grid, fft_length, num_bins)
+    band = (gate.row_tone - (grid.num_subcarriers - 1) / 2.0) / (grid.num_subcarriers / 2.0)
+    widest = float(np.abs(squint_rad).max() * np.abs(band).max())
+    rank, error = _expansion_rank(widest, tolerance)
     order = np.arange(rank)
     coefficient = np.where(order == 0, 1.0, 2.0) * 1j**order
     bessel = coefficient[:, None] * special.jv(order[:, None], squint_rad[:, None, :])
     carrier = np.exp(2j * np.pi * grid.carrier_hz * element_delay_s)[:, None, :]
     beams = (carrier * bessel / np.sqrt(array.num_elements)).reshape(len(angles), -1)
-    band = grid.offset_hz / (grid.bandwidth_hz / 2.0)
     return PowerMapPlan(
         grid=grid,
         array=array,
         angle_grid_rad=np.asarray(angles),
         delay_grid_s=np.arange(num_bins) * bin_s,
+        gate=gate,
         band_weights=special.eval_chebyt(order[:, None], band).astype(np.float32),
         beam_weights=beams.astype(np.complex64),
         fft_length=fft_length,
@@ -142,36 +150,59 @@ def _expansion_rank(max_squint_rad: float, tolerance: float) -> tuple[int, float
     return rank, float(remainder[rank - 1])
 
 
-def power_map(residual: ComplexArray, plan: PowerMapPlan) -> PowerMap:
+def power_map(
+    residual: ComplexArray, plan: PowerMapPlan, *, noise_power: float | None = None
+) -> PowerMap:
     """Range-angle power map of a residual channel, shape ``(G, L)``; eqs. (10) and (11).
 
     Parameters
     ----------
     residual
         Background-suppressed channel, shape ``(K, M)``.
+    noise_power
+        Of a cell, where it is known already; estimated, if left out.
     """
-    rows = np.ascontiguousarray(residual.T, dtype=np.complex64)
-    weighted = plan.band_weights[:, None, :] * rows
-    profile = fft.ifft(weighted, n=plan.fft_length, axis=-1, norm="forward", overwrite_x=True)
-    num_bins = len(plan.delay_grid_s)
-    physical = profile[:, :, :num_bins].reshape(-1, num_bins)
-    beams = plan.beam_weights @ physical
+    beams = beam_profiles(residual, plan)
     power = beams.real**2 + beams.imag**2
-    return PowerMap(power, _noise_power(profile[0], num_bins, power), plan)
+    if noise_power is None:
+        noise_power = _noise_power(residual, plan, power)
+    return PowerMap(power, noise_power, plan)
 
 
-def _noise_power(profile: ComplexArray, num_bins: int, power: np.ndarray) -> float:
+def beam_profiles(residual: ComplexArray, plan: PowerMapPlan) -> ComplexArray:
+    """Delay profile of each swept beam, (11) before its square, shape ``(G, L)``, complex64.
+
+    Up to a phase that all beams and all residuals share in a bin.
+    """
+    rows = np.ascontiguousarray(gated(residual, plan.gate).T)
+    period = plan.fft_length // plan.gate.decimation
+    weighted = plan.band_weights[:, None, :] * rows
+    if len(plan.gate.row_tone) > period:  # rows a period apart have the same phases
+        beyond = weighted[:, :, period:]
+        weighted[:, :, : beyond.shape[2]] += beyond
+    profile = fft.ifft(weighted[:, :, :period], n=period, axis=-1, norm="forward")
+    num_bins = len(plan.delay_grid_s)
+    return np.asarray(plan.beam_weights @ profile[:, :, :num_bins].reshape(-1, num_bins))
+
+
+def _noise_power(residual: ComplexArray, plan: PowerMapPlan, power: np.ndarray) -> float:
     """Noise floor of a cell from delays that no echo can have; median over ln 2.
 
     The power of noise is exponential, whose median is ln 2 of its mean. Where the delay axis
     has too few empty bins the map itself serves, as in the paper.
     """
-    num_empty = profile.shape[-1] - num_bins
+    num_bins, num_elements = len(plan.delay_grid_s), residual.shape[1]
+    num_empty = plan.fft_length - num_bins
     margin = int(_FLOOR_MARGIN * num_empty)
-    empty = profile[:, num_bins + margin : profile.shape[-1] - margin]
-    stride = min(_FLOOR_STRIDE, empty.size // _MIN_FLOOR_SAMPLES)
-    samples = power if stride == 0 else np.abs(empty[:, ::stride]) ** 2
-    return float(np.median(samples) / np.log(2.0))
+    kept = num_empty - 2 * margin
+    if kept * num_elements < _MIN_FLOOR_SAMPLES:
+        return float(np.median(power) / np.log(2.0))
+    # Elements spread over the array, as many as the median needs.
+    step = max(1, min(num_elements, kept * num_elements // _FLOOR_SAMPLES))
+    columns = np.ascontiguousarray(residual[:, ::step].T, dtype=np.complex64)
+    profile = fft.ifft(columns, n=plan.fft_length, axis=-1, norm="forward")
+    empty = profile[:, num_bins + margin : plan.fft_length - margin]
+    return float(np.median(empty.real**2 + empty.imag**2) / np.log(2.0))
 
 
 def with_equal_noise(found: PowerMap, level: FloatArray) -> PowerMap:

@@ -38,7 +38,8 @@ def busy_residual(grid: OfdmGrid, array: UniformLinearArray, seed: int) -> np.nd
 @pytest.mark.parametrize("num_elements", [1, 2, 5, 8])
 @pytest.mark.parametrize(
     ("num_subcarriers", "oversampling", "fft_length"),
-    [(48, 1, 48), (47, 1, 48), (48, 2, 96), (37, 3, 112)],  # 48, 96 and 112 are fast lengths
+    # 48, 96, 112 and 300 are fast lengths; 64 of 300 delays are kept
+    [(48, 1, 48), (47, 1, 48), (48, 2, 96), (37, 3, 112), (299, 1, 300)],
 )
 @pytest.mark.parametrize("bandwidth_hz", [100e6, 1.5e9])
 @pytest.mark.parametrize("tolerance", [1e-2, 1e-4])
@@ -63,11 +64,11 @@ def test_map_equals_the_literal_equations(
     assert plan.fft_length == fft_length
     assert plan.expansion_error <= tolerance
     literal = literal[:, : found.shape[1]]
-    # Every one of K M terms over sqrt(M) may be off by the expansion's error, and by some
-    # roundings of complex64 (6e-8).
+    # Every one of K M terms over sqrt(M) may be off by the expansion's error and the gate's, and by
+    # some roundings of complex64 (6e-8).
     error = np.abs(np.sqrt(found) - np.sqrt(literal)).max()
     terms = np.abs(residual).sum() / math.sqrt(num_elements)
-    assert error <= (plan.expansion_error + 1e-6) * terms
+    assert error <= (plan.expansion_error + plan.gate.error + 1e-6) * terms
     assert np.abs(found - literal).max() <= tolerance * literal.max()
 
 
@@ -116,7 +117,7 @@ def test_peak_is_the_matched_cell():
 
 
 @pytest.mark.parametrize("snr_db", [None, 60.0])
-@pytest.mark.parametrize(("num_elements", "num_captures"), [(4, 250), (32, 30)])
+@pytest.mark.parametrize(("num_elements", "num_captures"), [(4, 250), (32, 120)])
 def test_noise_floor_is_unbiased(num_elements, num_captures, snr_db):
     """Within 1 %, its 99.9 % interval included, with noise alone and beside a strong echo."""
     grid = OfdmGrid(10e9, 15e3, 6666)  # the paper's: 190 of 6720 bins can hold an echo
