@@ -10,15 +10,17 @@ from dataclasses import dataclass
 
 import numpy as np
 import scipy.fft
+from numpy.typing import NDArray
 
+from drivers.compiled import compiled
 from drivers.geometry import ComplexArray, FloatArray
 from drivers.waveform import OfdmGrid
 
 Groups = Sequence[Sequence[int]]  # of elements that share phase, time and gain
 
 # The search grid is this many times finer than a resolution cell, so Newton's method starts
-# within a sixteenth of a cell; each step then doubles the number of right digits.
-_OVERSAMPLING = 8
+# within an eighth of a cell; each step then doubles the number of right digits.
+_OVERSAMPLING = 4
 _NUM_NEWTON_STEPS = 5
 _MOST_NOISE = 0.5  # of a reference's energy: what is more than half noise is no reference
 _NUM_NOISE_ELEMENTS = 4
@@ -34,13 +36,10 @@ class Alignment:
         Complex gain of the capture over the reference, for each element, shape ``(M,)``.
     delay_s
         Delay of the capture after the reference, for each element, shape ``(M,)``.
-    residual_var
-        Mean power that the aligned reference leaves of the capture, in the reference's scale.
     """
 
     gain: ComplexArray
     delay_s: FloatArray
-    residual_var: float
 
 
 def align(
@@ -52,6 +51,22 @@ def align(
     reference_noise_var: float = 0.0,
 ) -> tuple[ComplexArray, Alignment]:
     """A capture brought onto a reference, shape ``(K, M)``, and how it lay before.
+
+    See `alignment_of`.
+    """
+    lay = alignment_of(channel, reference, grid, groups, reference_noise_var=reference_noise_var)
+    return shifted(channel, grid, -lay.delay_s, 1.0 / lay.gain), lay
+
+
+def alignment_of(
+    channel: ComplexArray,
+    reference: ComplexArray,
+    grid: OfdmGrid,
+    groups: Groups | None = None,
+    *,
+    reference_noise_var: float = 0.0,
+) -> Alignment:
+    """How a capture lies to a reference.
 
     Parameters
     ----------
@@ -72,20 +87,16 @@ def align(
     gain = np.empty(channel.shape[1], dtype=np.complex128)
     delay_s = np.empty(channel.shape[1])
     for group in groups or [range(channel.shape[1])]:
-        columns = list(group)
-        energy = float(np.sum(np.abs(reference[:, columns]) ** 2))
+        columns = np.array(list(group))
+        likeness, energy = _likeness(channel, reference, columns)
         if energy == 0.0:
-            msg = f"the background is zero on elements {columns}: nothing to align to"
+            msg = f"the background is zero on elements {list(group)}: nothing to align to"
             raise ValueError(msg)
         noise_energy = reference_noise_var * len(channel) * len(columns)
         energy -= min(noise_energy, _MOST_NOISE * energy)
-        likeness = np.einsum("km,km->k", channel[:, columns], reference[:, columns].conj())
-        delay_s[columns] = _delay_s(likeness.astype(np.complex128), grid)
-        turned = np.exp(2j * np.pi * grid.offset_hz * delay_s[columns[0]])
-        gain[columns] = np.sum(likeness * turned) / energy
-    aligned = shifted(channel, grid, -delay_s) / gain.astype(np.complex64)
-    residual_var = float(np.mean(np.abs(aligned - reference) ** 2))
-    return aligned, Alignment(gain, delay_s, residual_var)
+        found_s, height = _highest(likeness, grid)
+        delay_s[columns], gain[columns] = found_s, height / energy
+    return Alignment(gain, delay_s)
 
 
 def noise_var_of(channel: ComplexArray) -> float:
@@ -103,27 +114,139 @@ def noise_var_of(channel: ComplexArray) -> float:
     return float(np.median(far) / np.log(2.0) / np.mean(window**2))
 
 
-def shifted(channel: ComplexArray, grid: OfdmGrid, delay_s: FloatArray | float) -> ComplexArray:
-    """A channel delayed about the carrier, shape ``(K, M)``, by one delay an element or by one."""
-    turn = np.exp(-2j * np.pi * grid.offset_hz[:, None] * np.atleast_1d(delay_s))
-    return channel * turn.astype(np.complex64)
+def shifted(
+    channel: ComplexArray,
+    grid: OfdmGrid,
+    delay_s: FloatArray | float,
+    gain: ComplexArray | complex = 1.0,
+) -> ComplexArray:
+    """A channel delayed about the carrier, shape ``(K, M)``, in the channel's own precision.
+
+    Parameters
+    ----------
+    delay_s, gain
+        One for each element, shape ``(M,)``, or one for all.
+    """
+    return _turned(np.ascontiguousarray(channel), *_phases(channel, grid, delay_s, gain))
 
 
-def _delay_s(likeness: ComplexArray, grid: OfdmGrid) -> float:
-    """Delay that maximizes ``|sum_k likeness_k exp(j 2 pi f_k d)|``, in seconds.
+def difference(
+    channel: ComplexArray, reference: ComplexArray, grid: OfdmGrid, lay: Alignment
+) -> ComplexArray:
+    """What is left of a capture that is brought onto a reference, shape ``(K, M)``; eq. (9)."""
+    phases = _phases(channel, grid, -lay.delay_s, 1.0 / lay.gain)
+    return _turned_difference(channel, reference, *phases, again=False)
+
+
+def difference_again(
+    residual: ComplexArray, reference: ComplexArray, grid: OfdmGrid, lay: Alignment
+) -> ComplexArray:
+    """As `difference`, of what was left before: where its capture still lies off the reference."""
+    phases = _phases(residual, grid, -lay.delay_s, 1.0 / lay.gain)
+    return _turned_difference(residual, reference, *phases, again=True)
+
+
+def _phases(
+    channel: ComplexArray,
+    grid: OfdmGrid,
+    delay_s: FloatArray | float,
+    gain: ComplexArray | complex,
+) -> tuple[ComplexArray, ComplexArray]:
+    """Factor of each element's first tone, and from each tone to the next, shapes ``(M,)``."""
+    cycles = np.asarray(delay_s) * grid.subcarrier_spacing_hz + np.zeros(channel.shape[1])
+    first = np.exp(1j * np.pi * cycles * (grid.num_subcarriers - 1)) * gain
+    return first, np.exp(-2j * np.pi * cycles)
+
+
+def _highest(likeness: ComplexArray, grid: OfdmGrid) -> tuple[float, complex]:
+    """Delay in seconds that maximizes ``|sum_k likeness_k exp(j 2 pi f_k d)|``, and that sum.
 
     ``likeness`` is capture times conjugate reference, summed over elements, shape ``(K,)``.
     """
     size = scipy.fft.next_fast_len(_OVERSAMPLING * len(likeness))
-    peak = int(np.argmax(np.abs(scipy.fft.fft(likeness.conj(), size))))
-    step_s = 1.0 / (size * grid.subcarrier_spacing_hz)
-    delay_s = (peak if peak < size // 2 else peak - size) * step_s
-    omega = 2.0 * np.pi * grid.offset_hz
-    for _ in range(_NUM_NEWTON_STEPS):
-        turned = likeness * np.exp(1j * omega * delay_s)
-        value, slope, bend = turned.sum(), (1j * omega * turned).sum(), (-(omega**2) * turned).sum()
+    spectrum = scipy.fft.fft(likeness.conj().astype(np.complex64), size)
+    peak = int(np.argmax(spectrum.real**2 + spectrum.imag**2))
+    cycles, height = _climbed(likeness, (peak if peak < size // 2 else peak - size) / size, size)
+    return cycles / grid.subcarrier_spacing_hz, height
+
+
+@compiled
+def _likeness(
+    channel: ComplexArray, reference: ComplexArray, columns: NDArray[np.intp]
+) -> tuple[ComplexArray, float]:
+    """Channel times conjugate reference, summed over columns, ``(K,)``; energy of the reference."""
+    likeness = np.empty(len(channel), np.complex128)
+    energy = 0.0
+    for k in range(len(channel)):
+        total, own = channel[0, 0] * 0.0, channel[0, 0].real * 0.0
+        for m in columns:
+            there = reference[k, m]
+            total += channel[k, m] * there.conjugate()
+            own += there.real * there.real + there.imag * there.imag
+        likeness[k] = total
+        energy += own
+    return likeness, energy
+
+
+@compiled
+def _climbed(likeness: ComplexArray, cycles: float, size: int) -> tuple[float, complex]:
+    """Newton's method to the maximum near a number of cycles per tone, and the sum there.
+
+    Steps are of at most one in `size` cycles.
+    """
+    middle = (len(likeness) - 1) / 2.0
+    value = 0.0j
+    for step in range(_NUM_NEWTON_STEPS + 1):
+        turn = np.exp(-2j * np.pi * cycles * middle)
+        along = np.exp(2j * np.pi * cycles)
+        value, slope, bend = 0.0j, 0.0j, 0.0j
+        for k in range(len(likeness)):
+            omega = 2.0 * np.pi * (k - middle)
+            turned = likeness[k] * turn
+            value += turned
+            slope += 1j * omega * turned
+            bend -= omega * omega * turned
+            turn *= along
         rise = 2.0 * (value.conjugate() * slope).real
         curvature = 2.0 * (abs(slope) ** 2 + (value.conjugate() * bend).real)
-        if curvature < 0.0:  # a maximum; else noise alone, where no step is better than another
-            delay_s -= float(np.clip(rise / curvature, -step_s, step_s))
-    return delay_s
+        # A maximum; else noise alone, where no step is better than another.
+        if step < _NUM_NEWTON_STEPS and curvature < 0.0:
+            cycles -= min(max(rise / curvature, -1.0 / size), 1.0 / size)
+    return cycles, value
+
+
+@compiled
+def _turned(channel: ComplexArray, first: ComplexArray, step: ComplexArray) -> ComplexArray:
+    """A channel times ``first[m] step[m]^k``, shape ``(K, M)``; phases in double precision."""
+    turned = np.empty_like(channel)
+    factor = first.copy()
+    narrow = np.empty(len(first), channel.dtype)
+    for k in range(len(channel)):
+        narrow[:] = factor
+        for m in range(channel.shape[1]):
+            turned[k, m] = channel[k, m] * narrow[m]
+            factor[m] *= step[m]
+    return turned
+
+
+@compiled
+def _turned_difference(
+    channel: ComplexArray,
+    reference: ComplexArray,
+    first: ComplexArray,
+    step: ComplexArray,
+    again: bool,
+) -> ComplexArray:
+    """As `_turned`, less the reference; `again` adds it before."""
+    left = np.empty_like(channel)
+    factor = first.copy()
+    narrow = np.empty(len(first), channel.dtype)
+    for k in range(len(channel)):
+        narrow[:] = factor
+        for m in range(channel.shape[1]):
+            value = channel[k, m]
+            if again:
+                value += reference[k, m]
+            left[k, m] = value * narrow[m] - reference[k, m]
+            factor[m] *= step[m]
+    return left

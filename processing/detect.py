@@ -165,9 +165,20 @@ def _training_mean(
     return mean
 
 
-def exceedances(power: np.ndarray, cfar: CfarPlan) -> np.ndarray:
+def exceedances(power: np.ndarray, cfar: CfarPlan) -> NDArray[np.bool_]:
     """Cells above their threshold, boolean, shape ``(G, L)``."""
-    return np.asarray(power > cfar.threshold * training_mean(power, cfar))
+    return np.asarray(
+        _above(np.ascontiguousarray(power), training_mean(power, cfar), cfar.threshold)
+    )
+
+
+@compiled
+def _above(power: NDArray[np.floating], mean: FloatArray, factor: FloatArray) -> NDArray[np.bool_]:
+    above = np.empty(power.shape, np.bool_)
+    for g in range(power.shape[0]):
+        for b in range(power.shape[1]):
+            above[g, b] = power[g, b] > factor[g, b] * mean[g, b]
+    return above
 
 
 def detect(

@@ -7,6 +7,8 @@ copies of nearby tones lie beyond the map, where they are measured; those of som
 away come back into it.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
@@ -21,6 +23,9 @@ _FURTHEST_TONES = 256
 # Tones on both sides whose phase noise is about the same.
 _NUM_NEIGHBOURS = 10
 _GUARD_CELLS = 4
+# Copies are looked for in the directions that hold this share of the background's energy.
+_MOST_OF_ENERGY = 0.95
+_TINY = float(np.finfo(np.float32).tiny)
 
 
 class PhaseNoiseCopies:
@@ -43,47 +48,109 @@ class PhaseNoiseCopies:
         self._inside: NDArray[np.bool_] = np.abs(delay) < reach
         self._measured: NDArray[np.bool_] = np.abs(delay) > reach + _GUARD_CELLS
         self._shift_bins = delay * plan.bins_per_cell
+        self._far: NDArray[np.bool_] = self._measured & (np.abs(self._tones) > furthest // 2)
+        near = np.abs(self._tones[:, None] - self._tones) <= _NUM_NEIGHBOURS
+        near &= self._measured
+        self._foreseen: NDArray[np.intp] = np.flatnonzero(self._inside & near.any(axis=1))
+        about = near[self._foreseen]
+        self._about: FloatArray = about / about.sum(axis=1, keepdims=True)  # mean of neighbours
 
-    def power(self, residual: ComplexArray, background: ComplexArray) -> FloatArray:
-        """Mean power of the copies in each cell of the residual's map, shape ``(G, L)``.
+    def of(self, background: ComplexArray) -> "BackgroundCopies":
+        """Copies of one background, shape ``(K, M)``: the strong paths that are subtracted."""
+        beams = _strongest_beams(background)
+        sent = background @ beams
+        size = fft.next_fast_len(len(background) + len(self._tones) // 2)
+        return BackgroundCopies(
+            copies=self,
+            beams=beams,
+            sent=self._spectrum(sent, size).conj(),
+            energy=float(np.vdot(sent, sent).real),
+            whole=power_map(background, self._plan, noise_power=0.0).power,
+        )
+
+    def strength(self, matched: FloatArray) -> FloatArray:
+        """Power of the copy from each of the tones over the background's, as of those about it.
 
         Parameters
         ----------
-        background
-            What was subtracted, shape ``(K, M)``: the strong paths.
+        matched
+            Power of the residual that looks like the background from `n` tones away, ``(N,)``.
         """
-        whole = power_map(background, self._plan).power
-        strength = self._strength(residual, background)
-        copies = np.zeros_like(whole)
-        for n in np.flatnonzero(self._inside & (strength > 0.0)):
-            copies += strength[n] * _delayed(whole, float(self._shift_bins[n]))
-        return copies
-
-    def _strength(self, residual: ComplexArray, background: ComplexArray) -> FloatArray:
-        """Power of the copy from each of `_tones` over the background's, as of those about it."""
-        measured = self._matched(residual, background)[self._tones]
+        measured = matched[self._tones]
+        # The least of all is noise: where there is no phase noise nothing is left. A waveform of
+        # few tones has no room beside its map to measure in.
+        floor = np.median(measured[self._far]) / np.log(2.0) if self._far.any() else np.inf
         strength = np.zeros(len(self._tones))
-        known = np.flatnonzero(self._measured)
-        far = known[np.abs(self._tones[known]) > self._tones[-1] // 2]
-        if not len(far):  # a waveform of few tones: its map has no room beside it
-            return strength
-        # The least of all is noise: where there is no phase noise nothing is left.
-        floor = np.median(measured[far])
-        for n in np.flatnonzero(self._inside):
-            about = known[np.abs(self._tones[known] - self._tones[n]) <= _NUM_NEIGHBOURS]
-            if len(about):
-                strength[n] = max(0.0, float(np.mean(measured[about])) - floor / np.log(2.0))
+        strength[self._foreseen] = np.maximum(self._about @ measured - floor, 0.0)
         return strength
 
-    def _matched(self, residual: ComplexArray, background: ComplexArray) -> FloatArray:
-        """Power of the residual that looks like the background from `n` tones away, ``(2 K,)``."""
-        size = fft.next_fast_len(2 * len(residual))
-        pilots = self._pilots[:, None]
-        sent = fft.fft(pilots * background, size, axis=0)
-        left = fft.fft(pilots * residual, size, axis=0)
-        matched = fft.ifft(np.sum(left * sent.conj(), axis=1))
-        energy = float(np.vdot(background, background).real)
-        return np.asarray(np.abs(matched) ** 2 / energy**2)
+    def matched(self, residual: ComplexArray, sent: ComplexArray) -> FloatArray:
+        """Likeness of a residual to a background from `n` tones away, squared, shape ``(N,)``.
+
+        Parameters
+        ----------
+        residual
+            In the background's beams, shape ``(K, R)``.
+        sent
+            Conjugate spectrum of the background as sent, shape ``(R, N)``.
+        """
+        left = self._spectrum(residual, sent.shape[1])
+        left *= sent
+        matched = fft.ifft(left.sum(axis=0))
+        return np.asarray(matched.real**2 + matched.imag**2)
+
+    def _spectrum(self, channel: ComplexArray, size: int) -> ComplexArray:
+        """Of the pilots as received over a channel, over the tones, shape ``(M, N)``."""
+        return fft.fft(np.ascontiguousarray((self._pilots[:, None] * channel).T), size)
+
+    def delayed(self, power: FloatArray, strength: FloatArray) -> FloatArray:
+        """A map moved along its delays to where each copy is, and summed with their strengths.
+
+        With nothing moved in; linear between bins.
+        """
+        strong = np.flatnonzero(strength > 0.0)
+        num_bins = power.shape[1]
+        low = np.floor(self._shift_bins[strong]).astype(int)
+        share = self._shift_bins[strong] - low
+        by_shift = np.zeros(2 * num_bins + 1)  # from minus to plus all bins
+        np.add.at(by_shift, low + num_bins, strength[strong] * (1.0 - share))
+        np.add.at(by_shift, low + 1 + num_bins, strength[strong] * share)
+        shifts = np.lib.stride_tricks.sliding_window_view(by_shift.astype(power.dtype), num_bins)
+        return np.asarray(power @ shifts[num_bins:0:-1])
+
+
+@dataclass(frozen=True)
+class BackgroundCopies:
+    """Copies of one background, see `PhaseNoiseCopies.of`.
+
+    Attributes
+    ----------
+    beams
+        Directions across the array that hold most of it, shape ``(M, R)``.
+    sent, energy
+        Conjugate spectrum of what was sent in these, shape ``(R, N)``, and its energy.
+    whole
+        Its own map, shape ``(G, L)``.
+    """
+
+    copies: PhaseNoiseCopies
+    beams: ComplexArray
+    sent: ComplexArray
+    energy: float
+    whole: FloatArray
+
+    def power(self, residual: ComplexArray) -> FloatArray:
+        """Mean power of the copies in each cell of a residual's map, shape ``(G, L)``."""
+        matched = self.copies.matched(residual @ self.beams, self.sent) / self.energy**2
+        return self.copies.delayed(self.whole, self.copies.strength(matched))
+
+
+def _strongest_beams(background: ComplexArray) -> ComplexArray:
+    """Directions across the array that hold most of a background, orthonormal, ``(M, R)``."""
+    energy, beams = np.linalg.eigh(background.conj().T @ background)
+    strongest_first = np.cumsum(energy[::-1]) / max(float(energy.sum()), _TINY)
+    count = int(np.searchsorted(strongest_first, _MOST_OF_ENERGY)) + 1
+    return np.ascontiguousarray(beams[:, ::-1][:, :count])
 
 
 def _copy_delay(pilots: ComplexArray, tones: int) -> float:
@@ -91,14 +158,3 @@ def _copy_delay(pilots: ComplexArray, tones: int) -> float:
     moved = np.roll(pilots, tones)
     ratio = (moved / pilots)[abs(tones) : len(pilots) - abs(tones)]
     return float(-np.angle(np.vdot(ratio[:-1], ratio[1:])) * len(pilots) / (2.0 * np.pi))
-
-
-def _delayed(power: FloatArray, bins: float) -> FloatArray:
-    """A map moved along its delays, with nothing moved in; linear between bins."""
-    index = np.arange(power.shape[1]) - bins
-    low = np.floor(index).astype(int)
-    share = index - low
-    padded = np.pad(power, ((0, 0), (1, 2)))
-    at = np.clip(low + 1, 0, padded.shape[1] - 2)
-    inside = (low >= -1) & (low <= power.shape[1] - 1)
-    return np.where(inside, (1.0 - share) * padded[:, at] + share * padded[:, at + 1], 0.0)

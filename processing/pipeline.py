@@ -1,19 +1,19 @@
 """From one capture to one link report."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from drivers.array import UniformLinearArray
 from drivers.capture import Capture
-from drivers.geometry import ComplexArray, FloatArray
-from drivers.link_budget import delay_var_s2, sine_var
+from drivers.geometry import ComplexArray
 from drivers.waveform import OfdmGrid, pilot_symbols
 from processing.alignment import Groups
 from processing.channel import channel_estimate, suppress_background
-from processing.detect import CfarPlan, detect, plan_cfar
-from processing.near_background import NearBackground
+from processing.detect import CfarPlan
+from processing.link_background import LinkBackground, link_background
+from processing.near_residual import NearResidual
 from processing.phase_noise import PhaseNoiseCopies
 from processing.power_map import (
     PowerMap,
@@ -22,42 +22,14 @@ from processing.power_map import (
     power_map,
     with_equal_noise,
 )
-from processing.refine import refine
+from processing.refine import SubbandSums
 from processing.report import Hypothesis, LinkReport
+from processing.search import EchoSearch, ProcessingSettings
 from processing.suppression import Background, Suppression, check_capture, suppressed
 
-# An echo below this matched-cell SNR has no meaningful variance; it is reported with this one.
-_MIN_SNR = 1.0
-# Refined echoes nearer than this share of a resolution cell in delay and angle are one.
-_SAME_CELL = 0.3
 # Alignment is linear about one that the echo had pulled at: each round leaves the square of that.
 _MAX_JOINT_ROUNDS = 5
 _SETTLED_STD = 0.05
-
-
-@dataclass(frozen=True, slots=True)
-class ProcessingSettings:
-    """How captures are processed.
-
-    Attributes
-    ----------
-    false_alarm_probability
-        Per map cell.
-    num_angles
-        Swept angles from -90 to 90 degrees.
-    delay_oversampling
-        Delay bins per resolution cell.
-    max_hypotheses
-        Candidates reported per link.
-    num_snapshots
-        Sub-band snapshots of MUSIC's covariance.
-    """
-
-    false_alarm_probability: float = 1e-6
-    num_angles: int = 181
-    delay_oversampling: int = 1
-    max_hypotheses: int = 4
-    num_snapshots: int = 4
 
 
 class LinkProcessor:
@@ -82,7 +54,6 @@ class LinkProcessor:
     ) -> None:
         self.grid = grid
         self.array = array
-        self.settings = settings
         self._pilots = pilot_symbols(grid)
         self._waveform_hash = grid.waveform_hash
         self.map_plan: PowerMapPlan = plan_power_map(
@@ -90,12 +61,12 @@ class LinkProcessor:
             num_angles=settings.num_angles, delay_oversampling=settings.delay_oversampling,
         )  # fmt: skip
         self._copies = PhaseNoiseCopies(self.map_plan)
-        self.cfar: CfarPlan = plan_cfar(self.map_plan, settings.false_alarm_probability)
-        # An echo between two delay bins loses up to sinc^2(1/2): what detection sees on average.
-        offset_cells = np.linspace(-0.5, 0.5, 101) / self.map_plan.bins_per_cell
-        self.detection_snr: float = self.cfar.typical_snr / float(
-            np.mean(np.sinc(offset_cells) ** 2)
+        self._prepared: WeakKeyDictionary[Background, dict[Groups, LinkBackground]] = (
+            WeakKeyDictionary()
         )
+        self.search = EchoSearch(self.map_plan, settings)
+        self.cfar: CfarPlan = self.search.cfar
+        self.detection_snr: float = self.search.detection_snr
 
     def residual(self, capture: Capture, background: Background | None) -> ComplexArray:
         """Residual channel of a capture, shape ``(K, M)``; eqs. (2) and (9).
@@ -123,6 +94,13 @@ class LinkProcessor:
             return suppressed(estimate, background, self.grid, capture.coherent_groups, late_s)
         return Suppression(suppress_background(estimate, background.channel), background.channel)
 
+    def prepared(self, background: Background, groups: Groups) -> LinkBackground:
+        """What captures aligned to a background need of it; worked out once, and kept with it."""
+        kept = self._prepared.setdefault(background, {})
+        if groups not in kept:
+            kept[groups] = link_background(background, groups, self.map_plan, self._copies)
+        return kept[groups]
+
     def map_of(self, residual: ComplexArray) -> PowerMap:
         """Range-angle power map of a residual; eqs. (10) and (11)."""
         return power_map(residual, self.map_plan)
@@ -149,14 +127,17 @@ class LinkProcessor:
             calibrated; delays then follow it, and not the background.
         """
         own_time = late_s if capture.delay_is_absolute else None
-        what = self.suppressed(capture, background, own_time)
         count = _delay_count(capture, background, own_time)
         limits = delay_limits_s if count.is_absolute else (0.0, np.inf)
         if background is None or not capture.needs_alignment:
+            what = self.suppressed(capture, background)
             found = self.map_of(what.residual)
-            hypotheses, truncated = self._search(what.residual, found, limits)
+            sums = SubbandSums(what.residual, self.grid, self.map_plan.bin_s)
+            hypotheses, truncated = self.search.found(sums, found, limits)
         else:
-            what, found, hypotheses, truncated = self._joint(what, limits, capture.coherent_groups)
+            link, what = self._aligned(capture, background, own_time)
+            limits = limits[0] - what.late_s, limits[1] - what.late_s
+            what, found, hypotheses, truncated = self._joint(what, limits, link)
         if own_time is not None:
             hypotheses = [replace(h, delay_s=h.delay_s + what.late_s) for h in hypotheses]
         return LinkReport(
@@ -174,93 +155,49 @@ class LinkProcessor:
             link_delay_var_s2=count.var_s2,
         )
 
+    def _aligned(
+        self, capture: Capture, background: Background, own_time_late_s: float | None
+    ) -> tuple[LinkBackground, Suppression]:
+        """A capture aligned to its background, on the axis of delay of its own time if it has one.
+
+        To whole resolution cells; `Suppression.late_s` has the rest.
+        """
+        groups = tuple(tuple(group) for group in capture.coherent_groups)
+        what = self.suppressed(capture, background, own_time_late_s)
+        cells = round(what.late_s * self.grid.bandwidth_hz)
+        link = self.prepared(background, groups)
+        if cells == 0:
+            return link, what
+        if cells not in link.moved:
+            moved = background.moved(cells / self.grid.bandwidth_hz, self.grid)
+            link.moved[cells] = link_background(moved, groups, self.map_plan, self._copies)
+        link = link.moved[cells]
+        return link, self.suppressed(capture, link.background, own_time_late_s)
+
     def _joint(
-        self, what: Suppression, limits: tuple[float, float], groups: Groups
+        self, what: Suppression, limits: tuple[float, float], link: LinkBackground
     ) -> tuple[Suppression, PowerMap, list[Hypothesis], bool]:
         """Echoes and alignment estimated together: an echo was part of what was aligned."""
-        near = NearBackground(what.background, self.grid, self.array, groups)
+        left = NearResidual(link.near, what.residual)
         found = self.map_of(what.residual)
-        level = self.noise_level(what, found)
-        hypotheses, truncated = self._search(
-            what.residual, with_equal_noise(found, level * near.share(self.map_plan)), limits
+        level = link.noise_level(what, found)
+        hypotheses, truncated = self.search.found(
+            left.sums, with_equal_noise(found, level * link.share), limits
         )
         if hypotheses:
-            hypotheses = near.whole(what.residual, hypotheses)
+            hypotheses = left.whole(hypotheses)
             for _ in range(_MAX_JOINT_ROUNDS):
                 before = hypotheses[0]
-                echoes = near.echoes(what.residual, hypotheses)
-                what = what.without(echoes, self.grid, groups)
-                found = self.map_of(what.residual)
-                hypotheses, truncated = self._search(
-                    what.residual, with_equal_noise(found, level), limits
+                what = what.realigned(left.realignment(hypotheses), self.grid)
+                left = NearResidual(link.near, what.residual)
+                found = power_map(what.residual, self.map_plan, noise_power=found.noise_power)
+                hypotheses, truncated = self.search.found(
+                    left.sums, with_equal_noise(found, level), limits
                 )
-                hypotheses = near.fitted(what.residual, hypotheses)
+                hypotheses = left.fitted(hypotheses)
                 if not hypotheses or _settled(before, hypotheses[0]):
                     break
-        return what, found, near.told_apart(hypotheses), truncated
-
-    def noise_level(self, what: Suppression, found: PowerMap) -> FloatArray:
-        """Noise of each cell of a residual's map over the thermal one's, shape ``(G, L)``.
-
-        Before alignment took its share.
-        """
-        return 1.0 + self._copies.power(what.residual, what.background) / found.noise_power
-
-    def _search(
-        self, residual: ComplexArray, even: PowerMap, delay_limits_s: tuple[float, float]
-    ) -> tuple[list[Hypothesis], bool]:
-        """What is in a residual, and whether there was more than a report carries.
-
-        Parameters
-        ----------
-        even
-            Its map, with equal noise in all cells.
-        """
-        cells = detect(
-            even, self.cfar,
-            min_delay_s=delay_limits_s[0], max_delay_s=delay_limits_s[1],
-            max_candidates=self.settings.max_hypotheses + 1,
-        )  # fmt: skip
-        refined = [self._hypothesis(residual, even, cell) for cell in cells]
-        hypotheses = self._distinct(refined)[: self.settings.max_hypotheses]
-        return hypotheses, len(cells) > self.settings.max_hypotheses
-
-    def _distinct(self, hypotheses: Sequence[Hypothesis]) -> list[Hypothesis]:
-        """Strongest first, without those that refinement led to a stronger one's echo."""
-        kept: list[Hypothesis] = []
-        beam = self.grid.wavelength_m / (self.array.num_elements * self.array.spacing_m)
-        for candidate in sorted(hypotheses, key=lambda hypothesis: -hypothesis.snr):
-            if not any(
-                abs(candidate.delay_s - other.delay_s) * self.grid.bandwidth_hz < _SAME_CELL
-                and abs((candidate.sine or 0.0) - (other.sine or 0.0)) < _SAME_CELL * beam
-                for other in kept
-            ):
-                kept.append(candidate)
-        return kept
-
-    def _hypothesis(
-        self, residual: ComplexArray, found: PowerMap, cell: tuple[int, int]
-    ) -> Hypothesis:
-        echo = refine(
-            residual, self.grid, self.array,
-            float(self.map_plan.delay_grid_s[cell[1]]),
-            float(self.map_plan.angle_grid_rad[cell[0]]),
-            num_snapshots=self.settings.num_snapshots,
-        )  # fmt: skip
-        # The matched power holds one noise power besides the echo's.
-        snr = max(echo.matched_power / found.noise_var - 1.0, _MIN_SNR)
-        wavelengths = self.array.spacing_m / self.grid.wavelength_m
-        return Hypothesis(
-            delay_s=echo.delay_s,
-            delay_var_s2=float(delay_var_s2(snr, self.grid.rms_bandwidth_hz)),
-            sine=echo.sine,
-            sine_var=(
-                None
-                if echo.sine is None
-                else float(sine_var(snr, self.array.num_elements, wavelengths))
-            ),
-            snr=float(snr),
-        )
+        return what, found, link.near.told_apart(hypotheses), truncated
 
 
 def _settled(before: Hypothesis, now: Hypothesis) -> bool:

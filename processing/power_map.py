@@ -60,6 +60,11 @@ class PowerMapPlan:
     expansion_error: float
 
     @property
+    def bin_s(self) -> float:
+        """Spacing of the delay bins."""
+        return 1.0 / (self.fft_length * self.grid.subcarrier_spacing_hz)
+
+    @property
     def bins_per_cell(self) -> float:
         """Delay bins per resolution cell ``1 / W``."""
         return self.fft_length / self.grid.num_subcarriers

@@ -1,11 +1,13 @@
 """Refinement of one candidate: MUSIC for the angle, coherent sub-bands for the delay."""
 
-import itertools
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
 
 from drivers.array import UniformLinearArray
+from drivers.compiled import compiled
 from drivers.geometry import ComplexArray, FloatArray
 from drivers.waveform import OfdmGrid
 
@@ -58,6 +60,23 @@ def refine(
         cost angle accuracy at low SNR: the variance grows by ``1 + num_snapshots / snr``.
     """
     bands, band_offset_hz = subband_matrix(residual, grid, coarse_delay_s)
+    return refined(
+        bands, band_offset_hz, grid, array, coarse_delay_s, coarse_angle_rad,
+        num_snapshots=num_snapshots,
+    )  # fmt: skip
+
+
+def refined(
+    bands: ComplexArray,
+    band_offset_hz: FloatArray,
+    grid: OfdmGrid,
+    array: UniformLinearArray,
+    coarse_delay_s: float,
+    coarse_angle_rad: float,
+    *,
+    num_snapshots: int = 4,
+) -> RefinedEcho:
+    """As `refine`, from the residual's sums over sub-bands about the coarse delay."""
     squint_s = array.element_delay_s(np.sin(coarse_angle_rad))
     bands = bands * np.exp(2j * np.pi * band_offset_hz[:, None] * squint_s)
     sine = float(np.sin(coarse_angle_rad))
@@ -82,13 +101,65 @@ def subband_matrix(
     residual: ComplexArray, grid: OfdmGrid, delay_s: float
 ) -> tuple[ComplexArray, FloatArray]:
     """Delay-gated sums over sub-bands, shape ``(B, M)``, and their mean frequency offsets."""
-    offset_hz = grid.offset_hz
-    num_bands = min(_NUM_SUBBANDS, grid.num_subcarriers)
-    edges = np.linspace(0, grid.num_subcarriers, num_bands + 1).astype(int)
-    turn = np.exp(2j * np.pi * offset_hz * delay_s).astype(np.complex64)
-    sums = np.stack([turn[a:b] @ residual[a:b] for a, b in itertools.pairwise(edges)])
-    means = np.add.reduceat(offset_hz, edges[:-1]) / np.diff(edges)
-    return sums.astype(np.complex128), means
+    edges = _band_edges(grid.num_subcarriers, _NUM_SUBBANDS)
+    cycles = grid.subcarrier_spacing_hz * delay_s
+    turn = np.exp(2j * np.pi * cycles * (edges[:-1] - (grid.num_subcarriers - 1) / 2.0))
+    sums = _turned_sums(np.ascontiguousarray(residual), edges, turn, np.exp(2j * np.pi * cycles))
+    middle = (edges[:-1] + edges[1:] - grid.num_subcarriers) / 2.0
+    return sums, middle * grid.subcarrier_spacing_hz
+
+
+@lru_cache
+def _band_edges(count: int, parts: int) -> NDArray[np.intp]:
+    """First of each of nearly equal parts of so many, and their number at the end."""
+    return np.linspace(0, count, min(parts, count) + 1).astype(np.intp)
+
+
+@compiled
+def _turned_sums(
+    channel: ComplexArray, edges: NDArray[np.intp], first: ComplexArray, step: complex
+) -> ComplexArray:
+    """Sums of ``channel[k] step^k`` between edges, ``first`` at each of them, ``(B, M)``."""
+    num_elements = channel.shape[1]
+    sums = np.zeros((len(first), num_elements), np.complex128)
+    band = np.zeros(num_elements, channel.dtype)
+    narrow = np.empty(1, channel.dtype)
+    for b in range(len(first)):
+        turn = first[b]
+        band[:] = 0.0
+        for k in range(edges[b], edges[b + 1]):
+            narrow[0] = turn
+            for m in range(num_elements):
+                band[m] += channel[k, m] * narrow[0]
+            turn *= step
+        sums[b] = band
+    return sums
+
+
+class SubbandSums:
+    """Sums over sub-bands of one channel about delays of a grid, made when first asked for.
+
+    Parameters
+    ----------
+    channel
+        Shape ``(K, M)``.
+    step_s
+        Of the grid of delays.
+    """
+
+    def __init__(self, channel: ComplexArray, grid: OfdmGrid, step_s: float) -> None:
+        self.channel = channel
+        self._grid = grid
+        self._step_s = step_s
+        self._made: dict[int, tuple[ComplexArray, FloatArray]] = {}
+
+    def about(self, delay_s: float) -> tuple[ComplexArray, FloatArray, float]:
+        """As `subband_matrix`, and the delay of the grid that is nearest to the given one."""
+        number = round(delay_s / self._step_s)
+        nearest_s = number * self._step_s
+        if number not in self._made:
+            self._made[number] = subband_matrix(self.channel, self._grid, nearest_s)
+        return *self._made[number], nearest_s
 
 
 def carrier_steering(array: UniformLinearArray, grid: OfdmGrid, sine: FloatArray) -> ComplexArray:
@@ -96,6 +167,7 @@ def carrier_steering(array: UniformLinearArray, grid: OfdmGrid, sine: FloatArray
     return np.exp(-2j * np.pi * grid.carrier_hz * array.element_delay_s(sine))
 
 
+@compiled
 def _spectral_peak(
     samples: ComplexArray, abscissa: FloatArray, start: float, width: float
 ) -> float:
@@ -104,20 +176,27 @@ def _spectral_peak(
     A grid of 33 points within +-`width`, then Newton steps; maximum likelihood for one tone in
     white noise.
     """
-    trial = start + np.linspace(-1.0, 1.0, 33) * width
-    spectrum = np.abs(np.exp(2j * np.pi * np.outer(trial, abscissa)) @ samples)
-    peak = float(trial[int(np.argmax(spectrum))])
-    omega = 2.0 * np.pi * abscissa
+    peak, highest = start, -1.0
+    for step in range(33):
+        trial = start + width * (step / 16.0 - 1.0)
+        total = 0.0j
+        for n in range(len(samples)):
+            total += samples[n] * np.exp(2j * np.pi * abscissa[n] * trial)
+        if abs(total) > highest:
+            peak, highest = trial, abs(total)
     for _ in range(4):
-        turned = samples * np.exp(1j * omega * peak)
-        total = turned.sum()
-        first = 1j * np.sum(omega * turned)
-        second = -np.sum(omega**2 * turned)
-        slope = 2.0 * np.real(np.conj(total) * first)
-        curvature = 2.0 * (np.abs(first) ** 2 + np.real(np.conj(total) * second))
+        total, first, second = 0.0j, 0.0j, 0.0j
+        for n in range(len(samples)):
+            omega = 2.0 * np.pi * abscissa[n]
+            turned = samples[n] * np.exp(1j * omega * peak)
+            total += turned
+            first += 1j * omega * turned
+            second -= omega * omega * turned
+        slope = 2.0 * (total.conjugate() * first).real
+        curvature = 2.0 * (abs(first) ** 2 + (total.conjugate() * second).real)
         if curvature >= 0.0:
             break
-        peak -= float(np.clip(slope / curvature, -width / 8, width / 8))
+        peak -= min(max(slope / curvature, -width / 8.0), width / 8.0)
     return peak
 
 
@@ -133,9 +212,11 @@ def _music_sine(
     With one source the noise subspace is all but the principal eigenvector ``v``, and the
     pseudo-spectrum ``1 / (M - |a^H v|^2)`` peaks where ``|a^H v|^2`` does.
     """
-    edges = np.linspace(0, len(aligned), min(num_snapshots, len(aligned)) + 1).astype(int)[:-1]
+    edges = _band_edges(len(aligned), num_snapshots)[:-1]
     snapshots = np.add.reduceat(aligned, edges, axis=0)
-    principal = np.linalg.svd(snapshots, full_matrices=False)[2][0]
+    # Of the small one of the two covariances: its eigenvectors give those of the large one.
+    vectors = np.linalg.eigh(snapshots @ snapshots.conj().T)[1]
+    principal = vectors[:, -1].conj() @ snapshots
     cycles = array.element_offset_m / grid.wavelength_m  # phase per unit sine
     period = 1.0 / (array.spacing_m / grid.wavelength_m)
     refined = _spectral_peak(principal, cycles, sine, period / array.num_elements)

@@ -1,17 +1,26 @@
 """The background taken out of a capture, after the capture was brought onto it; (9)."""
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
 from drivers.capture import Capture, CaptureRefusedError
-from drivers.geometry import ComplexArray, FloatArray
+from drivers.geometry import ComplexArray
 from drivers.waveform import OfdmGrid
-from processing.alignment import Groups, align, noise_var_of, shifted
+from processing.alignment import (
+    Alignment,
+    Groups,
+    alignment_of,
+    difference,
+    difference_again,
+    noise_var_of,
+    shifted,
+)
 from processing.channel import suppress_background
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Background:
     """A learned background and what identifies it.
 
@@ -42,6 +51,22 @@ class Background:
     delay_var_s2: float = 0.0
     response: ComplexArray | None = None
 
+    def __post_init__(self) -> None:
+        """Single precision, as captures are; tones apart, elements side by side in memory."""
+        for name in ("channel", "response"):
+            value = getattr(self, name)
+            if value is not None:
+                object.__setattr__(self, name, np.ascontiguousarray(value, dtype=np.complex64))
+
+    @cached_property
+    def noise_var(self) -> float:
+        """Variance of the noise in an entry of the channel."""
+        return noise_var_of(self.channel)
+
+    def moved(self, delay_s: float, grid: OfdmGrid) -> "Background":
+        """The same on an axis of delay that begins so much earlier."""
+        return replace(self, channel=shifted(self.channel, grid, delay_s))
+
 
 @dataclass(frozen=True)
 class Suppression:
@@ -55,27 +80,18 @@ class Suppression:
         What was taken out, shape ``(K, M)``.
     late_s
         How much later the capture's own time puts everything than the residual's axis does.
-    background_noise_var
-        Of an entry of the background.
     """
 
     residual: ComplexArray
     background: ComplexArray
     late_s: float = 0.0
-    background_noise_var: float = 0.0
 
-    def without(self, echoes: ComplexArray, grid: OfdmGrid, groups: Groups) -> "Suppression":
-        """The same after an alignment that leaves these echoes out of account."""
-        aligned = self.residual + self.background
-        _, lay = align(
-            aligned - echoes, self.background, grid, groups,
-            reference_noise_var=self.background_noise_var,
-        )  # fmt: skip
-        again = shifted(aligned, grid, -lay.delay_s) / lay.gain.astype(np.complex64)
+    def realigned(self, still: Alignment, grid: OfdmGrid) -> "Suppression":
+        """The same with how its capture still lies to the background taken back."""
         return replace(
             self,
-            residual=suppress_background(again, self.background),
-            late_s=self.late_s + float(lay.delay_s.mean()),
+            residual=difference_again(self.residual, self.background, grid, still),
+            late_s=self.late_s + float(still.delay_s.mean()),
         )
 
 
@@ -95,8 +111,7 @@ def suppressed(
     groups
         Elements that share phase, time and gain; all, if empty.
     late_s
-        How much too late the capture's own time shows delays: the residual's axis then follows
-        it. ``None`` where the capture has no time: the axis is the background's.
+        How much too late the capture's own time shows delays; ``None`` where it has no time.
 
     Raises
     ------
@@ -105,14 +120,12 @@ def suppressed(
     """
     if background.channel.shape != estimate.shape:
         suppress_background(estimate, background.channel)  # says what is wrong
-    noise_var = noise_var_of(background.channel)
-    aligned, lay = align(estimate, background.channel, grid, groups, reference_noise_var=noise_var)
-    channel, delay_s = background.channel, float(lay.delay_s.mean())
-    if late_s is not None:
-        own: FloatArray = np.array([delay_s - late_s])
-        aligned, channel = shifted(aligned, grid, own), shifted(channel, grid, own)
-    residual = suppress_background(aligned, channel)
-    return Suppression(residual, channel, background_noise_var=noise_var)
+    lay = alignment_of(
+        estimate, background.channel, grid, groups, reference_noise_var=background.noise_var
+    )
+    own_s = 0.0 if late_s is None else float(lay.delay_s.mean()) - late_s
+    residual = difference(estimate, background.channel, grid, lay)
+    return Suppression(residual, background.channel, own_s)
 
 
 def check_capture(capture: Capture, background: Background | None, waveform_hash: str) -> None:

@@ -13,7 +13,7 @@ from drivers.grids import fitting_sample_rate_hz, prefix_length
 from drivers.node import Node, SurveyUncertainty
 from drivers.waveform import OfdmGrid
 from fusion.controller import FusionSettings
-from processing.pipeline import ProcessingSettings
+from processing.search import ProcessingSettings
 from sim_backend.impairments import PRESETS, Impairments
 from sim_backend.paths import Surfaces
 from sim_backend.scene import Scene, SceneStatistics, draw_scene, draw_uniform_poses

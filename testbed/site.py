@@ -150,7 +150,7 @@ class SensingSection(Section, frozen=True):
 
 
 class ProcessingSection(Section, frozen=True):
-    """From capture to report; see ``processing.pipeline.ProcessingSettings``."""
+    """From capture to report; see ``processing.search.ProcessingSettings``."""
 
     false_alarm_probability: Annotated[float, Meta(gt=0.0, lt=0.5)] = 1e-6
     num_angles: Annotated[int, Meta(ge=3, le=10_000)] = 181

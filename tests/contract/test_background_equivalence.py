@@ -16,7 +16,8 @@ from drivers.geometry import Pose, bistatic_delay_s, delay_limits_s
 from drivers.link_budget import channel_noise_var
 from drivers.node import Node
 from drivers.waveform import OfdmGrid
-from processing.pipeline import LinkProcessor, ProcessingSettings
+from processing.pipeline import LinkProcessor
+from processing.search import ProcessingSettings
 from processing.suppression import Background
 from sim_backend.channel import target_channel
 from sim_backend.scene import Scene, SceneStatistics, draw_scene

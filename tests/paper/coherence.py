@@ -19,17 +19,16 @@ from threadpoolctl import threadpool_limits
 from calibration.background import learn_background
 from calibration.direct_path import usable_direct_path
 from calibration.placing import place_background
-from drivers.geometry import ComplexArray, FloatArray, delay_limits_s
+from drivers.geometry import ComplexArray, delay_limits_s
 from drivers.link_budget import channel_noise_var
 from drivers.node import Node
 from drivers.waveform import OfdmGrid, pilot_symbols
-from processing.alignment import Groups
 from processing.channel import channel_estimate
 from processing.detect import exceedances, plan_cfar
-from processing.near_background import NearBackground
-from processing.pipeline import LinkProcessor, ProcessingSettings
-from processing.power_map import PowerMap, with_equal_noise
-from processing.suppression import Background, Suppression
+from processing.pipeline import LinkProcessor
+from processing.power_map import with_equal_noise
+from processing.search import ProcessingSettings
+from processing.suppression import Background
 from sim_backend.frontend import draw_hardware
 from sim_backend.impairments import PRESETS
 from testbed.build import Overrides, longest_delay_s, overridden
@@ -115,7 +114,8 @@ class _Bench:
             estimate = channel_estimate(capture.rx_pilots, pilot_symbols(self._grid))
             left = np.mean(np.abs(estimate - learned) ** 2)
             found = self._processor.map_of(what.residual)
-            level = noise_level(self._processor, what, found, capture.coherent_groups)
+            link = self._processor.prepared(background, capture.coherent_groups)
+            level = link.noise_level(what, found) * link.share
             above = exceedances(with_equal_noise(found, level).power, self._cfar) & searched
             own = (lies > 100.0 * found.noise_power) & searched
             yield LinkFigures(
@@ -146,14 +146,6 @@ def thermal_var(site: Site, tx: Node, rx: Node, grid: OfdmGrid, seed: int, j: in
     extra_db = hardware.noise_figure_db - rx.noise_figure_db
     extra_db += 20.0 * np.log10(hardware.rx_gain)
     return channel_noise_var(tx, rx, grid) * 10.0 ** (extra_db / 10.0)
-
-
-def noise_level(
-    processor: LinkProcessor, what: Suppression, found: PowerMap, groups: Groups
-) -> FloatArray:
-    """Noise of each cell of a residual's map over thermal noise, as detection takes it."""
-    near = NearBackground(what.background, processor.grid, processor.array, groups)
-    return processor.noise_level(what, found) * near.share(found.plan)
 
 
 def placed(channel: ComplexArray, tx: Node, rx: Node, grid: OfdmGrid) -> ComplexArray:

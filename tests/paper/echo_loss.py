@@ -26,7 +26,6 @@ from drivers.node import Node
 from drivers.waveform import pilot_symbols
 from processing.alignment import align, shifted
 from processing.channel import channel_estimate
-from processing.echo import echo_columns
 from processing.pipeline import LinkProcessor
 from processing.power_map import with_equal_noise
 from processing.report import LinkReport
@@ -35,7 +34,7 @@ from sim_backend.impairments import PRESETS
 from testbed.build import build_processing, longest_delay_s
 from testbed.runs.setup import opened_setup
 from testbed.site import Site
-from tests.paper.coherence import LAB, noise_level, placed, site_with, thermal_var
+from tests.paper.coherence import LAB, placed, site_with, thermal_var
 
 EXCESS_CELLS = (0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.5, 4.0, 6.0)
 ELEMENTS = (1, 2, 8)
@@ -114,7 +113,8 @@ class _Echo:
         """SNR that is missing from the strongest cell about the echo, as detection sees it."""
         what = processor.suppressed(capture, background)
         found = processor.map_of(what.residual)
-        level = noise_level(processor, what, found, capture.coherent_groups)
+        link = processor.prepared(background, capture.coherent_groups)
+        level = link.noise_level(what, found) * link.share
         cells = (found.plan.delay_grid_s - self.delay_s(processor)) * processor.grid.bandwidth_hz
         about = with_equal_noise(found, level).power[:, np.abs(cells) < 1.5 * _NEAR]
         snr = max(float(about.max()) / found.noise_power - 1.0, 1e-3)
@@ -139,9 +139,9 @@ def injected(
     grid, pilots = processor.grid, pilot_symbols(processor.grid)
     estimate = channel_estimate(capture.rx_pilots, pilots)
     _, lay = align(estimate, background.channel, grid, capture.coherent_groups)
-    sine = echo.sine if processor.array.num_elements > 1 else None
-    wave = echo_columns(echo.delay_s(processor), sine, grid, processor.array)[0]
-    wave = shifted(wave.reshape(estimate.shape), grid, lay.delay_s) * lay.gain
+    late_s = echo.delay_s(processor) + processor.array.element_delay_s(echo.sine)
+    wave = np.exp(-2j * np.pi * grid.frequency_hz[:, None] * late_s)
+    wave = shifted(wave, grid, lay.delay_s, lay.gain)
     wave = wave * np.sqrt(power / wave.size)
     return replace(capture, rx_pilots=capture.rx_pilots + wave * pilots[:, None])
 

@@ -20,7 +20,8 @@ from drivers.geometry import SPEED_OF_LIGHT_M_PER_S, ComplexArray, FloatArray, w
 from drivers.link_budget import delay_var_s2, sine_var
 from drivers.waveform import OfdmGrid, pilot_symbols
 from processing.detect import exceedances
-from processing.pipeline import LinkProcessor, ProcessingSettings
+from processing.pipeline import LinkProcessor
+from processing.search import ProcessingSettings
 from sim_backend.channel import grid_channel
 from sim_backend.paths import Paths
 from sim_backend.source import complex_noise

@@ -9,7 +9,8 @@ from scipy import stats
 from drivers.array import UniformLinearArray
 from drivers.capture import Capture
 from drivers.waveform import OfdmGrid, pilot_symbols
-from processing.pipeline import LinkProcessor, ProcessingSettings
+from processing.pipeline import LinkProcessor
+from processing.search import ProcessingSettings
 from sim_backend.source import complex_noise
 
 GRID = OfdmGrid(carrier_hz=10e9, subcarrier_spacing_hz=400e3, num_subcarriers=256)

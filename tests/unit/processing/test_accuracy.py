@@ -5,8 +5,8 @@ import pytest
 
 from drivers.array import UniformLinearArray
 from drivers.waveform import OfdmGrid
-from processing.accuracy import beside_alignment, share_kept
-from processing.near_background import alignment_columns
+from processing.accuracy import share_kept
+from processing.near_background import NearBackground
 from processing.report import Hypothesis
 from tests.unit.processing.echoes import CELL_S, GRID, echo, half_wavelength_array
 
@@ -33,9 +33,9 @@ def hypothesis(delay_s: float, array: UniformLinearArray) -> Hypothesis:
 @pytest.mark.parametrize("num_elements", [1, 4])
 def test_bounds_grow_beside_the_background_and_only_there(num_elements):
     array = half_wavelength_array(num_elements)
-    columns = alignment_columns(echo(40.0 * CELL_S, 0.3, array, 60.0).astype("c8"), GRID, ())
-    far, _ = beside_alignment(hypothesis(70.0 * CELL_S, array), columns, GRID, array)
-    near, share = beside_alignment(hypothesis(40.3 * CELL_S, array), columns, GRID, array)
+    background = NearBackground(echo(40.0 * CELL_S, 0.3, array, 60.0), GRID, array, ())
+    far, _ = background.bounded(hypothesis(70.0 * CELL_S, array))
+    near, share = background.bounded(hypothesis(40.3 * CELL_S, array))
     assert far.delay_var_s2 == pytest.approx(1e-20, rel=0.02)
     assert near.delay_var_s2 > 5e-20
     assert share < 0.3
@@ -44,7 +44,8 @@ def test_bounds_grow_beside_the_background_and_only_there(num_elements):
 def test_each_group_of_coherent_elements_has_unknowns_of_its_own():
     grid = OfdmGrid(5.8e9, 30e3, 300)
     background = np.ones((300, 2), dtype=np.complex64)
-    gains, slopes = alignment_columns(background, grid, ((0,), (1,)))
-    assert gains.shape == slopes.shape == (2, 300, 2)
+    near = NearBackground(background, grid, half_wavelength_array(2, grid), ((0,), (1,)))
+    assert near.energy == pytest.approx([300.0, 300.0])
     # the slope holds nothing that a gain does
-    assert abs(np.vdot(gains[0], slopes[0])) < 1e-3 * np.linalg.norm(gains[0]) ** 2
+    alike = np.sum(near.background.conj() * near.slope, axis=0)
+    assert np.abs(alike).max() < 1e-3 * 300.0

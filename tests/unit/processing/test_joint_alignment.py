@@ -6,13 +6,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-import processing.near_background
+import processing.near_residual
 import processing.pipeline
 from drivers.capture import Capture
 from drivers.link_budget import delay_var_s2, sine_var
 from drivers.waveform import pilot_symbols
 from processing.alignment import shifted
-from processing.pipeline import LinkProcessor, ProcessingSettings
+from processing.pipeline import LinkProcessor
+from processing.search import ProcessingSettings
 from processing.suppression import Background
 from tests.unit.processing.echoes import (
     CELL_S,
@@ -82,7 +83,7 @@ def test_one_after_the_other_it_does_not(link, monkeypatch):
     """The control: what alignment alone would leave."""
     together = [np.median(errors**2) for errors in normalized_errors(link)]
     monkeypatch.setattr(processing.pipeline, "_MAX_JOINT_ROUNDS", 0)
-    monkeypatch.setattr(processing.near_background, "_CLEAR_SHARE", 0.0)
+    monkeypatch.setattr(processing.near_residual, "_CLEAR_SHARE", 0.0)
     apart = [np.median(errors**2) for errors in normalized_errors(link)]
     assert max(a / t for a, t in zip(apart, together, strict=True)) > 2.0
 

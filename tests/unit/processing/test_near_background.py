@@ -5,8 +5,8 @@ import pytest
 
 from processing.alignment import align
 from processing.channel import suppress_background
-from processing.echo import echo_beside_alignment
-from processing.near_background import NearBackground, alignment_columns, nearest_echo, share_map
+from processing.near_background import NearBackground
+from processing.near_residual import NearResidual
 from processing.power_map import plan_power_map, power_map
 from processing.report import Hypothesis
 from tests.unit.processing.echoes import CELL_S, GRID, echo, half_wavelength_array, unit_noise
@@ -23,7 +23,7 @@ def test_noise_in_each_cell_is_what_alignment_leaves_of_it(num_elements):
     array = half_wavelength_array(num_elements)
     plan = plan_power_map(GRID, array, 80.0 * CELL_S, num_angles=45)
     background = direct_path(array)
-    share = share_map(alignment_columns(background, GRID, ()), plan)
+    share = NearBackground(background, GRID, array, ()).share(plan)
     left = np.zeros_like(share)
     num_draws = 200
     for seed in range(num_draws):
@@ -48,7 +48,8 @@ def test_an_echo_beside_the_path_is_found_to_its_bound(num_elements, cells, off_
     delay_s, sine = DIRECT_S + cells * CELL_S, DIRECT_SINE + off_sine
     off_cells, off_sines = [], []
     for seed in range(12):
-        found = near.whole(left_of(delay_s, sine, array, seed), [peak(delay_s, sine, array)])[0]
+        residual = NearResidual(near, left_of(delay_s, sine, array, seed))
+        found = residual.whole([peak(delay_s, sine, array)])[0]
         off_cells.append(abs(found.delay_s - delay_s) / CELL_S)
         off_sines.append(0.0 if found.sine is None else abs(found.sine - sine))
     # 45 dB, of which alignment leaves a quarter and less
@@ -83,20 +84,20 @@ def test_a_start_that_is_off_is_followed_to_the_echo():
     """Gauss and Newton's method, noise-free: to a thousandth of a cell and of a beam."""
     array = half_wavelength_array(4)
     background = direct_path(array)
-    columns = alignment_columns(background, GRID, ())
+    near = NearBackground(background, GRID, array, ())
     delay_s, sine = DIRECT_S + 0.7 * CELL_S, 0.45
     weak = (1e-3 * echo(delay_s, sine, array, 75.0)).astype(np.complex64)
-    start = delay_s + 0.25 * CELL_S, sine - 0.1
-    found = echo_beside_alignment(weak, columns, GRID, array, start)
-    assert found[0] == pytest.approx(delay_s, abs=1e-3 * CELL_S)
-    assert found[1] == pytest.approx(sine, abs=5e-4)
+    start = Hypothesis(delay_s + 0.25 * CELL_S, 1e-24, sine - 0.1, 1e-12, 10.0**4.5)
+    found = NearResidual(near, weak).fitted([start])[0]
+    assert found.delay_s == pytest.approx(delay_s, abs=1e-3 * CELL_S)
+    assert found.sine == pytest.approx(sine, abs=5e-4)
 
 
 def test_the_nearest_echo_is_searched_about_the_peak():
     array = half_wavelength_array(4)
-    columns = alignment_columns(direct_path(array), GRID, ())
+    near = NearBackground(direct_path(array), GRID, array, ())
     delay_s, sine = DIRECT_S + 0.8 * CELL_S, 0.45
     residual = left_of(delay_s, sine, array, 3)
-    found = nearest_echo(residual, columns, GRID, array, peak(delay_s, sine + 0.1, array))
+    found = NearResidual(near, residual).nearest(peak(delay_s, sine + 0.1, array))
     assert found[0] == pytest.approx(delay_s, abs=0.15 * CELL_S)
     assert found[1] == pytest.approx(sine, abs=0.06)

@@ -31,12 +31,12 @@ def residual(rng: np.random.Generator, strength: float) -> np.ndarray:
 
 def mean_maps(strength: float) -> tuple[np.ndarray, np.ndarray]:
     """Of the residual and of what is expected of the copies, over the noise in a cell."""
-    copies = PhaseNoiseCopies(PLAN)
+    copies = PhaseNoiseCopies(PLAN).of(PATH)
     found, expected = 0.0, 0.0
     for seed in range(NUM_DRAWS):
         left = residual(np.random.default_rng(seed), strength)
         found = found + power_map(left, PLAN).power / GRID.num_subcarriers / NUM_DRAWS
-        expected = expected + copies.power(left, PATH) / GRID.num_subcarriers / NUM_DRAWS
+        expected = expected + copies.power(left) / GRID.num_subcarriers / NUM_DRAWS
     return np.asarray(found), np.asarray(expected)
 
 
@@ -61,4 +61,5 @@ def test_without_phase_noise_none_is_expected():
 def test_a_waveform_without_room_beside_its_map_is_left_alone():
     grid = OfdmGrid(5.8e9, 240e3, 64)
     plan = plan_power_map(grid, ARRAY, 1e-6)
-    assert not PhaseNoiseCopies(plan).power(np.ones((64, 4)), np.ones((64, 4))).any()
+    ones = np.ones((64, 4), dtype=np.complex64)
+    assert not PhaseNoiseCopies(plan).of(ones).power(ones).any()

@@ -20,7 +20,8 @@ from drivers.geometry import (
 from drivers.link_budget import channel_noise_var
 from drivers.node import Node
 from drivers.waveform import pilot_symbols
-from processing.pipeline import LinkProcessor, ProcessingSettings
+from processing.pipeline import LinkProcessor
+from processing.search import ProcessingSettings
 from processing.suppression import Background
 from sim_backend.scene import SceneStatistics, draw_scene
 from sim_backend.source import SimulatedSource

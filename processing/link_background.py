@@ -1,0 +1,55 @@
+"""What is worked out once of a link's background, for all captures that are aligned to it."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from drivers.geometry import FloatArray
+from processing.alignment import Groups
+from processing.near_background import NearBackground
+from processing.phase_noise import BackgroundCopies, PhaseNoiseCopies
+from processing.power_map import PowerMap, PowerMapPlan
+from processing.suppression import Background, Suppression
+
+
+@dataclass(frozen=True, eq=False)
+class LinkBackground:
+    """A background and what alignment to it does to echoes and noise.
+
+    Attributes
+    ----------
+    background
+        What captures are aligned to.
+    near
+        What alignment takes from echoes.
+    share
+        Of echo and noise, what it leaves in each cell of a map, shape ``(G, L)``.
+    copies
+        Copies of it that phase noise leaves.
+    """
+
+    background: Background
+    near: NearBackground
+    share: FloatArray
+    copies: BackgroundCopies
+
+    @cached_property
+    def moved(self) -> dict[int, "LinkBackground"]:
+        """The same on other axes of delay, by the number of resolution cells."""
+        return {}
+
+    def noise_level(self, what: Suppression, found: PowerMap) -> FloatArray:
+        """Noise of each cell of a residual's map over the thermal one's, shape ``(G, L)``.
+
+        Before alignment took its share.
+        """
+        return np.asarray(1.0 + self.copies.power(what.residual) / found.noise_power)
+
+
+def link_background(
+    background: Background, groups: Groups, plan: PowerMapPlan, copies: PhaseNoiseCopies
+) -> LinkBackground:
+    """Work out what captures of coherent groups will need of their background."""
+    near = NearBackground(background.channel, plan.grid, plan.array, groups, background.noise_var)
+    return LinkBackground(background, near, near.share(plan), copies.of(background.channel))

@@ -1,0 +1,155 @@
+"""Echoes in a residual that look like a part of the background, as alignment leaves them.
+
+Alignment takes a part of such an echo away, and what is left peaks beside it. Matched filtering
+with what alignment leaves of a wave (the generalized likelihood ratio, Kay 1998, section 9.4)
+peaks at the echo; the echo and the alignment are then estimated together.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cached_property
+
+import numpy as np
+
+from drivers.compiled import compiled
+from drivers.geometry import ComplexArray
+from processing.alignment import Alignment
+from processing.echo import (
+    AlignmentUnknowns,
+    At,
+    echo_beside_alignment,
+    fitted_amplitudes,
+    waves_between,
+)
+from processing.near_background import NearBackground
+from processing.refine import SubbandSums, carrier_steering
+from processing.report import Hypothesis
+
+# An echo of which less is left cannot have left a peak.
+_LEAST_PEAK_SHARE = 0.004
+# Of an echo's energy: above it nothing in the background is near enough to matter.
+_CLEAR_SHARE = 0.98
+# What is searched about a peak of the residual: resolution cells, beams.
+_CELLS = np.arange(-1.5, 1.51, 0.05)
+_BEAMS = np.arange(-1.5, 1.51, 0.1)
+_MOST_NOISE = 0.5  # of a background's energy
+_TONES_PER_SUM = 64  # in single precision
+
+
+class NearResidual:
+    """What alignment to a background left of one capture, and the echoes in it.
+
+    Parameters
+    ----------
+    near
+        The background.
+    residual
+        Shape ``(K, M)``.
+
+    Attributes
+    ----------
+    sums
+        Of the residual over sub-bands.
+    """
+
+    def __init__(self, near: NearBackground, residual: ComplexArray) -> None:
+        self._near = near
+        self.sums: SubbandSums = near.sums(residual)
+
+    @cached_property
+    def _unknowns(self) -> AlignmentUnknowns:
+        near = self._near
+        by_element = _likeness(near.background, near.slope, self.sums.channel)
+        likeness = np.zeros((2, len(near.energy)), dtype=np.complex128)
+        np.add.at(likeness.T, near.group, by_element.T)
+        return near.unknowns(likeness)
+
+    def whole(self, hypotheses: list[Hypothesis]) -> list[Hypothesis]:
+        """Where the echoes are that left these, strongest first.
+
+        One only, if it looks like a part of the background: all of them may be its remains.
+        """
+        strongest = hypotheses[0]
+        if self._near.bounded(strongest)[1] > _CLEAR_SHARE:
+            return hypotheses
+        at = self.nearest(strongest)
+        return self.fitted([replace(strongest, delay_s=at[0], sine=at[1])])
+
+    def fitted(self, hypotheses: list[Hypothesis]) -> list[Hypothesis]:
+        """Hypotheses with the strongest where it is together with the alignment."""
+        if not hypotheses:
+            return []
+        start = hypotheses[0].delay_s, hypotheses[0].sine
+        channels = self._near.banded(start[0], self.sums)
+        at = echo_beside_alignment(channels, self._unknowns, start)
+        return [replace(hypotheses[0], delay_s=at[0], sine=at[1]), *hypotheses[1:]]
+
+    def realignment(self, hypotheses: Sequence[Hypothesis]) -> Alignment:
+        """How the capture lies to the background with the hypotheses' echoes out of account.
+
+        To first order in what they had pulled the alignment by.
+        """
+        near, places = self._near, [(h.delay_s, h.sine) for h in hypotheses]
+        waves = [near.banded(at[0], self.sums).at(*at) for at in places]
+        between = waves_between(places, near.grid, near.array)
+        amplitude = fitted_amplitudes(waves, between, self._unknowns)
+        echoes = np.tensordot(amplitude, [wave.columns[0].conj() for wave in waves], axes=1)
+        gain, slope = self._unknowns.residual - echoes
+        # Noise of the background is in the residual with the other sign, and in its own energy.
+        noise = np.minimum(near.noise_energy, _MOST_NOISE * near.energy)
+        cells = slope.real / near.slope_energy
+        gain = 1.0 + (gain + noise) / (near.energy - noise) - cells * near.alike
+        return Alignment(gain[near.group], cells[near.group] / near.grid.bandwidth_hz)
+
+    def nearest(self, peak: Hypothesis) -> At:
+        """About where the echo is that left a peak: delay in seconds, and sine."""
+        near, size = self._near, self.sums.channel.size
+        many = near.array.num_elements > 1
+        beam = near.grid.wavelength_m / (near.array.num_elements * near.array.spacing_m)
+        sine = (peak.sine or 0.0) + (_BEAMS * beam if many else np.zeros(1))
+        sine = sine[np.abs(sine) <= 1.0]
+        channels = near.banded(peak.delay_s, self.sums)
+        delay_s = peak.delay_s + _CELLS / near.grid.bandwidth_hz
+        late_s = delay_s - channels.delay_s
+        over_band = np.exp(2j * np.pi * np.outer(late_s, channels.offset_hz))
+        over_array = carrier_steering(near.array, near.grid, sine).conj().T
+
+        # Information in both parts of the echo's amplitude beside the alignment, over its energy.
+        real = np.ones((len(delay_s), len(sine)))
+        imaginary, mixed = real.copy(), np.zeros_like(real)
+        for number in range(len(near.energy)):
+            own = over_array * (near.group == number)[:, None]
+            gain, slope = (over_band @ (bands @ own) for bands in channels.bands[1:])
+            taken = np.abs(gain) ** 2 / (size * near.energy[number])
+            along = slope / np.sqrt(size * near.slope_energy[number])
+            real -= taken + along.real**2
+            imaginary -= taken + along.imag**2
+            mixed -= along.real * along.imag
+        found = over_band @ (channels.bands[0] @ over_array)
+        determinant = real * imaginary - mixed**2
+        likelihood = imaginary * found.real**2 + real * found.imag**2
+        likelihood -= 2.0 * mixed * found.real * found.imag
+        least = np.minimum(real, imaginary)
+        likelihood = np.where(
+            least > _LEAST_PEAK_SHARE, likelihood / np.maximum(determinant, 1e-9), 0.0
+        )
+        best = np.unravel_index(int(np.argmax(likelihood)), likelihood.shape)
+        return float(delay_s[best[0]]), float(sine[best[1]]) if many else None
+
+
+@compiled
+def _likeness(
+    background: ComplexArray, slope: ComplexArray, residual: ComplexArray
+) -> ComplexArray:
+    """Inner products of background and slope with a residual, for each element, ``(2, M)``."""
+    num_tones, num_elements = residual.shape
+    likeness = np.zeros((2, num_elements), np.complex128)
+    some = np.zeros((2, num_elements), residual.dtype)
+    for start in range(0, num_tones, _TONES_PER_SUM):
+        some[:] = 0.0
+        for k in range(start, min(start + _TONES_PER_SUM, num_tones)):
+            for m in range(num_elements):
+                some[0, m] += background[k, m].conjugate() * residual[k, m]
+                some[1, m] += slope[k, m].conjugate() * residual[k, m]
+        likeness += some
+    return likeness
