@@ -5,15 +5,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from calibration.complex_median import complex_median
 from drivers.capture import Capture, CaptureRefusedError, CaptureSource
 from drivers.geometry import ComplexArray
 from drivers.waveform import OfdmGrid, pilot_symbols
 from processing.alignment import Groups, align, shifted
 from processing.channel import channel_estimate
 
-# Captures are kept as float pairs until the median is taken; it is taken this many tones at a
-# time, so that the sort's working memory stays small beside the captures themselves.
-_TONES_PER_BLOCK = 512
 # The second reference is a median already; the third differs from it by less than its noise.
 _NUM_ALIGNMENTS = 3
 
@@ -81,7 +79,7 @@ class BackgroundLearner:
             raise ValueError(msg)
         if self._grid is not None:
             self._bring_together(self._grid)
-        return self._median()
+        return complex_median(self._samples)
 
     def _bring_together(self, grid: OfdmGrid) -> None:
         """Align all captures to their median, which gets better by it, until it stays.
@@ -98,7 +96,7 @@ class BackgroundLearner:
             for index, capture in enumerate(samples):
                 samples[index], alignment = align(capture, reference, grid, self._groups)
                 lay.append(alignment)
-            reference = self._median()
+            reference = complex_median(samples)
             # The gauge: a common gain and delay of all captures is nobody's error.
             delay_s = np.mean([alignment.delay_s for alignment in lay], axis=0)
             gain = np.mean([np.abs(alignment.gain) for alignment in lay], axis=0)
@@ -106,19 +104,6 @@ class BackgroundLearner:
             reference = shifted(reference, grid, delay_s) * back
             for index, capture in enumerate(samples):
                 samples[index] = shifted(capture, grid, delay_s) * back
-
-    def _median(self) -> ComplexArray:
-        if self._samples is None:
-            msg = "no captures"
-            raise ValueError(msg)
-        learned = np.empty(self._samples.shape[1:], dtype=np.complex64)
-        for start in range(0, len(learned), _TONES_PER_BLOCK):
-            block = slice(start, start + _TONES_PER_BLOCK)
-            samples = np.ascontiguousarray(self._samples[:, block])
-            parts = samples.view(np.float32).reshape(len(samples), -1)
-            median = np.median(parts, axis=0, overwrite_input=True).astype(np.float32)
-            learned[block] = median.view(np.complex64).reshape(samples.shape[1:])
-        return learned
 
 
 def captures_of_link(
