@@ -56,8 +56,6 @@ def main() -> None:
 
 
 def _run() -> None:
-    from testbed.errors import USER_ERRORS, explain
-
     try:
         cli.main(standalone_mode=False)
     except click.exceptions.Exit as stop:
@@ -65,7 +63,11 @@ def _run() -> None:
     except click.ClickException as error:
         error.show()
         sys.exit(2)
-    except USER_ERRORS as error:
+    except Exception as error:
+        from testbed.errors import explain, user_errors
+
+        if not isinstance(error, user_errors()):
+            raise
         click.echo(f"error: {explain(error)}", err=True)
         sys.exit(2)
 
