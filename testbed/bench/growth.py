@@ -146,7 +146,6 @@ def _sweeps(site: Site) -> list[Sweep]:
     tones, elements = site.waveform.num_subcarriers, site.node_defaults.array.num_elements
     over_tones = _steps(tones)
     over_elements = _steps(elements)
-    cells = "map cells of delay (K)"
     found = []
     for work, prepare, flat in (
         ("range-angle map", _map, False), ("CFAR and suppression", _detection, True),
@@ -154,11 +153,10 @@ def _sweeps(site: Site) -> list[Sweep]:
     ):  # fmt: skip
         along_tones = _prepared(prepare, "num_tones")
         along_elements = _prepared(prepare, "num_elements")
-        against = cells if flat else "tones K"
-        found.append(Sweep(work, against, over_tones, 1.0, along_tones))
+        found.append(Sweep(work, "tones K", over_tones, 1.0, along_tones))
         found.append(Sweep(work, "elements M", over_elements, 0.0 if flat else 1.0, along_elements))
     found.append(Sweep("median", "captures N_BG", (7, 14, 28, 70), 1.0, _median_of))
-    for receivers, nodes in ((1, (40, 80, 160, 400)), (3, (10, 16, 25, 40))):
+    for receivers, nodes in ((1, (40, 80, 160, 400)), (3, (10, 20, 40, 100))):
         prepare_planning = _planning_of(receivers)
         name = f"P2, N_r = {receivers}"
         found.append(Sweep(name, "nodes N", nodes, receivers + 1.0, prepare_planning))

@@ -189,17 +189,18 @@ def _report(load: Workload, *, align: bool) -> Work:
     return Work(
         run=lambda: load.report(capture),
         literal=None if chain is None else literal,
-        error=_report_error,
+        error=lambda found, literal: _report_error(load, found, literal),
         counts=Counts(_pass_bytes(load, 2), lower.cache_bytes, lower.product_flop, lower.fft_flop),
     )
 
 
-def _report_error(found: LinkReport, literal: Any) -> float | None:
-    """Largest difference of the strongest echo's delay or sine, in standard deviations."""
+def _report_error(load: Workload, found: LinkReport, literal: Any) -> float | None:
+    """Largest difference of the strongest echo's delay or sine, in resolution cells or beams."""
     if not literal or not found.hypotheses:
         return None
-    best = found.hypotheses[0]
-    errors = [abs(best.delay_s - literal[0][0]) / np.sqrt(best.delay_var_s2)]
-    if best.sine is not None and best.sine_var is not None:
-        errors.append(abs(best.sine - literal[0][1]) / np.sqrt(best.sine_var))
+    best, array = found.hypotheses[0], load.processor.array
+    errors = [abs(best.delay_s - literal[0][0]) * load.grid.bandwidth_hz]
+    if best.sine is not None:
+        beam = load.grid.wavelength_m / (array.num_elements * array.spacing_m)
+        errors.append(abs(best.sine - literal[0][1]) / beam)
     return float(max(errors))

@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 
+from rich import box
 from rich.table import Table
 
 from testbed.bench.case import Row
 from testbed.bench.growth import Curve
-from testbed.bench.machine import Rates
+from testbed.bench.machine import Rates, machine_info
 
 
 def seconds(value: float | None) -> str:
@@ -32,50 +33,63 @@ def bytes_text(value: int | None) -> str:
 def _number(value: float | None) -> str:
     if value is None:
         return "-"
-    return f"{value:.2g}" if value < 1.0 else f"{value:.3g}"
+    return f"{value:.1e}" if 0.0 < value < 0.01 else f"{value:.3g}"
 
 
 def _times(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3g} x"
+    if value is None:
+        return "-"
+    return f"{value:.0f} x" if value >= 10.0 else f"{value:.1f} x"
 
 
-def _limited(value: str, limit: str, mark: str) -> str:
-    return value if limit == "-" else f"{value} ({mark} {limit})"
-
-
-def results_table(rows: Sequence[Row]) -> Table:
-    """A row a case; limits in brackets."""
-    table = Table(title="Median times; limits in brackets", title_justify="left")
-    table.add_column("work", min_width=14)
-    for name in ("time", "literal", "ratio", "error", "peak memory", "floor"):
+def _plain_table(title: str, texts: Sequence[str], numbers: Sequence[str]) -> Table:
+    table = Table(
+        title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False
+    )
+    for name in texts:
+        table.add_column(name)
+    for name in numbers:
         table.add_column(name, justify="right")
-    table.add_column("met")
-    for row in rows:
-        limited = (row.limit_s, row.ratio_limit, row.error_limit) != (None, None, None)
-        table.add_row(
-            row.name,
-            _limited(seconds(row.time_s), seconds(row.limit_s), "≤"),
-            seconds(row.literal_s),
-            _limited(_times(row.ratio), _times(row.ratio_limit), "≥"),
-            _limited(_number(row.error), _number(row.error_limit), "≤"),
-            bytes_text(row.peak_memory_bytes),
-            seconds(row.floor_s),
-            ("yes" if row.met else "no") if limited else "-",
-        )
     return table
 
 
-def notes(rows: Sequence[Row]) -> list[str]:
-    """What the errors and floors of the rows mean, a line a row."""
-    lines = []
+def results_table(rows: Sequence[Row]) -> Table:
+    """A row a case; each limit stands behind what it holds for."""
+    numbers = (
+        "time", "limit", "literal", "ratio", "limit", "error", "limit", "memory", "floor", "met",
+    )  # fmt: skip
+    table = _plain_table("The work of a sensing, one thread", ("work",), numbers)
     for row in rows:
-        parts = [row.work]
-        if row.error is not None:
-            parts.append(f"error: {row.error_is}")
-        if row.floor_s is not None:
-            parts.append(f"floor: {row.floor_is}")
-        lines.append(f"{row.name}: {'; '.join(parts)}")
+        table.add_row(
+            row.name,
+            seconds(row.time_s), _least(seconds(row.limit_s), "≤"), seconds(row.literal_s),
+            _times(row.ratio), _least(_times(row.ratio_limit), "≥"),
+            _number(row.error), _least(_number(row.error_limit), "≤"),
+            bytes_text(row.peak_memory_bytes), seconds(row.floor_s), "yes" if row.met else "no",
+        )  # fmt: skip
+    return table
+
+
+def _least(limit: str, mark: str) -> str:
+    return "" if limit == "-" else f"{mark}{limit}"
+
+
+def notes(rows: Sequence[Row]) -> list[str]:
+    """What the work is, and what errors and floors mean; a line for each meaning."""
+    lines = [f"{row.name}: {row.work}" for row in rows]
+    for kind, meaning_of in (
+        ("error", {row.name: row.error_is for row in rows if row.error is not None}),
+        ("floor", {row.name: row.floor_is for row in rows if row.floor_s is not None}),
+    ):
+        for meaning in dict.fromkeys(meaning_of.values()):
+            names = ", ".join(name for name, own in meaning_of.items() if own == meaning)
+            lines.append(f"{kind} ({names}): {meaning}")
     return lines
+
+
+def machine_text() -> str:
+    """Processor, cores and versions."""
+    return "; ".join(f"{name} {value}" for name, value in machine_info().items())
 
 
 def rates_text(rates: Rates) -> str:
@@ -97,11 +111,9 @@ def summary(rows: Sequence[Row]) -> str:
 
 def growth_table(curves: Sequence[Curve]) -> Table:
     """A row a curve; exponents of a straight line through logarithms."""
-    table = Table(title="Growth: exponents, measured and expected", title_justify="left")
-    table.add_column("work")
-    table.add_column("against")
-    for name in ("from", "to", "time from", "time to", "time", "memory", "mathematics"):
-        table.add_column(name, justify="right")
+    numbers = ("from", "to", "time from", "time to", "time", "memory", "mathematics")
+    title = "Growth: exponents of time and memory, and that of the mathematics"
+    table = _plain_table(title, ("work", "against"), numbers)
     for curve in curves:
         memory = curve.memory_exponent
         table.add_row(

@@ -11,7 +11,7 @@ from testbed.bench.case import Row
 from testbed.bench.growth import Curve, measured_curves, num_curves
 from testbed.bench.literal import have_literals
 from testbed.bench.machine import Rates, machine_info, measured_rates
-from testbed.bench.suite import chosen_cases, run_cases
+from testbed.bench.suite import chosen_cases, run_case
 from testbed.bench.workload import Workload
 from testbed.commands.options import check_figure
 from testbed.commands.tables import progress_bar, screen
@@ -73,8 +73,9 @@ def command(
                 progress.advance(task)
         else:
             task = progress.add_task("work", total=len(cases))
-            for row in run_cases(cases, load, repeats, rates):
-                rows.append(row)
+            for case in cases:
+                progress.update(task, description=case.name)
+                rows.append(run_case(case, load, repeats, rates))
                 progress.advance(task)
     if figure_path is not None:
         from testbed.figures.growth import growth_figure
@@ -108,7 +109,7 @@ def _print(rows: list[Row], curves: list[Curve], rates: Rates) -> None:
     out = screen()
     if rows:
         out.print(table.results_table(rows))
-        for line in (*table.notes(rows), table.rates_text(rates)):
+        for line in (*table.notes(rows), table.rates_text(rates), table.machine_text()):
             out.print(line, soft_wrap=True)
         if not have_literals():
             out.print(_NO_LITERALS, soft_wrap=True)

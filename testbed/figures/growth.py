@@ -38,7 +38,9 @@ def _draw(ax: Axes, curve: Curve) -> None:
             label="peak memory (MB)")  # fmt: skip
     allowed_ms = time_ms[-1] * (sizes / sizes[-1]) ** curve.expected_exponent
     ax.plot(sizes, allowed_ms, ":", color=_ALLOWED, label="the mathematics' growth of time")
-    ax.set(xscale="log", yscale="log", xlabel=curve.against)
+    shown = np.concatenate((time_ms, memory_mb[memory_mb > 0.0]))
+    low, high = np.floor(np.log10(shown.min())), np.ceil(np.log10(shown.max()))
+    ax.set(xscale="log", yscale="log", xlabel=curve.against, ylim=10.0 ** np.array((low, high)))
     ax.set_xticks(sizes, [f"{size}" for size in sizes])
     ax.minorticks_off()
     ax.grid(lw=0.4, color="0.88")
