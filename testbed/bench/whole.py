@@ -3,52 +3,68 @@
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
+from itertools import islice
 
 import numpy as np
 
+from drivers.capture import Capture
+from processing.suppression import Background
 from testbed.bench.case import Counts, Work
+from testbed.bench.measuring import timed
 from testbed.bench.receiving import map_counts
 from testbed.bench.workload import Workload
+from testbed.runs.localize import Localization
 
 _NUM_STARTS = 7
+# Sensings of other scenes that are done before any is measured: all code has run by then.
+_NUM_WARM_UP, _OTHER_SCENES = 12, 1000
 
 
 def loop(load: Workload) -> Work:
     """From a capture that is ready to the next configuration; making captures is left out."""
-    return Work(
-        run=lambda: sensing_times_s(load, 1, load.seed),
-        counts=map_counts(load),
-        times_s=lambda: _all_times_s(load),
-    )
+    pending = [next(ready_sensings(load, load.seed + n)) for n in range(2)]
+
+    def run() -> None:
+        sensing = pending.pop() if pending else next(ready_sensings(load, load.seed))
+        sensing()
+
+    return Work(run=run, counts=map_counts(load), times_s=lambda: _all_times_s(load))
 
 
 @lru_cache(maxsize=1)  # both percentiles are of the same sensings
 def _all_times_s(load: Workload) -> Sequence[float]:
-    return sensing_times_s(load, load.sizes.num_sensings, load.seed)
+    for sensing in islice(ready_sensings(load, load.seed + _OTHER_SCENES), _NUM_WARM_UP):
+        sensing()
+    sensings = islice(ready_sensings(load, load.seed), load.sizes.num_sensings)
+    return [timed(sensing)[0] for sensing in sensings]
 
 
-def sensing_times_s(load: Workload, count: int, seed: int) -> list[float]:
-    """Seconds of so many sensings, over as many scenes as they take."""
-    times_s: list[float] = []
-    while len(times_s) < count:
+def ready_sensings(load: Workload, seed: int) -> Iterator[Callable[[], None]]:
+    """What is left to do of each sensing once its capture and background are there.
+
+    Over as many scenes as are asked for; each is to be done before the next one is taken.
+    """
+    while True:
         run, simulation = load.localization(seed)
         source, controller = simulation.source, run.controller
-        config = controller.next_config()
-        while config is not None and len(times_s) < count:
+        while (config := controller.next_config()) is not None:
             index = controller.num_sensings
-            ready = [
-                (capture, run.background_of(capture))
-                for capture in source.sense(config.tx_id, config.rx_ids, index)
-            ]
-            started_s = time.perf_counter()
-            looks = [run.look(capture, background, index) for capture, background in ready]
-            controller.update([look.report for look in looks])
-            config = controller.next_config()
-            times_s.append(time.perf_counter() - started_s)
+            captures = source.sense(config.tx_id, config.rx_ids, index)
+            ready = [(capture, run.background_of(capture)) for capture in captures]
+
+            def sensing(
+                ready: Sequence[tuple[Capture, Background | None]] = ready,
+                run: Localization = run,
+                index: int = index,
+            ) -> None:
+                looks = [run.look(capture, background, index) for capture, background in ready]
+                run.controller.update([look.report for look in looks])
+                run.controller.next_config()
+
+            yield sensing
         seed += 1
-    return times_s
 
 
 def help_text(_load: Workload) -> Work:

@@ -22,6 +22,7 @@ _NO_LITERALS = (
     "no ratios and no errors: the literal evaluations lie in tests/oracles of a checkout, and this "
     "package is installed without it"
 )
+_NUM_COLUMNS = 100  # that a table needs
 
 
 @click.command("bench")
@@ -107,6 +108,8 @@ def _object(rows: list[Row], curves: list[Curve], rates: Rates) -> dict[str, obj
 
 def _print(rows: list[Row], curves: list[Curve], rates: Rates) -> None:
     out = screen()
+    if not out.is_terminal:
+        out.width = max(out.width, _NUM_COLUMNS)
     if rows:
         out.print(table.results_table(rows))
         for line in (*table.notes(rows), table.rates_text(rates), table.machine_text()):
