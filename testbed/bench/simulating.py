@@ -1,5 +1,6 @@
 """Cases of calibration and simulation: the median, a link's channel, the links of a study."""
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -94,28 +95,28 @@ def _literal_channel(load: Workload, scene: Scene) -> Callable[[], ComplexArray]
 
 
 def study(load: Workload) -> Work:
-    """Time per link of a study on two processes, their start left out.
-
-    Two studies of unlike length differ by the trials that one has more; the time that those take
-    is all that differs.
-    """
-    trials = load.sizes.num_trials
-
-    def run(jobs: int = 1, count: int = trials) -> tuple[list[TrialResult], float]:
-        return run_study(load.site, count, load.seed, "learned", jobs)
-
-    kept: list[list[TrialResult]] = []
+    """Time per link of a study on two processes, after their start."""
+    sizes = load.sizes
+    together: list[TrialResult] = []
 
     def times_s() -> Sequence[float]:
-        short, short_s = run(_STUDY_JOBS)
-        long, long_s = run(_STUDY_JOBS, 4 * trials)
-        kept.append(short)
-        more = sum(r.num_links for r in long) - sum(r.num_links for r in short)
-        return [(long_s - short_s) / more]
+        finished: list[tuple[float, int]] = []
 
-    def unlike(found: tuple[list[TrialResult], float], _literal: object) -> float:
+        def note(chunk: Sequence[TrialResult]) -> None:
+            finished.append((time.perf_counter(), sum(result.num_links for result in chunk)))
+
+        started_s = time.perf_counter()
+        together[:], _ = run_study(
+            load.site, sizes.num_trials, load.seed, "learned", _STUDY_JOBS, note
+        )
+        return [_time_per_link_s(started_s, finished)]
+
+    def run() -> list[TrialResult]:
+        return run_study(load.site, sizes.num_compared, load.seed, "learned", 1)[0]
+
+    def unlike(alone: list[TrialResult], _literal: object) -> float:
         """Trials whose result depends on the number of processes."""
-        return float(sum(a != b for a, b in zip(found[0], kept[-1], strict=True)))
+        return float(sum(a != b for a, b in zip(alone, together, strict=False)))
 
     lower = map_counts(load)
     size = load.residual.size
@@ -132,6 +133,20 @@ def study(load: Workload) -> Work:
         times_s=times_s,
         literal_share=_STUDY_JOBS,
     )
+
+
+def _time_per_link_s(started_s: float, finished: Sequence[tuple[float, int]]) -> float:
+    """Seconds a link, from when each process has had one chunk of trials.
+
+    Parameters
+    ----------
+    finished
+        When each chunk was there, and its links.
+    """
+    first = _STUDY_JOBS - 1
+    if len(finished) > _STUDY_JOBS:
+        started_s, finished = finished[first][0], finished[first + 1 :]
+    return (finished[-1][0] - started_s) / sum(links for _, links in finished)
 
 
 def _literal_link(load: Workload) -> Callable[[], object] | None:

@@ -53,8 +53,8 @@ class Sizes:
         Behind an error that is a statistic.
     num_sensings
         Of the loop.
-    num_trials
-        Of the shorter of the two studies; the other one is four times as long.
+    num_trials, num_compared
+        Of the study, and how many of them one process does alone.
     """
 
     num_samples: int = 128
@@ -65,7 +65,8 @@ class Sizes:
     num_captures: int = 70
     num_noise_draws: int = 50
     num_sensings: int = 120
-    num_trials: int = 16
+    num_trials: int = 96
+    num_compared: int = 16
 
 
 class Workload:

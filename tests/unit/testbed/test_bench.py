@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import yaml
 
-from testbed.bench import literal, measuring
+from testbed.bench import literal, measuring, simulating
 from testbed.bench.case import Case, Counts, Limits, Work, row_of
 from testbed.bench.growth import Curve, fitted_exponent, measured_curves, num_curves
 from testbed.bench.machine import Rates, fft_flop, floor_s, machine_info, measured_rates
@@ -23,7 +23,7 @@ from tests.unit.testbed.sites import ROOT, as_site, changed
 RATES = Rates(1e9, 1e10, 1e10, 1e9, 1e8)
 SMALL = Sizes(
     num_samples=16, num_receivers=2, many_nodes=12, many_receivers=2, num_scatterers=9,
-    num_captures=6, num_noise_draws=10, num_sensings=4, num_trials=1,
+    num_captures=6, num_noise_draws=10, num_sensings=4, num_trials=2, num_compared=2,
 )  # fmt: skip
 # Of these the error is a statistic, or the planner's own bound.
 NOT_COMPARED = {"refinement", "P2 large"}
@@ -229,3 +229,9 @@ def test_the_table_fits_into_a_hundred_columns():
     assert sum(line.rstrip().endswith(("yes", "no")) for line in text.splitlines()) == len(rows)
     assert summary(rows[:1]) == "0 of 1 met; not met: alignment"
     assert any(line.startswith("floor (map, cached map, ") for line in notes(rows))
+
+
+def test_a_study_is_timed_after_its_processes_have_started():
+    finished = [(10.0, 20), (11.0, 20), (13.0, 25), (14.0, 15)]
+    assert simulating._time_per_link_s(0.0, finished) == pytest.approx(3.0 / 40)
+    assert simulating._time_per_link_s(1.0, finished[:1]) == pytest.approx(9.0 / 20)
