@@ -1,5 +1,8 @@
 """`testbed bench` as it is called: one object for programs, a table for people."""
 
+import subprocess
+import sys
+
 from testbed.bench.suite import CASES
 from tests.unit.testbed.sites import call
 
@@ -46,3 +49,24 @@ def test_a_figure_is_of_growth(tmp_path):
     assert call("bench", "--growth", "--only", "map").code == 2
     assert call("bench", "--growth", "--figure", tmp_path / "growth.txt").code == 2
     assert not list(tmp_path.iterdir())
+
+
+def test_help_imports_nothing_that_takes_long():
+    """So that the command line answers at once: numerics take a fifth of a second to import."""
+    script = (
+        "import sys; from testbed.cli import main; sys.argv = ['testbed', '--help']\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "slow = {'numpy', 'scipy', 'numba', 'rich', 'yaml', 'msgspec'} & set(sys.modules)\n"
+        "sys.exit(f'imported: {slow}' if slow else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "Usage:" in done.stdout
+
+
+def test_localize_does_without_the_statistics_of_scipy():
+    """They take a quarter of a second to import, for a few functions."""
+    script = "import sys, testbed.commands.localize as _; sys.exit('scipy.stats' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
