@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -46,12 +45,11 @@ def scene_of_scatterers(load: Workload, count: int) -> Scene:
     """The hall with so many scatterers on every link, and nothing else that is static."""
     like = load.simulation.source.nodes
     others = len(like) - 2
+    with_nodes = count >= others
     statistics = SceneStatistics(
-        load.site.area_m, num_clutter=max(count - others, 0), nodes_are_clutter=count >= others,
-        direct_path=False,
+        load.site.area_m, num_clutter=count - others if with_nodes else count,
+        nodes_are_clutter=with_nodes, direct_path=False,
     )  # fmt: skip
-    if count < others:
-        statistics = replace(statistics, num_clutter=count)
     return draw_scene(load.seed, like, statistics)
 
 

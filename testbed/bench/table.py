@@ -33,7 +33,7 @@ def bytes_text(value: int | None) -> str:
 def _number(value: float | None) -> str:
     if value is None:
         return "-"
-    return f"{value:.1e}" if 0.0 < value < 0.01 else f"{value:.3g}"
+    return f"{value:.2g}" if value < 0.01 else f"{value:.3g}"
 
 
 def _times(value: float | None) -> str:
