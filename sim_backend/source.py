@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import Literal
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from drivers.capture import Capture
 from drivers.geometry import ComplexArray
@@ -33,10 +33,11 @@ def median_var_ratio(num_captures: int) -> float:
     span = min(8.0, 10.0 * np.sqrt(np.pi / (2.0 * num_captures)))
     x = np.linspace(-span, span, 1_601)
     half = (num_captures - 1) // 2
-    log_lower = stats.norm.logpdf(x) + half * stats.norm.logcdf(x)
-    log_upper = stats.norm.logpdf(x) + half * stats.norm.logsf(x)
+    log_point = -(x**2) / 2.0  # of the standard normal density, without its constant
+    log_lower = log_point + half * special.log_ndtr(x)
+    log_upper = log_point + half * special.log_ndtr(-x)
     if num_captures % 2:
-        log_density = log_lower + log_upper - stats.norm.logpdf(x)
+        log_density = log_lower + log_upper - log_point
         density = np.exp(log_density - log_density.max())
         return float(np.sum(x**2 * density) / np.sum(density))
     ordered = x[:, None] <= x[None]

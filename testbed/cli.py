@@ -6,6 +6,7 @@ from importlib import import_module
 import click
 
 _COMMANDS = {
+    "bench": "measure the work of a sensing against its literal evaluation",
     "calibrate": "learn the background of every link into a dictionary",
     "init": "write a commented site file",
     "localize": "find the target: sense, fuse, choose nodes, repeat",
@@ -56,8 +57,6 @@ def main() -> None:
 
 
 def _run() -> None:
-    from testbed.errors import USER_ERRORS, explain
-
     try:
         cli.main(standalone_mode=False)
     except click.exceptions.Exit as stop:
@@ -65,7 +64,11 @@ def _run() -> None:
     except click.ClickException as error:
         error.show()
         sys.exit(2)
-    except USER_ERRORS as error:
+    except Exception as error:
+        from testbed.errors import explain, user_errors
+
+        if not isinstance(error, user_errors()):
+            raise
         click.echo(f"error: {explain(error)}", err=True)
         sys.exit(2)
 

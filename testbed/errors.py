@@ -5,26 +5,26 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from calibration.dictionary import DictionaryError
-from drivers.radio_errors import RadioError
-from drivers.recording import RecordingError
-from testbed.yaml_file import YamlFileError
-
 
 class UsageError(Exception):
     """A command that cannot be carried out as given; the message says what to change."""
 
 
-USER_ERRORS = (
-    UsageError,
-    YamlFileError,
-    DictionaryError,
-    RadioError,
-    RecordingError,
-    OSError,
-    MemoryError,
-)
 _WRITE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+
+
+def user_errors() -> tuple[type[Exception], ...]:
+    """Families of errors that end in one line and status 2.
+
+    Imported here, where one is to be told: their packages take longer to import than `--help` may.
+    """
+    from calibration.dictionary import DictionaryError
+    from drivers.radio_errors import RadioError
+    from drivers.recording import RecordingError
+    from testbed.yaml_file import YamlFileError
+
+    known = (UsageError, YamlFileError, DictionaryError, RadioError, RecordingError)
+    return (*known, OSError, MemoryError)
 
 
 def explain(error: BaseException) -> str:

@@ -9,11 +9,11 @@ from rich.console import Console
 from threadpoolctl import threadpool_limits
 
 from testbed.build import Overrides
-from testbed.commands.options import resolve_site, shared_options
+from testbed.commands.options import check_figure, resolve_site, shared_options
 from testbed.commands.sensing import backgrounds, followed
 from testbed.commands.tables import screen, sensing_table, verdict
 from testbed.errors import UsageError
-from testbed.figure_files import check_figure_path, save_figure
+from testbed.figure_files import save_figure
 from testbed.runs.backgrounds import BackgroundKind
 from testbed.runs.localize import Localization, Processors, result_object
 from testbed.runs.setup import Fidelity, opened_setup
@@ -48,7 +48,7 @@ def command(
         msg = f"--dictionary needs --background learned, got --background {background}"
         raise UsageError(msg)
     if figure_path is not None:
-        _check_figure(figure_path)
+        check_figure(figure_path)
     processors = Processors(site)
     console = Console(stderr=True)
     with (
@@ -82,16 +82,3 @@ def command(
     out.print(verdict(site, records, setup), soft_wrap=True)
     if figure_path is not None:
         out.print(f"figure: {figure_path}", soft_wrap=True)
-
-
-def _check_figure(path: Path) -> None:
-    """Refuse, before a long run, a figure that could not be drawn or written after it."""
-    try:
-        import testbed.figures  # noqa: F401  is matplotlib there?
-    except ModuleNotFoundError as error:
-        msg = f"--figure needs {error.name}: pip install 'isac-testbed[figures]'"
-        raise UsageError(msg) from error
-    try:
-        check_figure_path(path)
-    except ValueError as error:
-        raise UsageError(str(error)) from error

@@ -9,6 +9,7 @@ import click
 from sim_backend.impairments import PRESETS
 from testbed.build import Overrides, overridden, simulated
 from testbed.errors import UsageError
+from testbed.figure_files import check_figure_path
 from testbed.site import Site, load_site
 
 _AT_LEAST_ONE = click.IntRange(min=1)
@@ -74,3 +75,16 @@ def resolve_site(
         raise UsageError(msg)
     site = overridden(load_site(site_path), overrides)
     return simulated(site) if simulate else site
+
+
+def check_figure(path: Path) -> None:
+    """Refuse, before a long run, a figure that could not be drawn or written after it."""
+    try:
+        import testbed.figures  # noqa: F401  is matplotlib there?
+    except ModuleNotFoundError as error:
+        msg = f"--figure needs {error.name}: pip install 'isac-testbed[figures]'"
+        raise UsageError(msg) from error
+    try:
+        check_figure_path(path)
+    except ValueError as error:
+        raise UsageError(str(error)) from error

@@ -152,7 +152,20 @@ class Localization:
     def _look(self, capture: Capture, index: int) -> Look:
         if capture.quality.problem:  # before a background is learned for it
             raise CaptureRefusedError(capture.quality.problem)
-        background = self._background_of(capture.tx_id, capture.rx_id)
+        return self.look(capture, self.background_of(capture), index)
+
+    def background_of(self, capture: Capture) -> Background | None:
+        """The background of a capture's link; it is learned now if nobody has learned it yet."""
+        return self._background_of(capture.tx_id, capture.rx_id)
+
+    def look(self, capture: Capture, background: Background | None, index: int) -> Look:
+        """What a capture of the given sensing shows once its background is taken out.
+
+        Raises
+        ------
+        CaptureRefusedError
+            If the capture cannot be processed.
+        """
         nodes, order = self.network.nodes, self.network.index
         tx, rx = nodes[order[capture.tx_id]], nodes[order[capture.rx_id]]
         limits = delay_limits_s(tx.pose.position, rx.pose.position, self._site.area_m)

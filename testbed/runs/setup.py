@@ -23,7 +23,6 @@ from testbed.build import (
     radio_kinds,
 )
 from testbed.errors import UsageError
-from testbed.radio_source import RadioSource
 from testbed.radios import close_radios, open_radios, simulated_radios
 from testbed.site import Site
 
@@ -120,6 +119,8 @@ def _simulated_iq(site: Site, seed: int, opened: ExitStack) -> Setup:
     described = hashlib.sha256(repr(build_impairments(site)).encode()).hexdigest()[:8]
     origin = f"{pilots.source.origin}, IQ with impairments {described}"
 
+    from testbed.radio_source import RadioSource  # what finds bursts takes long to import
+
     def session(number: int) -> RadioSource:
         ether = Ether(scene, number)
         radios = open_radios(site, scene.nodes, {"sim": simulated_radios(site, ether)})
@@ -136,6 +137,8 @@ def _simulated_iq(site: Site, seed: int, opened: ExitStack) -> Setup:
 
 
 def _hardware(site: Site, seed: int, opened: ExitStack) -> Setup:
+    from testbed.radio_source import RadioSource
+
     nodes = build_nodes(site, seed)
     radios = open_radios(site, nodes, {})
     try:

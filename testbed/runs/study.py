@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 
 import msgspec
 import numpy as np
-from scipy import stats
+from scipy import special
 from threadpoolctl import threadpool_limits
 
 from drivers.geometry import FloatArray
@@ -262,5 +262,8 @@ def _fraction(inside: np.ndarray) -> float | None:
 
 def clopper_pearson(successes: int, trials: int, confidence: float = 0.95) -> list[float]:
     """Exact two-sided interval of a binomial fraction (Clopper and Pearson 1934)."""
-    interval = stats.binomtest(successes, trials).proportion_ci(confidence, method="exact")
-    return [float(interval.low), float(interval.high)]
+    tail = (1.0 - confidence) / 2.0
+    failures = trials - successes
+    low = special.betaincinv(successes, failures + 1, tail) if successes else 0.0
+    high = special.betaincinv(successes + 1, failures, 1.0 - tail) if failures else 1.0
+    return [float(low), float(high)]

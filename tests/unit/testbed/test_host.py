@@ -10,7 +10,7 @@ import pytest
 import testbed.host
 from drivers.interlock import Transmission, TransmitBand, TransmitLimits, check_transmission
 from drivers.radio_errors import TransmitForbiddenError
-from testbed.errors import USER_ERRORS, explain
+from testbed.errors import explain, user_errors
 from testbed.host import TransmitConfigurationError, load_transmit_limits
 
 WHOLE = """
@@ -167,7 +167,7 @@ def test_a_link_is_judged_by_the_file_that_it_leads_to(tmp_path):
 
 def test_a_broken_configuration_is_the_users_to_mend(tmp_path):
     path = written(tmp_path / "transmit.yaml", "duty_cycle: 5")
-    with pytest.raises(USER_ERRORS) as refused:
+    with pytest.raises(user_errors()) as refused:
         load_transmit_limits([path])
     assert explain(refused.value) == f"{path}: $.duty_cycle: must be a number <= 1.0, got 5"
 

@@ -1,0 +1,1 @@
+"""The benchmark suite: how long the work of a sensing takes, and its literal evaluation."""

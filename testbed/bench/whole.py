@@ -1,0 +1,88 @@
+"""Cases of the whole: the loop in one process, and the start of the command line."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
+from itertools import islice
+
+import numpy as np
+
+from drivers.capture import Capture
+from processing.suppression import Background
+from testbed.bench.case import Counts, Work
+from testbed.bench.measuring import timed
+from testbed.bench.receiving import map_counts
+from testbed.bench.workload import Workload
+from testbed.runs.localize import Localization
+
+_NUM_STARTS = 7
+# Sensings of other scenes that are done before any is measured: all code has run by then.
+_NUM_WARM_UP, _OTHER_SCENES = 12, 1000
+
+
+def loop(load: Workload) -> Work:
+    """From a capture that is ready to the next configuration; making captures is left out."""
+    pending = [next(ready_sensings(load, load.seed + n)) for n in range(2)]
+
+    def run() -> None:
+        sensing = pending.pop() if pending else next(ready_sensings(load, load.seed))
+        sensing()
+
+    return Work(run=run, counts=map_counts(load), times_s=lambda: _all_times_s(load))
+
+
+@lru_cache(maxsize=1)  # both percentiles are of the same sensings
+def _all_times_s(load: Workload) -> Sequence[float]:
+    for sensing in islice(ready_sensings(load, load.seed + _OTHER_SCENES), _NUM_WARM_UP):
+        sensing()
+    sensings = islice(ready_sensings(load, load.seed), load.sizes.num_sensings)
+    return [timed(sensing)[0] for sensing in sensings]
+
+
+def ready_sensings(load: Workload, seed: int) -> Iterator[Callable[[], None]]:
+    """What is left to do of each sensing once its capture and background are there.
+
+    Over as many scenes as are asked for; each is to be done before the next one is taken.
+    """
+    while True:
+        run, simulation = load.localization(seed)
+        source, controller = simulation.source, run.controller
+        while (config := controller.next_config()) is not None:
+            index = controller.num_sensings
+            captures = source.sense(config.tx_id, config.rx_ids, index)
+            ready = [(capture, run.background_of(capture)) for capture in captures]
+
+            def sensing(
+                ready: Sequence[tuple[Capture, Background | None]] = ready,
+                run: Localization = run,
+                index: int = index,
+            ) -> None:
+                looks = [run.look(capture, background, index) for capture, background in ready]
+                run.controller.update([look.report for look in looks])
+                run.controller.next_config()
+
+            yield sensing
+        seed += 1
+
+
+def help_text(_load: Workload) -> Work:
+    """A fresh process that prints the help of the command line."""
+
+    def start(*arguments: str) -> float:
+        started_s = time.perf_counter()
+        subprocess.run(  # noqa: S603  this interpreter
+            [sys.executable, *arguments], check=True, stdout=subprocess.DEVNULL
+        )
+        return time.perf_counter() - started_s
+
+    def times_s() -> list[float]:
+        return [start("-m", "testbed", "--help") for _ in range(_NUM_STARTS)]
+
+    bare_s = float(np.median([start("-c", "import click") for _ in range(_NUM_STARTS)]))
+    return Work(
+        run=lambda: start("-m", "testbed", "--help"),
+        counts=Counts(constant_s=bare_s),
+        times_s=times_s,
+    )
