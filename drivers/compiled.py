@@ -19,13 +19,26 @@ def compiled(function: Callable[P, R]) -> Callable[P, R]:
     A division by zero gives infinity or NaN, as NumPy's. Numba notices a changed file, but not that
     a function called from another file has changed: what is compiled calls its own file only.
     """
+    return _kept(function)
+
+
+def compiled_sums(function: Callable[P, R]) -> Callable[P, R]:
+    """As `compiled`; sums are taken in any order, several terms at a time.
+
+    As NumPy and BLAS do: the result differs by rounding, between machines too.
+    """
+    return _kept(function, any_order=True)
+
+
+def _kept(function: Callable[P, R], *, any_order: bool = False) -> Callable[P, R]:
     try:
-        return _jit(function, cache=True)
+        return _jit(function, any_order=any_order, cache=True)
     except RuntimeError:  # no folder to keep it in
-        return _jit(function, cache=False)
+        return _jit(function, any_order=any_order, cache=False)
 
 
-def _jit(function: Callable[P, R], *, cache: bool) -> Callable[P, R]:
-    jit = numba.njit(cache=cache, nogil=True, error_model="numpy")
+def _jit(function: Callable[P, R], *, any_order: bool, cache: bool) -> Callable[P, R]:
+    loose = {"reassoc", "contract", "nsz"} if any_order else False
+    jit = numba.njit(cache=cache, nogil=True, error_model="numpy", fastmath=loose)
     result: Callable[P, R] = jit(function)
     return result

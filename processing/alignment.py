@@ -10,9 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import scipy.fft
-from numpy.typing import NDArray
 
-from drivers.compiled import compiled
+from drivers.compiled import compiled, compiled_sums
 from drivers.geometry import ComplexArray, FloatArray
 from drivers.waveform import OfdmGrid
 
@@ -22,6 +21,8 @@ Groups = Sequence[Sequence[int]]  # of elements that share phase, time and gain
 # within an eighth of a cell; each step then doubles the number of right digits.
 _OVERSAMPLING = 4
 _NUM_NEWTON_STEPS = 5
+_SETTLED = 1e-9  # of a step of the grid: the sum there is the sum at the maximum
+_TONES_PER_PHASE = 16  # that a phase is stepped by in the channel's own precision
 _MOST_NOISE = 0.5  # of a reference's energy: what is more than half noise is no reference
 _NUM_NOISE_ELEMENTS = 4
 
@@ -87,8 +88,10 @@ def alignment_of(
     gain = np.empty(channel.shape[1], dtype=np.complex128)
     delay_s = np.empty(channel.shape[1])
     for group in groups or [range(channel.shape[1])]:
-        columns = np.array(list(group))
-        likeness, energy = _likeness(channel, reference, columns)
+        columns = list(group)
+        every = columns == list(range(channel.shape[1]))
+        own = (c if every else np.ascontiguousarray(c[:, columns]) for c in (channel, reference))
+        likeness, energy = _likeness(*own)
         if energy == 0.0:
             msg = f"the background is zero on elements {list(group)}: nothing to align to"
             raise ValueError(msg)
@@ -170,20 +173,20 @@ def _highest(likeness: ComplexArray, grid: OfdmGrid) -> tuple[float, complex]:
     return cycles / grid.subcarrier_spacing_hz, height
 
 
-@compiled
-def _likeness(
-    channel: ComplexArray, reference: ComplexArray, columns: NDArray[np.intp]
-) -> tuple[ComplexArray, float]:
-    """Channel times conjugate reference, summed over columns, ``(K,)``; energy of the reference."""
+@compiled_sums
+def _likeness(channel: ComplexArray, reference: ComplexArray) -> tuple[ComplexArray, float]:
+    """Channel times conjugate reference, summed over elements, ``(K,)``; the reference's energy."""
     likeness = np.empty(len(channel), np.complex128)
     energy = 0.0
+    zero = np.zeros(1, channel.real.dtype)[0]
     for k in range(len(channel)):
-        total, own = channel[0, 0] * 0.0, channel[0, 0].real * 0.0
-        for m in columns:
-            there = reference[k, m]
-            total += channel[k, m] * there.conjugate()
+        real, imag, own = zero, zero, zero
+        for m in range(channel.shape[1]):
+            here, there = channel[k, m], reference[k, m]
+            real += here.real * there.real + here.imag * there.imag
+            imag += here.imag * there.real - here.real * there.imag
             own += there.real * there.real + there.imag * there.imag
-        likeness[k] = total
+        likeness[k] = complex(real, imag)
         energy += own
     return likeness, energy
 
@@ -209,23 +212,29 @@ def _climbed(likeness: ComplexArray, cycles: float, size: int) -> tuple[float, c
             turn *= along
         rise = 2.0 * (value.conjugate() * slope).real
         curvature = 2.0 * (abs(slope) ** 2 + (value.conjugate() * bend).real)
-        # A maximum; else noise alone, where no step is better than another.
-        if step < _NUM_NEWTON_STEPS and curvature < 0.0:
-            cycles -= min(max(rise / curvature, -1.0 / size), 1.0 / size)
+        if step == _NUM_NEWTON_STEPS or curvature >= 0.0:  # noise alone: no step is better
+            break
+        move = min(max(rise / curvature, -1.0 / size), 1.0 / size)
+        if abs(move) * size < _SETTLED:
+            break
+        cycles -= move
     return cycles, value
 
 
 @compiled
 def _turned(channel: ComplexArray, first: ComplexArray, step: ComplexArray) -> ComplexArray:
-    """A channel times ``first[m] step[m]^k``, shape ``(K, M)``; phases in double precision."""
+    """A channel times ``first[m] step[m]^k``, shape ``(K, M)``; phases as in double precision."""
     turned = np.empty_like(channel)
-    factor = first.copy()
-    narrow = np.empty(len(first), channel.dtype)
+    exact, leap = first.copy(), step**_TONES_PER_PHASE
+    factor = np.empty(len(first), channel.dtype)
+    along = step.astype(channel.dtype)
     for k in range(len(channel)):
-        narrow[:] = factor
+        if k % _TONES_PER_PHASE == 0:
+            factor[:] = exact
+            exact *= leap
         for m in range(channel.shape[1]):
-            turned[k, m] = channel[k, m] * narrow[m]
-            factor[m] *= step[m]
+            turned[k, m] = channel[k, m] * factor[m]
+            factor[m] *= along[m]
     return turned
 
 
@@ -239,14 +248,17 @@ def _turned_difference(
 ) -> ComplexArray:
     """As `_turned`, less the reference; `again` adds it before."""
     left = np.empty_like(channel)
-    factor = first.copy()
-    narrow = np.empty(len(first), channel.dtype)
+    exact, leap = first.copy(), step**_TONES_PER_PHASE
+    factor = np.empty(len(first), channel.dtype)
+    along = step.astype(channel.dtype)
     for k in range(len(channel)):
-        narrow[:] = factor
+        if k % _TONES_PER_PHASE == 0:
+            factor[:] = exact
+            exact *= leap
         for m in range(channel.shape[1]):
             value = channel[k, m]
             if again:
                 value += reference[k, m]
-            left[k, m] = value * narrow[m] - reference[k, m]
-            factor[m] *= step[m]
+            left[k, m] = value * factor[m] - reference[k, m]
+            factor[m] *= along[m]
     return left

@@ -54,6 +54,7 @@ class LinkProcessor:
     ) -> None:
         self.grid = grid
         self.array = array
+        self.settings = settings
         self._pilots = pilot_symbols(grid)
         self._waveform_hash = grid.waveform_hash
         self.map_plan: PowerMapPlan = plan_power_map(
@@ -88,8 +89,9 @@ class LinkProcessor:
         estimate = channel_estimate(capture.rx_pilots, self._pilots)
         if background is None:
             return Suppression(estimate, np.zeros_like(estimate))
-        if background.response is not None and background.response.shape == estimate.shape:
-            estimate = estimate / background.response
+        inverse = background.inverse_response
+        if inverse is not None and inverse.shape == estimate.shape:
+            estimate = estimate * inverse
         if capture.needs_alignment:
             return suppressed(estimate, background, self.grid, capture.coherent_groups, late_s)
         return Suppression(suppress_background(estimate, background.channel), background.channel)

@@ -59,6 +59,11 @@ class Background:
                 object.__setattr__(self, name, np.ascontiguousarray(value, dtype=np.complex64))
 
     @cached_property
+    def inverse_response(self) -> ComplexArray | None:
+        """What captures are multiplied by to take the elements' response out."""
+        return None if self.response is None else 1.0 / self.response
+
+    @cached_property
     def noise_var(self) -> float:
         """Variance of the noise in an entry of the channel."""
         return noise_var_of(self.channel)

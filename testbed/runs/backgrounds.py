@@ -1,6 +1,7 @@
 """Where a link's background comes from: learned, perfect, its equivalent noise, or nowhere."""
 
 import hashlib
+from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
@@ -12,6 +13,9 @@ from calibration.placing import place_background
 from drivers.capture import CaptureRefusedError, CaptureSource
 from processing.suppression import Background
 from sim_backend.source import SimulatedSource
+
+# Backgrounds of links that were looked at last, with what is worked out of them: some 6 MB each.
+_NUM_PLACED = 24
 
 BackgroundKind = Literal["learned", "none", "perfect"]
 BackgroundOf = Callable[[str, str], Background | None]
@@ -82,16 +86,25 @@ class LearnedBackgrounds:
         nodes = source.nodes if calibration is None else calibration.nodes
         self._node = {node.node_id: node for node in nodes}
         self._location = {node.node_id: node.location_id for node in source.nodes}
+        self._placed: OrderedDict[tuple[str, str], Background] = OrderedDict()
 
     def __call__(self, tx_id: str, rx_id: str) -> Background:
         """Background of a link."""
-        link = self._location[tx_id], self._location[rx_id]
-        if link not in self._dictionary:
-            if not self._can_learn:
-                msg = f"no background of {tx_id} -> {rx_id}; run testbed calibrate without a target"
-                raise CaptureRefusedError(msg)
-            self.learn(tx_id, rx_id)
-        entry = self._dictionary.get(*link)
+        link = tx_id, rx_id
+        if link not in self._placed:
+            if (self._location[tx_id], self._location[rx_id]) not in self._dictionary:
+                if not self._can_learn:
+                    msg = f"no background of {tx_id} -> {rx_id}; run testbed calibrate without a target"
+                    raise CaptureRefusedError(msg)
+                self.learn(tx_id, rx_id)
+            self._placed[link] = self._place(tx_id, rx_id)
+            if len(self._placed) > _NUM_PLACED:
+                self._placed.popitem(last=False)
+        self._placed.move_to_end(link)
+        return self._placed[link]
+
+    def _place(self, tx_id: str, rx_id: str) -> Background:
+        entry = self._dictionary.get(self._location[tx_id], self._location[rx_id])
         placed = place_background(
             entry.channel, self._node[tx_id], self._node[rx_id], self._source.grid,
             time_var_s2=entry.delay_var_s2 if entry.delay_is_absolute else None,
@@ -109,6 +122,7 @@ class LearnedBackgrounds:
 
     def learn(self, tx_id: str, rx_id: str) -> None:
         """Learn and keep one entry, whether or not it is there already."""
+        self._placed.pop((tx_id, rx_id), None)
         if self._announce:
             self._announce(tx_id, rx_id)
         num_captures = self._dictionary.provenance.num_captures
