@@ -129,21 +129,29 @@ def gated(channel: ComplexArray, gate: DelayGate) -> ComplexArray:
 def _filtered(
     channel: ComplexArray, turn: ComplexArray, taps: FloatArray, row_tone: NDArray[np.intp]
 ) -> NDArray[np.float32]:
-    """Low-pass of the turned channel at the rows' tones, parts interleaved, shape ``(J, 2 M)``."""
+    """Low-pass of the turned channel at the rows' tones, parts interleaved, shape ``(J, 2 M)``.
+
+    Tone by tone, each added to the few rows that it reaches: the channel is read once.
+    """
     num_tones, num_elements = channel.shape
     half = len(taps) // 2
-    turned = np.empty((num_tones, 2 * num_elements), np.float32)
+    rows = np.zeros((len(row_tone), 2 * num_elements), np.float32)
+    turned = np.empty(2 * num_elements, np.float32)
+    first = 0
     for k in range(num_tones):
         cos, sin = turn[k].real, turn[k].imag
         for m in range(num_elements):
             real, imag = channel[k, m].real, channel[k, m].imag
-            turned[k, 2 * m] = real * cos - imag * sin
-            turned[k, 2 * m + 1] = real * sin + imag * cos
-    rows = np.zeros((len(row_tone), 2 * num_elements), np.float32)
-    for j in range(len(row_tone)):
-        middle = row_tone[j]
-        for k in range(max(0, middle - half), min(num_tones, middle + half + 1)):
-            tap = taps[k - middle + half]
+            turned[2 * m] = real * cos - imag * sin
+            turned[2 * m + 1] = real * sin + imag * cos
+        while row_tone[first] + half < k:
+            first += 1
+        for j in range(first, len(row_tone)):
+            at = k - row_tone[j] + half
+            if at < 0:
+                break
+            tap = taps[at]
+            row = rows[j]
             for q in range(2 * num_elements):
-                rows[j, q] += tap * turned[k, q]
+                row[q] += tap * turned[q]
     return rows

@@ -2,6 +2,7 @@
 
 import itertools
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,7 +35,7 @@ class CfarPlan:
     angle_halfwidth: int
     threshold: FloatArray
 
-    @property
+    @cached_property
     def typical_snr(self) -> float:
         """Matched-cell SNR at the threshold, away from edges, linear."""
         return float(np.median(self.threshold))

@@ -92,10 +92,11 @@ class LearnedBackgrounds:
         """Background of a link."""
         link = tx_id, rx_id
         if link not in self._placed:
-            if (self._location[tx_id], self._location[rx_id]) not in self._dictionary:
-                if not self._can_learn:
-                    msg = f"no background of {tx_id} -> {rx_id}; run testbed calibrate without a target"
-                    raise CaptureRefusedError(msg)
+            known = (self._location[tx_id], self._location[rx_id]) in self._dictionary
+            if not known and not self._can_learn:
+                msg = f"no background of {tx_id} -> {rx_id}; run testbed calibrate without a target"
+                raise CaptureRefusedError(msg)
+            if not known:
                 self.learn(tx_id, rx_id)
             self._placed[link] = self._place(tx_id, rx_id)
             if len(self._placed) > _NUM_PLACED:
