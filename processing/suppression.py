@@ -52,11 +52,14 @@ class Background:
     response: ComplexArray | None = None
 
     def __post_init__(self) -> None:
-        """Single precision, as captures are; tones apart, elements side by side in memory."""
+        """Single precision, as captures are, elements side by side, and memory of one kind.
+
+        What is compiled is compiled anew for arrays that cannot be written.
+        """
         for name in ("channel", "response"):
             value = getattr(self, name)
             if value is not None:
-                object.__setattr__(self, name, np.ascontiguousarray(value, dtype=np.complex64))
+                object.__setattr__(self, name, np.require(value, np.complex64, ["C", "W"]))
 
     @cached_property
     def inverse_response(self) -> ComplexArray | None:
