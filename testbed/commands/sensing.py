@@ -11,12 +11,15 @@ from rich.status import Status
 from testbed.runs.backgrounds import BackgroundKind
 from testbed.runs.localize import Localization, SensingRecord
 from testbed.runs.preparation import Prepared, prepared
+from testbed.runs.rehearsal import rehearse
 from testbed.runs.setup import Setup
 from testbed.site import Site
 
 
 def followed(run: Localization, site: Site, show: Callable[[str], None]) -> Iterator[SensingRecord]:
     """The run's records, with progress shown while the next one is sensed."""
+    show("getting ready; the first time on a machine this takes some seconds")
+    rehearse(run)
     show(f"sensing 1 of at most {site.sensing.max_sensings}")
     for number, record in enumerate(run.run(), start=1):
         yield record

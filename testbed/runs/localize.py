@@ -126,12 +126,27 @@ class Localization:
         self._processors = processors
         self._target_m = target_m
         self.network = _network(source, calibration)
-        self.controller = Controller(
+        self.controller = self.new_controller(planning_rng)
+
+    @property
+    def area_m(self) -> tuple[float, float, float, float]:
+        """Where the target may be, ``(x_min, y_min, x_max, y_max)``."""
+        return self._site.area_m
+
+    @property
+    def aligns(self) -> bool:
+        """Whether captures are aligned to their backgrounds."""
+        return self._calibration is not None
+
+    def new_controller(self, planning_rng: np.random.Generator) -> Controller:
+        """A controller at the beginning of a run like this one."""
+        nodes = self.network.nodes
+        return Controller(
             self.network,
-            site.area_m,
-            assumed_rcs_m2(site),
-            max(processors.of(node).detection_snr for node in source.nodes),
-            build_fusion(site),
+            self.area_m,
+            assumed_rcs_m2(self._site),
+            max(self._processors.of(node).detection_snr for node in nodes),
+            build_fusion(self._site),
             planning_rng,
         )
 

@@ -1,0 +1,62 @@
+"""A sensing or two on made-up captures, so that no deadline waits for what happens once.
+
+Functions are compiled when they are first called, plans and caches made when first needed.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+
+from drivers.array import UniformLinearArray
+from drivers.capture import Capture
+from drivers.geometry import FloatArray, arrival_angle_rad, bistatic_delay_s
+from drivers.node import Node
+from drivers.waveform import OfdmGrid, pilot_symbols
+from processing.suppression import Background
+from testbed.runs.localize import Localization
+
+_NUM_SENSINGS = 2
+_SNR_DB = 30.0  # of the matched cell
+
+
+def rehearse(run: Localization) -> None:
+    """Go through the steps of a run's sensings without its source, and leave the run as it was."""
+    rng = np.random.default_rng(0)
+    controller = run.new_controller(rng)
+    x_min, y_min, x_max, y_max = run.area_m
+    target_m = np.array([0.6 * x_min + 0.4 * x_max, 0.55 * y_min + 0.45 * y_max])
+    nodes, order = run.network.nodes, run.network.index
+    for index in range(_NUM_SENSINGS):
+        config = controller.next_config()
+        if config is None:
+            return
+        reports = []
+        for rx_id in config.rx_ids:
+            tx, rx = nodes[order[config.tx_id]], nodes[order[rx_id]]
+            capture, background = _made_up(tx, rx, target_m, run.network.grid, rng)
+            if run.aligns:
+                aligned = replace(capture, needs_alignment=True)
+                run.look(aligned, background, index)
+            reports.append(run.look(capture, background, index).report)
+        controller.update(reports)
+
+
+def _made_up(
+    tx: Node, rx: Node, target_m: FloatArray, grid: OfdmGrid, rng: np.random.Generator
+) -> tuple[Capture, Background]:
+    """A capture of a target beside one strong path, and the background of that."""
+    delay_s = float(bistatic_delay_s(tx.pose.position_m, rx.pose.position_m, target_m))
+    sine = float(np.sin(arrival_angle_rad(rx.pose, target_m)))
+    size = grid.num_subcarriers * rx.array.num_elements
+    echo = _wave(grid, rx.array, delay_s, sine) * np.sqrt(10.0 ** (_SNR_DB / 10.0) / size)
+    path = 10.0 * _wave(grid, rx.array, 0.7 * delay_s, -0.3)
+    noise = rng.standard_normal((*echo.shape, 2)).view(np.complex128)[..., 0] / np.sqrt(2.0)
+    received = (path + echo + noise) * pilot_symbols(grid)[:, None]
+    capture = Capture(tx.node_id, rx.node_id, received.astype(np.complex64), 1, grid.waveform_hash)
+    return capture, Background(path, "rehearsal")
+
+
+def _wave(grid: OfdmGrid, array: UniformLinearArray, delay_s: float, sine: float) -> np.ndarray:
+    """Plane wave of amplitude one, shape ``(K, M)``."""
+    late_s = delay_s + array.element_delay_s(sine)
+    return np.exp(-2j * np.pi * grid.frequency_hz[:, None] * late_s)

@@ -1,0 +1,56 @@
+"""A rehearsal goes through all steps and leaves no trace."""
+
+import gc
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from drivers.compiled import compiled
+from testbed.build import Overrides
+from testbed.commands.options import resolve_site
+from testbed.runs.backgrounds import perfect_background
+from testbed.runs.localize import Localization, Processors
+from testbed.runs.rehearsal import rehearse
+from testbed.runs.setup import simulate
+
+LAB = Path(__file__).parents[3] / "examples" / "lab.yaml"
+
+
+def made(seed: int) -> Localization:
+    site = resolve_site(LAB, Overrides(), simulate=False, fidelity="pilot")
+    scene = simulate(site, seed)
+    return Localization(
+        site, scene.source, perfect_background(scene.source), Processors(site),
+        scene.planning_rng(), scene.target_m,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", [0, 3])
+def test_a_run_is_the_same_after_it(seed):
+    plain, rehearsed = made(seed), made(seed)
+    rehearse(rehearsed)
+    for left, right in zip(plain.run(), rehearsed.run(), strict=True):
+        assert left.config == right.config
+        np.testing.assert_array_equal(left.estimate.position_m, right.estimate.position_m)
+
+
+def test_what_a_run_calls_is_compiled_by_it(monkeypatch):
+    """After it a run compiles nothing: no function meets arguments of a new kind."""
+    run = made(1)
+    monkeypatch.setattr(Localization, "aligns", property(lambda _self: True))
+    rehearse(run)
+    before = _num_compiled()
+    assert sum(before.values()) > 5
+    list(run.run())
+    assert _num_compiled() == before
+
+
+def _num_compiled() -> dict[str, int]:
+    """Compiled forms of each function that is loaded."""
+    kind = type(compiled(lambda value: value))
+    return {
+        f"{f.py_func.__module__}.{f.py_func.__name__}": len(f.signatures)
+        for f in gc.get_objects()
+        if isinstance(f, kind) and f.py_func.__module__.split(".")[0] in ("processing", "fusion")
+    }
