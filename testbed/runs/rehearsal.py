@@ -49,7 +49,7 @@ def _made_up(
     sine = float(np.sin(arrival_angle_rad(rx.pose, target_m)))
     size = grid.num_subcarriers * rx.array.num_elements
     echo = _wave(grid, rx.array, delay_s, sine) * np.sqrt(10.0 ** (_SNR_DB / 10.0) / size)
-    path = 10.0 * _wave(grid, rx.array, 0.7 * delay_s, -0.3)
+    path: ComplexArray = 10.0 * _wave(grid, rx.array, 0.7 * delay_s, -0.3)
     noise = rng.standard_normal((*echo.shape, 2)).view(np.complex128)[..., 0] / np.sqrt(2.0)
     received = (path + echo + noise) * pilot_symbols(grid)[:, None]
     capture = Capture(tx.node_id, rx.node_id, received.astype(np.complex64), 1, grid.waveform_hash)
