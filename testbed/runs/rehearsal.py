@@ -9,7 +9,7 @@ import numpy as np
 
 from drivers.array import UniformLinearArray
 from drivers.capture import Capture
-from drivers.geometry import FloatArray, arrival_angle_rad, bistatic_delay_s
+from drivers.geometry import ComplexArray, FloatArray, arrival_angle_rad, bistatic_delay_s
 from drivers.node import Node
 from drivers.waveform import OfdmGrid, pilot_symbols
 from processing.suppression import Background
