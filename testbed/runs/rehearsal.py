@@ -48,15 +48,18 @@ def _made_up(
     delay_s = float(bistatic_delay_s(tx.pose.position_m, rx.pose.position_m, target_m))
     sine = float(np.sin(arrival_angle_rad(rx.pose, target_m)))
     size = grid.num_subcarriers * rx.array.num_elements
-    echo = _wave(grid, rx.array, delay_s, sine) * np.sqrt(10.0 ** (_SNR_DB / 10.0) / size)
-    path: ComplexArray = 10.0 * _wave(grid, rx.array, 0.7 * delay_s, -0.3)
+    amplitude = float(np.sqrt(10.0 ** (_SNR_DB / 10.0) / size))
+    echo = _wave(grid, rx.array, delay_s, sine, amplitude)
+    path = _wave(grid, rx.array, 0.7 * delay_s, -0.3, 10.0)
     noise = rng.standard_normal((*echo.shape, 2)).view(np.complex128)[..., 0] / np.sqrt(2.0)
     received = (path + echo + noise) * pilot_symbols(grid)[:, None]
     capture = Capture(tx.node_id, rx.node_id, received.astype(np.complex64), 1, grid.waveform_hash)
     return capture, Background(path, "rehearsal")
 
 
-def _wave(grid: OfdmGrid, array: UniformLinearArray, delay_s: float, sine: float) -> np.ndarray:
-    """Plane wave of amplitude one, shape ``(K, M)``."""
+def _wave(
+    grid: OfdmGrid, array: UniformLinearArray, delay_s: float, sine: float, amplitude: float
+) -> ComplexArray:
+    """Plane wave at the elements, shape ``(K, M)``."""
     late_s = delay_s + array.element_delay_s(sine)
-    return np.exp(-2j * np.pi * grid.frequency_hz[:, None] * late_s)
+    return np.asarray(amplitude * np.exp(-2j * np.pi * grid.frequency_hz[:, None] * late_s))
