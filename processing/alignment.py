@@ -130,26 +130,10 @@ def shifted(
     delay_s, gain
         One for each element, shape ``(M,)``, or one for all.
     """
-    return _turned(np.ascontiguousarray(channel), *_phases(channel, grid, delay_s, gain))
+    return _turned(np.ascontiguousarray(channel), *phases(channel, grid, delay_s, gain))
 
 
-def difference(
-    channel: ComplexArray, reference: ComplexArray, grid: OfdmGrid, lay: Alignment
-) -> ComplexArray:
-    """What is left of a capture that is brought onto a reference, shape ``(K, M)``; eq. (9)."""
-    phases = _phases(channel, grid, -lay.delay_s, 1.0 / lay.gain)
-    return _turned_difference(channel, reference, *phases, again=False)
-
-
-def difference_again(
-    residual: ComplexArray, reference: ComplexArray, grid: OfdmGrid, lay: Alignment
-) -> ComplexArray:
-    """As `difference`, of what was left before: where its capture still lies off the reference."""
-    phases = _phases(residual, grid, -lay.delay_s, 1.0 / lay.gain)
-    return _turned_difference(residual, reference, *phases, again=True)
-
-
-def _phases(
+def phases(
     channel: ComplexArray,
     grid: OfdmGrid,
     delay_s: FloatArray | float,
@@ -236,29 +220,3 @@ def _turned(channel: ComplexArray, first: ComplexArray, step: ComplexArray) -> C
             turned[k, m] = channel[k, m] * factor[m]
             factor[m] *= along[m]
     return turned
-
-
-@compiled
-def _turned_difference(
-    channel: ComplexArray,
-    reference: ComplexArray,
-    first: ComplexArray,
-    step: ComplexArray,
-    again: bool,
-) -> ComplexArray:
-    """As `_turned`, less the reference; `again` adds it before."""
-    left = np.empty_like(channel)
-    exact, leap = first.copy(), step**_TONES_PER_PHASE
-    factor = np.empty(len(first), channel.dtype)
-    along = step.astype(channel.dtype)
-    for k in range(len(channel)):
-        if k % _TONES_PER_PHASE == 0:
-            factor[:] = exact
-            exact *= leap
-        for m in range(channel.shape[1]):
-            value = channel[k, m]
-            if again:
-                value += reference[k, m]
-            left[k, m] = value * factor[m] - reference[k, m]
-            factor[m] *= along[m]
-    return left

@@ -11,8 +11,6 @@ from functools import cached_property
 
 import numpy as np
 
-from drivers.compiled import compiled
-from drivers.geometry import ComplexArray
 from processing.alignment import Alignment
 from processing.echo import (
     AlignmentUnknowns,
@@ -23,6 +21,7 @@ from processing.echo import (
 )
 from processing.near_background import NearBackground
 from processing.refine import SubbandSums, carrier_steering
+from processing.remainder import Remainder
 from processing.report import Hypothesis
 
 # An echo of which less is left cannot have left a peak.
@@ -33,7 +32,6 @@ _CLEAR_SHARE = 0.98
 _CELLS = np.arange(-1.5, 1.51, 0.05)
 _BEAMS = np.arange(-1.5, 1.51, 0.1)
 _MOST_NOISE = 0.5  # of a background's energy
-_TONES_PER_SUM = 64  # in single precision
 
 
 class NearResidual:
@@ -43,8 +41,8 @@ class NearResidual:
     ----------
     near
         The background.
-    residual
-        Shape ``(K, M)``.
+    left
+        The residual.
 
     Attributes
     ----------
@@ -52,17 +50,20 @@ class NearResidual:
         Of the residual over sub-bands.
     """
 
-    def __init__(self, near: NearBackground, residual: ComplexArray) -> None:
+    def __init__(self, near: NearBackground, left: Remainder) -> None:
         self._near = near
-        self.sums: SubbandSums = near.sums(residual)
+        self._left = left
+        self.sums: SubbandSums = near.sums(left.residual)
 
     @cached_property
     def _unknowns(self) -> AlignmentUnknowns:
         near = self._near
-        by_element = _likeness(near.background, near.slope, self.sums.channel)
-        likeness = np.zeros((2, len(near.energy)), dtype=np.complex128)
-        np.add.at(likeness.T, near.group, by_element.T)
-        return near.unknowns(likeness)
+        by_group = np.zeros((2, len(near.energy)), dtype=np.complex128)
+        np.add.at(by_group.T, near.group, self._left.likeness.T)
+        gain, ramp = by_group
+        # The slope is the background times -j omega, less what a gain does alike.
+        omega = 2.0 * np.pi / near.grid.num_subcarriers  # of a tone, over a resolution cell
+        return near.unknowns(np.array([gain, 1j * omega * ramp - near.alike.conj() * gain]))
 
     def whole(self, hypotheses: list[Hypothesis]) -> list[Hypothesis]:
         """Where the echoes are that left these, strongest first.
@@ -135,21 +136,3 @@ class NearResidual:
         )
         best = np.unravel_index(int(np.argmax(likelihood)), likelihood.shape)
         return float(delay_s[best[0]]), float(sine[best[1]]) if many else None
-
-
-@compiled
-def _likeness(
-    background: ComplexArray, slope: ComplexArray, residual: ComplexArray
-) -> ComplexArray:
-    """Inner products of background and slope with a residual, for each element, ``(2, M)``."""
-    num_tones, num_elements = residual.shape
-    likeness = np.zeros((2, num_elements), np.complex128)
-    some = np.zeros((2, num_elements), residual.dtype)
-    for start in range(0, num_tones, _TONES_PER_SUM):
-        some[:] = 0.0
-        for k in range(start, min(start + _TONES_PER_SUM, num_tones)):
-            for m in range(num_elements):
-                some[0, m] += background[k, m].conjugate() * residual[k, m]
-                some[1, m] += slope[k, m].conjugate() * residual[k, m]
-        likeness += some
-    return likeness

@@ -79,22 +79,27 @@ class LinkProcessor:
             together (another waveform, another tuning since the background was learned, another
             array); or if the capture holds no signal: not finite, or all zero.
         """
-        return self.suppressed(capture, background).residual
+        if background is not None and capture.needs_alignment:
+            return self.suppressed(capture, background).residual
+        return suppress_background(
+            self._estimate(capture, background), None if background is None else background.channel
+        )
 
     def suppressed(
-        self, capture: Capture, background: Background | None, late_s: float | None = None
+        self, capture: Capture, background: Background, late_s: float | None = None
     ) -> Suppression:
-        """A capture with its background taken out; as `residual`, with what it was aligned by."""
+        """A capture aligned to its background, with that taken out; raises as `residual`."""
+        estimate = self._estimate(capture, background)
+        return suppressed(estimate, background, self.grid, capture.coherent_groups, late_s)
+
+    def _estimate(self, capture: Capture, background: Background | None) -> ComplexArray:
+        """Channel estimate, elements' response taken out, shape ``(K, M)``; eq. (2)."""
         check_capture(capture, background, self._waveform_hash)
         estimate = channel_estimate(capture.rx_pilots, self._pilots)
-        if background is None:
-            return Suppression(estimate, np.zeros_like(estimate))
-        inverse = background.inverse_response
+        inverse = None if background is None else background.inverse_response
         if inverse is not None and inverse.shape == estimate.shape:
             estimate = estimate * inverse
-        if capture.needs_alignment:
-            return suppressed(estimate, background, self.grid, capture.coherent_groups, late_s)
-        return Suppression(suppress_background(estimate, background.channel), background.channel)
+        return estimate
 
     def prepared(self, background: Background, groups: Groups) -> LinkBackground:
         """What captures aligned to a background need of it; worked out once, and kept with it."""
@@ -132,9 +137,9 @@ class LinkProcessor:
         count = _delay_count(capture, background, own_time)
         limits = delay_limits_s if count.is_absolute else (0.0, np.inf)
         if background is None or not capture.needs_alignment:
-            what = self.suppressed(capture, background)
-            found = self.map_of(what.residual)
-            sums = SubbandSums(what.residual, self.grid, self.map_plan.bin_s)
+            residual = self.residual(capture, background)
+            found = self.map_of(residual)
+            sums = SubbandSums(residual, self.grid, self.map_plan.bin_s)
             hypotheses, truncated = self.search.found(sums, found, limits)
         else:
             link, what = self._aligned(capture, background, own_time)
@@ -180,7 +185,7 @@ class LinkProcessor:
         self, what: Suppression, limits: tuple[float, float], link: LinkBackground
     ) -> tuple[Suppression, PowerMap, list[Hypothesis], bool]:
         """Echoes and alignment estimated together: an echo was part of what was aligned."""
-        left = NearResidual(link.near, what.residual)
+        left = NearResidual(link.near, what.left)
         found = self.map_of(what.residual)
         level = link.noise_level(what, found)
         hypotheses, truncated = self.search.found(
@@ -191,7 +196,7 @@ class LinkProcessor:
             for _ in range(_MAX_JOINT_ROUNDS):
                 before = hypotheses[0]
                 what = what.realigned(left.realignment(hypotheses), self.grid)
-                left = NearResidual(link.near, what.residual)
+                left = NearResidual(link.near, what.left)
                 found = power_map(what.residual, self.map_plan, noise_power=found.noise_power)
                 hypotheses, truncated = self.search.found(
                     left.sums, with_equal_noise(found, level), limits

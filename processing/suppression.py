@@ -12,12 +12,11 @@ from processing.alignment import (
     Alignment,
     Groups,
     alignment_of,
-    difference,
-    difference_again,
     noise_var_of,
     shifted,
 )
 from processing.channel import suppress_background
+from processing.remainder import Remainder, remainder, remainder_again
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,23 +81,28 @@ class Suppression:
 
     Attributes
     ----------
-    residual
-        What is left, shape ``(K, M)``.
+    left
+        What is left.
     background
         What was taken out, shape ``(K, M)``.
     late_s
         How much later the capture's own time puts everything than the residual's axis does.
     """
 
-    residual: ComplexArray
+    left: Remainder
     background: ComplexArray
     late_s: float = 0.0
+
+    @property
+    def residual(self) -> ComplexArray:
+        """What is left, shape ``(K, M)``."""
+        return self.left.residual
 
     def realigned(self, still: Alignment, grid: OfdmGrid) -> "Suppression":
         """The same with how its capture still lies to the background taken back."""
         return replace(
             self,
-            residual=difference_again(self.residual, self.background, grid, still),
+            left=remainder_again(self.residual, self.background, grid, still),
             late_s=self.late_s + float(still.delay_s.mean()),
         )
 
@@ -132,8 +136,8 @@ def suppressed(
         estimate, background.channel, grid, groups, reference_noise_var=background.noise_var
     )
     own_s = 0.0 if late_s is None else float(lay.delay_s.mean()) - late_s
-    residual = difference(estimate, background.channel, grid, lay)
-    return Suppression(residual, background.channel, own_s)
+    left = remainder(estimate, background.channel, grid, lay)
+    return Suppression(left, background.channel, own_s)
 
 
 def check_capture(capture: Capture, background: Background | None, waveform_hash: str) -> None:

@@ -5,10 +5,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from processing.alignment import alignment_of, difference
+from drivers.waveform import OfdmGrid
+from processing.alignment import Alignment, alignment_of, shifted
 from processing.echo import waves_between
 from processing.near_background import NearBackground
 from processing.near_residual import NearResidual
+from processing.remainder import remainder, remainder_again, remainder_of
 from processing.report import Hypothesis
 from tests.unit.processing.echoes import CELL_S, GRID, echo, half_wavelength_array, unit_noise
 
@@ -74,12 +76,33 @@ def test_leaving_an_echo_out_finds_the_alignment_without_it(seed, groups):
     capture = (own + target).astype(np.complex64)
 
     lay = alignment_of(capture, own, GRID, groups)  # the echo has pulled at it
-    residual = difference(capture, own, GRID, lay)
+    left = remainder(capture, own, GRID, lay)
     near = NearBackground(own, GRID, ARRAY, groups)
     hypothesis = Hypothesis(delay_s, 1e-24, sine, 1e-8, 1e4)
-    still = NearResidual(near, residual).realignment([hypothesis])
+    still = NearResidual(near, left).realignment([hypothesis])
     pulled = np.abs(lay.gain - 1.0).max()
     assert pulled > 1e-4
     assert np.abs(lay.gain * still.gain - 1.0).max() < 0.03 * pulled
     total_s = lay.delay_s + still.delay_s
     assert np.abs(total_s).max() < 0.03 * np.abs(lay.delay_s).max() + 1e-5 * CELL_S
+
+
+@pytest.mark.parametrize("num_tones", [1, 63, 64, 65, 300])
+def test_a_remainder_is_what_is_left_with_its_products(num_tones):
+    grid = OfdmGrid(5.8e9, 30e3, num_tones)
+    rng = np.random.default_rng(num_tones)
+    channel, own = (
+        rng.standard_normal((num_tones, 3, 2)).astype(np.float32).view(np.complex64)[..., 0]
+        for _ in range(2)
+    )
+    lay = Alignment(np.array([1.0, 2.0, -0.5j]), np.array([0.0, 3e-9, -40e-9]))
+    left = remainder(channel, own, grid, lay)
+    literal = shifted(channel, grid, -lay.delay_s) / lay.gain - own
+    np.testing.assert_allclose(left.residual, literal, atol=2e-5)
+    again = remainder_again(channel - own, own, grid, lay)
+    np.testing.assert_allclose(again.residual, literal, atol=2e-5)
+    tone = np.arange(num_tones) - (num_tones - 1) / 2.0
+    products = own.conj() * literal
+    expected = np.array([products.sum(axis=0), (tone[:, None] * products).sum(axis=0)])
+    for found in (left, again, remainder_of(literal.astype(np.complex64), own)):
+        np.testing.assert_allclose(found.likeness, expected, atol=1e-4 * num_tones**1.5)

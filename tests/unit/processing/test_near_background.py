@@ -8,6 +8,7 @@ from processing.channel import suppress_background
 from processing.near_background import NearBackground
 from processing.near_residual import NearResidual
 from processing.power_map import plan_power_map, power_map
+from processing.remainder import remainder_of
 from processing.report import Hypothesis
 from tests.unit.processing.echoes import CELL_S, GRID, echo, half_wavelength_array, unit_noise
 
@@ -48,7 +49,9 @@ def test_an_echo_beside_the_path_is_found_to_its_bound(num_elements, cells, off_
     delay_s, sine = DIRECT_S + cells * CELL_S, DIRECT_SINE + off_sine
     off_cells, off_sines = [], []
     for seed in range(12):
-        residual = NearResidual(near, left_of(delay_s, sine, array, seed))
+        residual = NearResidual(
+            near, remainder_of(left_of(delay_s, sine, array, seed), near.background)
+        )
         found = residual.whole([peak(delay_s, sine, array)])[0]
         off_cells.append(abs(found.delay_s - delay_s) / CELL_S)
         off_sines.append(0.0 if found.sine is None else abs(found.sine - sine))
@@ -88,7 +91,7 @@ def test_a_start_that_is_off_is_followed_to_the_echo():
     delay_s, sine = DIRECT_S + 0.7 * CELL_S, 0.45
     weak = (1e-3 * echo(delay_s, sine, array, 75.0)).astype(np.complex64)
     start = Hypothesis(delay_s + 0.25 * CELL_S, 1e-24, sine - 0.1, 1e-12, 10.0**4.5)
-    found = NearResidual(near, weak).fitted([start])[0]
+    found = NearResidual(near, remainder_of(weak, near.background)).fitted([start])[0]
     assert found.delay_s == pytest.approx(delay_s, abs=1e-3 * CELL_S)
     assert found.sine == pytest.approx(sine, abs=5e-4)
 
@@ -98,6 +101,8 @@ def test_the_nearest_echo_is_searched_about_the_peak():
     near = NearBackground(direct_path(array), GRID, array, ())
     delay_s, sine = DIRECT_S + 0.8 * CELL_S, 0.45
     residual = left_of(delay_s, sine, array, 3)
-    found = NearResidual(near, residual).nearest(peak(delay_s, sine + 0.1, array))
+    found = NearResidual(near, remainder_of(residual, near.background)).nearest(
+        peak(delay_s, sine + 0.1, array)
+    )
     assert found[0] == pytest.approx(delay_s, abs=0.15 * CELL_S)
     assert found[1] == pytest.approx(sine, abs=0.06)
