@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from drivers.array import UniformLinearArray
 from drivers.link_budget import channel_noise_var, path_gain
 from drivers.node import SurveyUncertainty
+from fusion.error_bound import peb_m
 from fusion.network import MIN_DISTANCE_M, Network
-from fusion.planning import peb_m
 from tests.unit.fusion.halls import (
     AREA_M,
     C_M_PER_S,

@@ -9,15 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drivers.array import ElementPattern
+from fusion.error_bound import REGULARIZATION_PER_M2, peb_m
+from fusion.initialization import MAX_SETS, expected_error_plan, field_of_view_plan
 from fusion.network import Network
-from fusion.planning import (
-    MAX_SETS,
-    REGULARIZATION_PER_M2,
-    best_configuration,
-    expected_error_plan,
-    field_of_view_plan,
-    peb_m,
-)
+from fusion.planning import best_configuration
 from tests.unit.fusion.halls import (
     AREA_M,
     DETECTION_SNR,
