@@ -1,19 +1,19 @@
-"""Which nodes to use next: problem P2 and the initialization; eqs. (13), (14), (18), (19)."""
+"""Which nodes to use next, given where the target is: problem P2; eqs. (18) and (19)."""
 
 from dataclasses import dataclass
-from functools import lru_cache
-from itertools import combinations
-from math import comb
 
 import numpy as np
 
 from drivers.geometry import FloatArray
 from fusion.error_bound import REGULARIZATION_PER_M2, peb_m
 from fusion.network import Network
+from fusion.receiver_search import ROUNDING, search_configurations
 from fusion.sensing import SensingConfig
 
-# Above this many receiver sets per transmitter the exhaustive search gives way to a greedy one.
-MAX_SETS = 200_000
+# Effort of one search, about a quarter of a second; data of real sites take a hundredth of it.
+MAX_EFFORT = 100_000_000
+# What a second search, after one that was too much, asks for: 1 % of the PEB, 2 % of its square.
+_GAP = 1.01**2 - 1.0
 
 
 @dataclass(frozen=True)
@@ -27,32 +27,40 @@ class Plan:
     peb_m
         Predicted position error bound (18) after it, in metres; for an initialization, its mean
         over the sampled points.
+    bound_m
+        What no configuration's `peb_m` is below: equal to it if this one is the best, to
+        rounding. Not known of an initialization.
     """
 
     config: SensingConfig
     peb_m: float
+    bound_m: float | None = None
+
+    @property
+    def gap(self) -> float | None:
+        """Share by which `peb_m` may exceed the smallest at most."""
+        return None if self.bound_m is None else self.peb_m / self.bound_m - 1.0
 
 
-def plan_of(network: Network, tx: int, receivers: np.ndarray, peb_m: float) -> Plan:
+def plan_of(
+    network: Network, tx: int, receivers: np.ndarray, peb_m: float, bound_m: float | None = None
+) -> Plan:
     """Plan of nodes given by their indices."""
     names = tuple(network.nodes[int(n)].node_id for n in receivers)
-    return Plan(SensingConfig(network.nodes[tx].node_id, names), peb_m)
-
-
-@lru_cache(maxsize=8)
-def _receiver_sets(num_nodes: int, num_receivers: int) -> np.ndarray:
-    sets = combinations(range(num_nodes), num_receivers)
-    return np.array(list(sets), dtype=np.intp)
+    return Plan(SensingConfig(network.nodes[tx].node_id, names), peb_m, bound_m)
 
 
 def best_configuration(
-    network: Network, link_information: FloatArray, prior: FloatArray, num_receivers: int
+    network: Network,
+    link_information: FloatArray,
+    prior: FloatArray,
+    num_receivers: int,
+    max_effort: int = MAX_EFFORT,
 ) -> Plan:
     """Solve P2: the configuration with the smallest predicted PEB; eq. (19).
 
-    Exact while the receiver sets of one transmitter number at most `MAX_SETS`, greedy beyond.
-    Transmitters are tried in the order of a lower bound on their PEB, ``tr(A^-1) >= 4 / tr(A)``,
-    and the search stops when no other can win.
+    Exact to rounding, by branch and bound. Where that takes too much, as it may if very many
+    links are of equal worth, the best configuration found with a bound of the others.
 
     Parameters
     ----------
@@ -60,47 +68,46 @@ def best_configuration(
         Predicted information of all links, shape ``(N, N, 3)``; eq. (17).
     prior
         Information at hand already, entries ``xx, xy, yy``; zeros for the paper's (19).
+    max_effort
+        Links and sets whose evaluation is too much.
     """
-    trace = link_information[..., 0] + link_information[..., 2]
-    top = np.sort(trace, axis=1)[:, -num_receivers:].sum(axis=1)
-    bound = 2.0 / np.sqrt(top + prior[0] + prior[2] + 2.0 * REGULARIZATION_PER_M2)
-    best_peb, best_tx, best_rx = np.inf, -1, np.empty(0, dtype=np.intp)
-    for tx in np.argsort(bound, kind="stable"):
-        if bound[tx] >= best_peb:
+    num_nodes = len(network.nodes)
+    if not 1 <= num_receivers < num_nodes:
+        msg = f"{num_receivers} receivers of {num_nodes} nodes: at least 1, and one must send"
+        raise ValueError(msg)
+    if num_receivers == 1:
+        error_m = peb_m(prior + link_information)
+        np.fill_diagonal(error_m, np.inf)
+        tx, rx = divmod(int(np.argmin(error_m)), num_nodes)
+        return plan_of(network, tx, np.array([rx]), *2 * (float(error_m[tx, rx]),))
+    links = np.ascontiguousarray(link_information, dtype=np.float64)
+    nodes, var_m2, bound_m2 = _search(links, prior, num_receivers, max_effort)
+    tx, receivers = int(nodes[0]), _named(nodes, links)
+    error_m = float(peb_m(prior + links[tx, receivers].sum(axis=0)))
+    exact = bound_m2 * (1.0 + 4.0 * ROUNDING) >= var_m2
+    bound_m = error_m if exact else min(float(np.sqrt(bound_m2)), error_m)
+    return plan_of(network, tx, receivers, error_m, bound_m)
+
+
+def _search(
+    links: FloatArray, prior: FloatArray, num_receivers: int, max_effort: int
+) -> tuple[np.ndarray, float, float]:
+    """Transmitter and receivers, their ``tr(A^-1)``, and a bound of that of all others."""
+    best = np.array([np.inf]), np.arange(1 + num_receivers)
+    bound_m2 = 0.0
+    for slack in (ROUNDING, _GAP):
+        found = search_configurations(links, prior, best, slack, max_effort, REGULARIZATION_PER_M2)
+        bound_m2 = max(bound_m2, found)
+        if best[0][0] <= bound_m2 * (1.0 + _GAP):
             break
-        candidate, receivers = _best_receivers(link_information[tx], int(tx), prior, num_receivers)
-        if candidate < best_peb:
-            best_peb, best_tx, best_rx = candidate, int(tx), receivers
-    names = [network.nodes[int(n)].node_id for n in best_rx]
-    return Plan(SensingConfig(network.nodes[best_tx].node_id, tuple(names)), float(best_peb))
+    return best[1], float(best[0][0]), bound_m2
 
 
-def _best_receivers(
-    information: FloatArray, tx: int, prior: FloatArray, num_receivers: int
-) -> tuple[float, np.ndarray]:
-    """Best receiver set of one transmitter, from its links' information ``(N, 3)``."""
-    num_nodes = len(information)
-    if comb(num_nodes, num_receivers) > MAX_SETS:
-        return _greedy_receivers(information, tx, prior, num_receivers)
-    sets = _receiver_sets(num_nodes, num_receivers)
-    allowed = sets[np.all(sets != tx, axis=1)]
-    total = prior + sum(information[allowed[:, n]] for n in range(num_receivers))
-    score = peb_m(np.asarray(total))
-    best = int(np.argmin(score))
-    return float(score[best]), allowed[best]
-
-
-def _greedy_receivers(
-    information: FloatArray, tx: int, prior: FloatArray, num_receivers: int
-) -> tuple[float, np.ndarray]:
-    chosen: list[int] = []
-    total = prior.copy()
-    score = np.inf
-    for _ in range(num_receivers):
-        candidate = peb_m(total + information)
-        candidate[[tx, *chosen]] = np.inf
-        best = int(np.argmin(candidate))
-        chosen.append(best)
-        total = total + information[best]
-        score = float(candidate[best])
-    return score, np.array(chosen, dtype=np.intp)
+def _named(nodes: np.ndarray, links: FloatArray) -> np.ndarray:
+    """Receivers in order; of those that bring nothing, which are all alike, the first ones."""
+    tx, receivers = nodes[0], nodes[1:]
+    empty = ~links[tx].any(axis=-1)
+    informative = receivers[~empty[receivers]]
+    empty[tx] = False
+    fill = np.flatnonzero(empty)[: len(receivers) - len(informative)]
+    return np.sort(np.concatenate((informative, fill)))
