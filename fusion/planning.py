@@ -43,11 +43,11 @@ class Plan:
 
 
 def plan_of(
-    network: Network, tx: int, receivers: np.ndarray, peb_m: float, bound_m: float | None = None
+    network: Network, tx: int, receivers: np.ndarray, error_m: float, bound_m: float | None = None
 ) -> Plan:
     """Plan of nodes given by their indices."""
     names = tuple(network.nodes[int(n)].node_id for n in receivers)
-    return Plan(SensingConfig(network.nodes[tx].node_id, names), peb_m, bound_m)
+    return Plan(SensingConfig(network.nodes[tx].node_id, names), error_m, bound_m)
 
 
 def best_configuration(
@@ -76,10 +76,11 @@ def best_configuration(
         msg = f"{num_receivers} receivers of {num_nodes} nodes: at least 1, and one must send"
         raise ValueError(msg)
     if num_receivers == 1:
-        error_m = peb_m(prior + link_information)
-        np.fill_diagonal(error_m, np.inf)
-        tx, rx = divmod(int(np.argmin(error_m)), num_nodes)
-        return plan_of(network, tx, np.array([rx]), *2 * (float(error_m[tx, rx]),))
+        every_m = peb_m(prior + link_information)
+        np.fill_diagonal(every_m, np.inf)
+        tx, rx = divmod(int(np.argmin(every_m)), num_nodes)
+        error_m = float(every_m[tx, rx])
+        return plan_of(network, tx, np.array([rx]), error_m, error_m)
     links = np.ascontiguousarray(link_information, dtype=np.float64)
     nodes, var_m2, bound_m2 = _search(links, prior, num_receivers, max_effort)
     tx, receivers = int(nodes[0]), _named(nodes, links)

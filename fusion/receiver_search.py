@@ -20,25 +20,24 @@ ROUNDING = 1e-12
 _ROUND_UP = 16.0 * 2.0**-52
 # A relaxation is left when its value is known to this share, or after so many steps.
 _SOLVED, _MAX_STEPS = 1e-3, 24
-# So few pairs are tried sooner than bounded once more.
-_FEW_PAIRS = 100
-# What one step costs besides its gains, in gains.
-_STEP_EFFORT = 50
+# So few pairs are tried sooner than bounded once more; a step's effort besides its gains.
+_FEW_PAIRS, _STEP_EFFORT = 100, 50
 
 
 @compiled
 def _error_var_m2(xx: float, xy: float, yy: float, regularization_per_m2: float) -> float:
     """``tr(A^-1)`` of regularized entries, as `error_bound.peb_m` has it."""
-    trace = xx + yy
-    least = regularization_per_m2 * (trace - regularization_per_m2)
-    return trace / max(xx * yy - xy * xy, least)
+    least = regularization_per_m2 * (xx + yy - regularization_per_m2)
+    return (xx + yy) / max(xx * yy - xy * xy, least)
 
 
 @compiled
-def _keep(search: Search, var_m2: float) -> None:
-    search.best_var_m2[0] = var_m2
-    search.best_nodes[0] = search.tx
-    search.best_nodes[1:] = search.path
+def _offer(search: Search, var_m2: float) -> None:
+    """Keep the path if it is the best so far."""
+    if var_m2 < search.best_var_m2[0]:
+        search.best_var_m2[0], search.best_nodes[0] = var_m2, search.tx
+        for n in range(len(search.path)):
+            search.best_nodes[1 + n] = search.path[n]
 
 
 @compiled
@@ -64,29 +63,34 @@ def _gain(weights: FloatArray, entries: FloatArray) -> float:
 
 
 @compiled
-def _gain_all(search: Search, weights: FloatArray, branch: Branch, count: int) -> None:
-    links, members, gains = search.links, branch.members, branch.gains
-    xx, xy, yy = weights
-    for n in range(count):
-        r = members[n]
-        gains[n] = xx * links[r, 0] + xy * links[r, 1] + yy * links[r, 2]
+def _gain_all(
+    search: Search, branch: Branch, count: int, weights: FloatArray, top: np.ndarray
+) -> None:
+    """Gains of members; positions of the largest into `top`, by falling gain, first ones first."""
+    gains, size, filled = branch.gains, len(top), 0
     search.effort[0] += count + _STEP_EFFORT
-
-
-@compiled
-def _pick_largest(gains: FloatArray, count: int, top: np.ndarray) -> None:
-    """Positions of the largest gains into `top`, in falling order, the first of equal ones."""
-    size, filled, least = len(top), 0, -np.inf
     for n in range(count):
-        if filled == size and gains[n] <= least:
+        gain = gains[n] = _gain(weights, search.links[branch.members[n]])
+        if filled == size and gain <= gains[top[-1]]:
             continue
         at = min(filled, size - 1)
-        while at > 0 and gains[top[at - 1]] < gains[n]:
+        while at > 0 and gains[top[at - 1]] < gain:
             top[at] = top[at - 1]
             at -= 1
         top[at] = n
         filled = min(filled + 1, size)
-        least = gains[top[filled - 1]]
+
+
+@compiled
+def _offer_top(search: Search, branch: Branch, top: np.ndarray, held: int, end: FloatArray) -> None:
+    """Offer the set of the members at `top`; its information into `end`."""
+    for entry in range(3):
+        end[entry] = branch.known[entry]
+    for place in range(len(top)):
+        r = search.path[held + place] = branch.members[top[place]]
+        for entry in range(3):
+            end[entry] += search.links[r, entry]
+    _offer(search, _error_var_m2(end[0], end[1], end[2], search.regularization_per_m2))
 
 
 @compiled
@@ -120,79 +124,64 @@ def _relax(search: Search, branch: Branch, count: int, held: int) -> tuple[int, 
     trial, end, least = np.empty(3), np.empty(3), np.inf
     for step in range(_MAX_STEPS):
         _weigh(start, trial)
-        _gain_all(search, trial, branch, count)
-        _pick_largest(gains, count, top)
-        total = _gain(trial, branch.known)
-        end[:] = branch.known
-        for place in range(len(top)):
-            total += gains[top[place]]
-            search.path[held + place] = members[top[place]]
-            for entry in range(3):
-                end[entry] += search.links[members[top[place]], entry]
+        _gain_all(search, branch, count, trial, top)
+        _offer_top(search, branch, top, held, end)
+        total = _gain(trial, branch.known) + np.sum(gains[top])
         if total < least:
-            least = total
-            branch.weights[:] = trial
-        var_m2 = _error_var_m2(end[0], end[1], end[2], search.regularization_per_m2)
-        if var_m2 < search.best_var_m2[0]:
-            _keep(search, var_m2)
+            least, branch.weights[:] = total, trial
         if least <= _needed(search) or count == len(top):
             return 0, least
         # With less in place of the last of the largest gains the sum falls too low.
-        last = gains[top[-1]]
-        count = _drop(branch, count, min(_needed(search) - (total - last), last))
+        last, num_members, count = gains[top[-1]], count, 0
+        for n in range(num_members):
+            if gains[n] >= min(_needed(search) - (total - last), last):
+                members[count] = members[n]
+                count += 1
         share = 1.0 if step == 0 else _best_share(start, end)
-        for entry in range(3):
-            start[entry] += share * (end[entry] - start[entry])
-        solved = (start[0] + start[2]) * least
-        solved /= start[0] * start[2] - start[1] * start[1]
-        if share == 0.0 or (step > 0 and solved < 1.0 + _SOLVED):
+        start += share * (end - start)
+        det = start[0] * start[2] - start[1] * start[1]
+        if share == 0.0 or (step > 0 and (start[0] + start[2]) * least < (1.0 + _SOLVED) * det):
             break
-    _gain_all(search, branch.weights, branch, count)
+    _gain_all(search, branch, count, branch.weights, top)
     return count, least
 
 
 @compiled
-def _drop(branch: Branch, count: int, enough: float) -> int:
-    """Members of enough gain, moved to the front; their number."""
-    kept = 0
-    for n in range(count):
-        if branch.gains[n] >= enough:
-            branch.members[kept] = branch.members[n]
-            kept += 1
-    return kept
-
-
-@compiled
-def _sort(branch: Branch, count: int) -> None:
-    order = np.argsort(-branch.gains[:count])
-    branch.members[:count] = branch.members[:count][order]
-    branch.gains[:count] = branch.gains[:count][order]
+def _sort(values: FloatArray, members: np.ndarray, count: int) -> None:
+    """Sort so many values in falling order, and the members with them (Shell 1959)."""
+    stride = count // 2
+    while stride > 0:
+        for n in range(stride, count):
+            value, member, at = values[n], members[n], n
+            while at >= stride and values[at - stride] < value:
+                values[at], members[at] = values[at - stride], members[at - stride]
+                at -= stride
+            values[at], members[at] = value, member
+        stride = 1 if stride == 2 else stride * 5 // 11
 
 
 @compiled
 def _try_pairs(search: Search, branch: Branch, count: int) -> None:
     """Complete the set at hand with all pairs of members, by falling gains, of interest."""
     links, members, gains, known = search.links, branch.members, branch.gains, branch.known
-    own, best = _gain(branch.weights, known), search.best_var_m2[0]
+    own, least = _gain(branch.weights, known), search.regularization_per_m2
     for a in range(count - 1):
         r, enough = members[a], _needed(search) - own - gains[a]
         if gains[a + 1] <= enough:
             break
         xx, xy, yy = known[0] + links[r, 0], known[1] + links[r, 1], known[2] + links[r, 2]
+        best, place = search.best_var_m2[0], -1
         for b in range(a + 1, count):
             if gains[b] <= enough:
-                search.effort[0] += b - a
                 break
             s = members[b]
-            var_m2 = _error_var_m2(
-                xx + links[s, 0], xy + links[s, 1], yy + links[s, 2], search.regularization_per_m2
-            )
+            var_m2 = _error_var_m2(xx + links[s, 0], xy + links[s, 1], yy + links[s, 2], least)
             if var_m2 < best:
-                search.path[-2:] = r, s
-                best = var_m2
-                _keep(search, best)
-        else:
-            search.effort[0] += count - a
+                best, place = var_m2, b
+        search.effort[0] += b - a
+        if place >= 0:
+            search.path[-2], search.path[-1] = r, members[place]
+            _offer(search, best)
 
 
 @compiled
@@ -204,37 +193,38 @@ def _level(levels: Branch, depth: int) -> Branch:
 @compiled
 def _descend(search: Search, levels: Branch, depth: int, place: int, count: int) -> int:
     """Open the branch that holds one more member and takes the others after it; their number."""
-    search.path[depth] = levels.members[depth, place]
-    levels.known[depth + 1] = levels.known[depth] + search.links[search.path[depth]]
-    levels.start[depth + 1] = levels.start[depth]
-    levels.weights[depth + 1] = levels.weights[depth]
-    left = count - place - 1
-    levels.members[depth + 1, :left] = levels.members[depth, place + 1 : count]
-    levels.gains[depth + 1, :left] = levels.gains[depth, place + 1 : count]
+    r, left, child = levels.members[depth, place], count - place - 1, depth + 1
+    search.path[depth] = r
+    for entry in range(3):
+        levels.known[child, entry] = levels.known[depth, entry] + search.links[r, entry]
+        levels.start[child, entry] = levels.start[depth, entry]
+        levels.weights[child, entry] = levels.weights[depth, entry]
+    for n in range(left):
+        levels.members[child, n] = levels.members[depth, place + 1 + n]
+        levels.gains[child, n] = levels.gains[depth, place + 1 + n]
     if depth + 3 == len(search.path) and left * (left - 1) <= 2 * _FEW_PAIRS:
         return left
-    branch = _level(levels, depth + 1)
-    left, _ = _relax(search, branch, left, depth + 1)
-    _sort(branch, left)
+    branch = _level(levels, child)
+    left, _ = _relax(search, branch, left, child)
+    _sort(branch.gains, branch.members, left)
     return left
 
 
 @compiled
-def _search_depth_first(search: Search, levels: Branch, count: int, limit: int) -> bool:
+def _search_depth_first(search: Search, levels: Branch, count: int, max_effort: int) -> bool:
     """Try all sets of interest with members of the first level; false if that is too much."""
     size = len(search.path)
     counts, places, depth = np.zeros(size, dtype=np.intp), np.zeros(size, dtype=np.intp), 0
     counts[0] = count
-    while depth >= 0:
-        if search.effort[0] > limit:
-            return False
+    while depth >= 0 and search.effort[0] <= max_effort:
         if depth + 2 == size:
             _try_pairs(search, _level(levels, depth), counts[depth])
             depth -= 1
             continue
         after = places[depth] + size - depth
         sum_of_gains = _gain(levels.weights[depth], levels.known[depth])
-        sum_of_gains += np.sum(levels.gains[depth, places[depth] : after])
+        for n in range(places[depth], min(after, counts[depth])):
+            sum_of_gains += levels.gains[depth, n]
         if after > counts[depth] or sum_of_gains <= _needed(search):
             depth -= 1
             continue
@@ -242,15 +232,15 @@ def _search_depth_first(search: Search, levels: Branch, count: int, limit: int) 
         counts[depth + 1] = _descend(search, levels, depth, places[depth] - 1, counts[depth])
         depth += 1
         places[depth] = 0
-    return True
+    return depth < 0
 
 
 @compiled
 def _open(search: Search, root: Branch, prior: FloatArray) -> tuple[int, float]:
     """Bound all sets of one transmitter, as `_relax`."""
-    root.known[:] = prior
-    root.known[::2] += search.regularization_per_m2
-    root.start[:], root.start[1] = 1.0, 0.0
+    for entry, diagonal in enumerate((1.0, 0.0, 1.0)):
+        root.known[entry] = prior[entry] + diagonal * search.regularization_per_m2
+        root.start[entry] = diagonal
     for n in range(len(search.links) - 1):
         root.members[n] = n + (n >= search.tx)
     return _relax(search, root, len(search.links) - 1, 0)
@@ -269,15 +259,12 @@ def search_configurations(
 
     Parameters
     ----------
-    information, prior
-        As for `planning.best_configuration`.
     best
-        Smallest ``tr(A^-1)`` that is known, shape ``(1,)``, and its transmitter and receivers,
-        ``(1 + N_r,)``; improved in place.
+        ``best_var_m2`` and ``best_nodes`` of `Search`; improved in place.
     slack
-        Share of ``tr(A^-1)`` that need not be gained; `ROUNDING` for the best of all.
+        Share that need not be gained; `ROUNDING` for the best of all.
     max_effort
-        Gains and sets after whose evaluation the search ends, with the bound that it has then.
+        Gains and sets after which the search ends, with the bound that it has then.
     """
     num_nodes, size = len(information), len(best[1]) - 1
     levels = Branch(
@@ -285,19 +272,23 @@ def search_configurations(
         np.empty((size, num_nodes), dtype=np.intp), np.empty((size, num_nodes)),
     )  # fmt: skip
     path, effort = np.zeros(size, dtype=np.intp), np.zeros(1, dtype=np.int64)
-    bounds_m2 = np.array([-np.sum(links[:, ::2]) for links in information])
+    bounds_m2, worth, order = np.zeros(num_nodes), np.zeros(num_nodes), np.arange(num_nodes)
+    for tx in range(num_nodes):
+        for r in range(num_nodes):
+            worth[tx] += information[tx, r, 0] + information[tx, r, 2]
     for final in (False, True):  # Bound all transmitters, then search those that may win.
-        for tx in np.argsort(bounds_m2, kind="mergesort"):
-            search = Search(
-                tx, information[tx], path, *best, effort, slack, regularization_per_m2
-            )  # fmt: skip
+        _sort(worth, order, num_nodes)
+        for place in range(num_nodes):
+            tx = order[place]
+            search = Search(tx, information[tx], path, *best, effort, slack, regularization_per_m2)
             if final and bounds_m2[tx] * (1.0 + slack) >= best[0][0]:
                 break
             count, least = _open(search, _level(levels, 0), prior)
             if not final:
                 bounds_m2[tx] = (1.0 - ROUNDING) / least
+                worth[place] = least
             elif count > 0:
-                _sort(_level(levels, 0), count)
+                _sort(levels.gains[0], levels.members[0], count)
                 if not _search_depth_first(search, levels, count, max_effort):
                     return min(bounds_m2[tx], best[0][0] / (1.0 + slack))
     return best[0][0] * (1.0 - ROUNDING) / (1.0 + slack)
