@@ -1,5 +1,6 @@
 """Which nodes to use next, given where the target is: problem P2; eqs. (18) and (19)."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +15,8 @@ from fusion.sensing import SensingConfig
 MAX_EFFORT = 100_000_000
 # What a second search, after one that was too much, asks for: 1 % of the PEB, 2 % of its square.
 _GAP = 1.01**2 - 1.0
+# Links whose PEB is computed at once, for the cache's sake.
+_LINKS_TOGETHER = 20_000
 
 
 @dataclass(frozen=True)
@@ -76,10 +79,7 @@ def best_configuration(
         msg = f"{num_receivers} receivers of {num_nodes} nodes: at least 1, and one must send"
         raise ValueError(msg)
     if num_receivers == 1:
-        every_m = peb_m(prior + link_information)
-        np.fill_diagonal(every_m, np.inf)
-        tx, rx = divmod(int(np.argmin(every_m)), num_nodes)
-        error_m = float(every_m[tx, rx])
+        error_m, tx, rx = min(_best_links(link_information, prior))
         return plan_of(network, tx, np.array([rx]), error_m, error_m)
     links = np.ascontiguousarray(link_information, dtype=np.float64)
     nodes, var_m2, bound_m2 = _search(links, prior, num_receivers, max_effort)
@@ -88,6 +88,17 @@ def best_configuration(
     exact = bound_m2 * (1.0 + 4.0 * ROUNDING) >= var_m2
     bound_m = error_m if exact else min(float(np.sqrt(bound_m2)), error_m)
     return plan_of(network, tx, receivers, error_m, bound_m)
+
+
+def _best_links(links: FloatArray, prior: FloatArray) -> Iterator[tuple[float, int, int]]:
+    """PEB, transmitter and receiver of the best links of some transmitters each."""
+    num_nodes = len(links)
+    together = max(1, _LINKS_TOGETHER // num_nodes)
+    for start in range(0, num_nodes, together):
+        error_m = peb_m(prior + links[start : start + together])
+        np.fill_diagonal(error_m[:, start:], np.inf)
+        row, rx = divmod(int(np.argmin(error_m)), num_nodes)
+        yield float(error_m[row, rx]), start + row, rx
 
 
 def _search(
