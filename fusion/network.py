@@ -16,8 +16,8 @@ from drivers.link_budget import delay_var_s2, leg_gain_per_m2, sine_var, snr_sca
 from drivers.node import Node
 from drivers.node_errors import BORESIGHT_RAD, SINE, X_M, Y_M, NodeErrors, survey_errors
 from drivers.waveform import OfdmGrid
+from fusion.alignment_loss import AlignmentLoss, Phasors
 from fusion.link_information import links_information, links_snr
-from processing.accuracy import LEAST_SHARE, share_kept
 
 # A point closer than this to a node is planned for as if it were this far: the radar equation's
 # 1/d^2 is meaningless inside an antenna's own size.
@@ -27,8 +27,7 @@ MIN_DISTANCE_M = 0.5
 _LINKS_TOGETHER = 40_000
 
 _Indices = NDArray[np.intp]
-_Index = int | _Indices
-_Gains = tuple[FloatArray, FloatArray]
+_Gains = tuple[FloatArray, FloatArray, Phasors | None]
 _Slopes = tuple[FloatArray, FloatArray, FloatArray]
 
 
@@ -61,7 +60,6 @@ class Network:
         *,
         aligned: bool = False,
     ) -> None:
-        self._aligned = aligned
         self.nodes = tuple(nodes)
         self.grid = grid
         self.errors = survey_errors(self.nodes) if errors is None else errors
@@ -78,10 +76,7 @@ class Network:
         self._constant_sine_var = var[:, SINE]
         range_var_m2 = self._link_range_var_m2(link_delay_var_s2)
         self._delay_var_s2 = range_var_m2 / SPEED_OF_LIGHT_M_PER_S**2
-        arrays = [node.array for node in self.nodes]
-        self._num_elements = np.array([array.num_elements for array in arrays])
-        self._spacing_wavelengths = np.array([a.spacing_m for a in arrays]) / grid.wavelength_m
-        self._in_view = self._mutual_view()
+        self._loss = self._alignment_loss() if aligned else None
         self._every = np.arange(len(self.nodes))
         self._patterns = self._nodes_of_patterns()
 
@@ -139,13 +134,14 @@ class Network:
 
         The diagonal is zero: no node hears itself.
         """
-        return self._snr(points_m, self._gains(points_m, rcs_m2), self._every, self._every)
+        return self._snr(self._gains(points_m, rcs_m2), self._every, self._every)
 
-    def _snr(self, points_m: FloatArray, gains: _Gains, tx: _Indices, rx: _Indices) -> FloatArray:
+    def _snr(self, gains: _Gains, tx: _Indices, rx: _Indices) -> FloatArray:
         """SNR of links from nodes `tx` to nodes `rx`, shape ``(P, I, J)``."""
-        snr = links_snr(*gains, self._scale_m2, tx, rx)
-        if self._aligned:
-            snr *= self._kept(points_m[:, None, None], tx[:, None], rx[None])
+        transmit, receive, phasors = gains
+        snr = links_snr(transmit, receive, self._scale_m2, tx, rx)
+        if self._loss is not None and phasors is not None:
+            self._loss.scale(snr, phasors, tx, rx)
         return snr
 
     def predictions(
@@ -162,29 +158,23 @@ class Network:
         together = max(1, _LINKS_TOGETHER // (len(points_m) * len(rx)))
         for start in range(0, len(self.nodes), together):
             tx = self._every[start : start + together]
-            snr = self._snr(points_m, gains, tx, rx)
+            snr = self._snr(gains, tx, rx)
             yield tx, snr, self._information(slopes, snr, tx, rx)
 
     def link_kept(self, tx: Node, rx: Node, points_m: FloatArray) -> FloatArray:
         """Share of one link's echoes that alignment leaves for detection, shape of the points."""
-        if not self._aligned:
+        if self._loss is None:
             return np.ones(points_m.shape[:-1])
-        return self._kept(points_m, self.index[tx.node_id], self.index[rx.node_id])
+        return self._loss.share_of(points_m, self.index[tx.node_id], self.index[rx.node_id])
 
-    def _kept(self, points_m: FloatArray, i: _Index, j: _Index) -> FloatArray:
-        """Share of echoes of links `i` to `j` that alignment leaves; everything broadcasts."""
-        position, boresight = self._position_m, self._boresight_rad
-        baseline_m = distance_m(position[i], position[j])
-        excess_m = distance_m(position[i], points_m) + distance_m(position[j], points_m)
-        excess_m = excess_m - baseline_m
-        to_point = np.sin(angle_from_boresight_rad(position[j], boresight[j], points_m))
-        to_tx = np.sin(angle_from_boresight_rad(position[j], boresight[j], position[i]))
-        size = self._num_elements[j]
-        beams = size * self._spacing_wavelengths[j]
-        cells = excess_m * self.grid.bandwidth_hz / SPEED_OF_LIGHT_M_PER_S
-        kept = share_kept(cells, (to_point - to_tx) * beams, size)
-        kept = np.where(kept < LEAST_SHARE, 0.0, kept)  # not reported
-        return np.where(self._in_view[i, j], kept, 1.0)
+    def _alignment_loss(self) -> AlignmentLoss:
+        arrays = [node.array for node in self.nodes]
+        return AlignmentLoss(
+            self._position_m, self._boresight_rad,
+            np.array([array.num_elements for array in arrays]),
+            np.array([array.spacing_m for array in arrays]) / self.grid.wavelength_m,
+            self._mutual_view(), self.grid,
+        )  # fmt: skip
 
     def _mutual_view(self) -> NDArray[np.bool_]:
         """Whether both ends of each link have each other in view, shape ``(N, N)`` as tx, rx."""
@@ -220,7 +210,10 @@ class Network:
         return angle_from_boresight_rad(self._position_m, self._boresight_rad, points_m[:, None])
 
     def _gains(self, points_m: FloatArray, rcs_m2: FloatArray) -> _Gains:
-        """Gains over squared distance, of sending times RCS and of receiving; ``(P, N)`` each."""
+        """Gains over squared distance, of sending times RCS and of receiving; ``(P, N)`` each.
+
+        And the phases that tell what alignment takes, if it does.
+        """
         angle = self._angles_rad(points_m)
         transmit, receive = np.empty(angle.shape), np.empty(angle.shape)
         for pattern, senders, receivers in self._patterns:
@@ -229,7 +222,8 @@ class Network:
                 gain = pattern.power_gain(angle[:, receivers])
             receive[:, receivers] = gain
         leg_m = np.maximum(distance_m(self._position_m, points_m[:, None]), MIN_DISTANCE_M)
-        return transmit / leg_m**2 * rcs_m2[:, None], receive / leg_m**2
+        phasors = None if self._loss is None else self._loss.phasors(points_m)
+        return transmit / leg_m**2 * rcs_m2[:, None], receive / leg_m**2, phasors
 
     def information(self, points_m: FloatArray, snr: FloatArray) -> FloatArray:
         """Fisher information of every link about a point, shape ``(P, N, N, 3)``, in 1/m^2.
