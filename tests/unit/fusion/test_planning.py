@@ -167,6 +167,54 @@ def test_nothing_is_below_the_bound(seed, num_nodes, fewer, kind, octaves, with_
         assert plan.gap == 0.0
 
 
+def directed_information(rng: np.random.Generator, num_nodes: int, kind: str) -> np.ndarray:
+    """Of links of nearly one worth each: what a search can rule out last."""
+    shape = num_nodes, num_nodes
+    direction = rng.uniform(0.0, math.pi, shape)
+    if kind == "few directions":
+        direction = rng.integers(0, 3, shape) * 0.9
+    if kind == "narrow":
+        direction *= 0.1
+    worth, second = rng.uniform(0.8, 1.2, shape), np.zeros(shape)
+    if kind == "round":
+        second = rng.uniform(0.0, 0.9, shape) * worth
+    cosine, sine = np.cos(direction), np.sin(direction)
+    return np.stack(
+        (
+            worth * cosine**2 + second * sine**2,
+            (worth - second) * cosine * sine,
+            worth * sine**2 + second * cosine**2,
+        ),
+        axis=-1,
+    )
+
+
+@given(
+    seed=st.integers(0, 100_000), num_nodes=st.integers(9, 13), num_receivers=st.integers(2, 5),
+    kind=st.sampled_from(["directions", "few directions", "narrow", "round"]),
+    strengths=st.sampled_from([0.0, 0.05, 1.0]), with_prior=st.booleans(),
+)  # fmt: skip
+def test_links_of_nearly_one_worth_are_searched_to_the_best(
+    seed, num_nodes, num_receivers, kind, strengths, with_prior
+):
+    rng = np.random.default_rng(seed)
+    information = directed_information(rng, num_nodes, kind)
+    information *= 2.0 ** (strengths * rng.standard_normal((num_nodes, 1, 1)))
+    prior = directed_information(rng, 1, kind)[0, 0] if with_prior else NONE
+    plan = best_configuration(
+        Network(random_nodes(0, num_nodes), GRID), information, prior, num_receivers
+    )
+    every = [
+        prior + information[tx, list(rx)].sum(axis=0)
+        for tx, rx in literal.configurations(num_nodes, num_receivers)
+    ]
+    xx, xy, yy = np.array(every).T
+    regularized = np.array([[xx, xy], [xy, yy]]).T + REGULARIZATION_PER_M2 * np.eye(2)
+    least_m = math.sqrt(np.trace(np.linalg.inv(regularized), axis1=1, axis2=2).min())
+    assert plan.peb_m == pytest.approx(least_m, rel=1e-9)
+    assert plan.gap == 0.0
+
+
 def test_a_search_that_ends_too_soon_says_so():
     """Directions all alike in worth: very many sets are within little of the best."""
     rng = np.random.default_rng(0)
