@@ -82,8 +82,7 @@ def links_information(
                 delay = delay if delay == delay else 0.0  # noqa: PLR0124
                 sine = power / (unit_sine_var[j] + power * shared_sine_var[p, j])
                 x, y = own_x + leg_s_per_m[p, j, 0], own_y + leg_s_per_m[p, j, 1]
-                entries = information[p, row, column]
-                entries[0] = x * x * delay + sine_square[p, j, 0] * sine
-                entries[1] = x * y * delay + sine_square[p, j, 1] * sine
-                entries[2] = y * y * delay + sine_square[p, j, 2] * sine
+                information[p, row, column, 0] = x * x * delay + sine_square[p, j, 0] * sine
+                information[p, row, column, 1] = x * y * delay + sine_square[p, j, 1] * sine
+                information[p, row, column, 2] = y * y * delay + sine_square[p, j, 2] * sine
     return information

@@ -23,8 +23,8 @@ from fusion.link_information import links_information, links_snr
 # 1/d^2 is meaningless inside an antenna's own size.
 MIN_DISTANCE_M = 0.5
 
-# Links times points whose information is at hand at once: about 1 MB of it, for the cache's sake.
-_LINKS_TOGETHER = 40_000
+# Links times points whose information is at hand at once: what a core's own cache holds.
+_LINKS_TOGETHER = 12_000
 
 _Indices = NDArray[np.intp]
 _Gains = tuple[FloatArray, FloatArray, Phasors | None]
