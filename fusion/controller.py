@@ -8,15 +8,11 @@ import numpy as np
 
 from drivers.geometry import FloatArray
 from fusion.belief import Belief
+from fusion.initialization import expected_error_plan, field_of_view_plan
 from fusion.likelihood import detection_probability
 from fusion.modes import Mode
 from fusion.network import Network
-from fusion.planning import (
-    Plan,
-    best_configuration,
-    expected_error_plan,
-    field_of_view_plan,
-)
+from fusion.planning import Plan, best_configuration
 from fusion.sensing import PositionEstimate, SensingConfig
 from fusion.wls import Bearing
 from processing.report import LinkReport

@@ -1,6 +1,6 @@
 """The nodes as the fusion sees them: predicted SNR and Fisher information of every link."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,20 +10,25 @@ from drivers.geometry import (
     SPEED_OF_LIGHT_M_PER_S,
     FloatArray,
     angle_from_boresight_rad,
-    angle_gradient_rad_per_m,
     distance_m,
 )
 from drivers.link_budget import delay_var_s2, leg_gain_per_m2, sine_var, snr_scale_m2
 from drivers.node import Node
 from drivers.node_errors import BORESIGHT_RAD, SINE, X_M, Y_M, NodeErrors, survey_errors
 from drivers.waveform import OfdmGrid
-from processing.accuracy import LEAST_SHARE, share_kept
+from fusion.alignment_loss import AlignmentLoss, Phasors
+from fusion.link_information import links_information, links_snr
 
 # A point closer than this to a node is planned for as if it were this far: the radar equation's
 # 1/d^2 is meaningless inside an antenna's own size.
 MIN_DISTANCE_M = 0.5
 
-_Index = int | NDArray[np.intp]
+# Links times points whose information is at hand at once: what a core's own cache holds.
+_LINKS_TOGETHER = 12_000
+
+_Indices = NDArray[np.intp]
+_Gains = tuple[FloatArray, FloatArray, Phasors | None]
+_Slopes = tuple[FloatArray, FloatArray, FloatArray]
 
 
 class Network:
@@ -55,13 +60,13 @@ class Network:
         *,
         aligned: bool = False,
     ) -> None:
-        self._aligned = aligned
         self.nodes = tuple(nodes)
         self.grid = grid
         self.errors = survey_errors(self.nodes) if errors is None else errors
         self.index = {node.node_id: n for n, node in enumerate(self.nodes)}
         self._position_m = np.array([node.pose.position_m for node in self.nodes])
         self._boresight_rad = np.array([node.pose.boresight_rad for node in self.nodes])
+        self._ahead = np.stack((np.cos(self._boresight_rad), np.sin(self._boresight_rad)), axis=-1)
         self._scale_m2 = self._snr_scales_m2()
         self._unit_delay_var = float(delay_var_s2(1.0, grid.rms_bandwidth_hz))
         self._unit_sine_var = np.array([self._sine_var(node) for node in self.nodes])
@@ -69,11 +74,11 @@ class Network:
         self._position_var_m2 = var[:, [X_M, Y_M]].mean(axis=1)
         self._boresight_var_rad2 = var[:, BORESIGHT_RAD]
         self._constant_sine_var = var[:, SINE]
-        self._range_var_m2 = self._link_range_var_m2(link_delay_var_s2)
-        arrays = [node.array for node in self.nodes]
-        self._num_elements = np.array([array.num_elements for array in arrays])
-        self._spacing_wavelengths = np.array([a.spacing_m for a in arrays]) / grid.wavelength_m
-        self._in_view = self._mutual_view()
+        range_var_m2 = self._link_range_var_m2(link_delay_var_s2)
+        self._delay_var_s2 = range_var_m2 / SPEED_OF_LIGHT_M_PER_S**2
+        self._loss = self._alignment_loss() if aligned else None
+        self._every = np.arange(len(self.nodes))
+        self._patterns = self._nodes_of_patterns()
 
     def _link_range_var_m2(self, link_delay_var_s2: FloatArray | None) -> FloatArray:
         """Variance of bistatic ranges that no look averages away, ``(N, N)``, in square metres."""
@@ -129,36 +134,47 @@ class Network:
 
         The diagonal is zero: no node hears itself.
         """
-        transmit = self._legs([node.transmit_pattern for node in self.nodes], points_m)
-        receive = self._legs([node.receive_pattern for node in self.nodes], points_m)
-        snr = (transmit * rcs_m2[:, None])[:, :, None] * receive[:, None, :]
-        snr *= self._scale_m2
-        every = np.arange(len(self.nodes))
-        if self._aligned:
-            snr *= self._kept(points_m[:, None, None], every[:, None], every[None])
-        snr[:, every, every] = 0.0
-        return np.asarray(snr)
+        return self._snr(self._gains(points_m, rcs_m2), self._every, self._every)
+
+    def _snr(self, gains: _Gains, tx: _Indices, rx: _Indices) -> FloatArray:
+        """SNR of links from nodes `tx` to nodes `rx`, shape ``(P, I, J)``."""
+        transmit, receive, phasors = gains
+        snr = links_snr(transmit, receive, self._scale_m2, tx, rx)
+        if self._loss is not None and phasors is not None:
+            self._loss.scale(snr, phasors, tx, rx)
+        return snr
+
+    def predictions(
+        self, points_m: FloatArray, rcs_m2: FloatArray, receivers: _Indices | None = None
+    ) -> Iterator[tuple[_Indices, FloatArray, FloatArray]]:
+        """SNR and information of links to `receivers`, of a few transmitters at a time.
+
+        Yields indices of transmitters, shape ``(I,)``, then what `snr` and `information` say of
+        their links, shapes ``(P, I, J)`` and ``(P, I, J, 3)``. Memory grows with the nodes, not
+        with their square. All nodes are receivers, if left out.
+        """
+        rx = self._every if receivers is None else receivers
+        gains, slopes = self._gains(points_m, rcs_m2), self._slopes(points_m)
+        together = max(1, _LINKS_TOGETHER // (len(points_m) * len(rx)))
+        for start in range(0, len(self.nodes), together):
+            tx = self._every[start : start + together]
+            snr = self._snr(gains, tx, rx)
+            yield tx, snr, self._information(slopes, snr, tx, rx)
 
     def link_kept(self, tx: Node, rx: Node, points_m: FloatArray) -> FloatArray:
         """Share of one link's echoes that alignment leaves for detection, shape of the points."""
-        if not self._aligned:
+        if self._loss is None:
             return np.ones(points_m.shape[:-1])
-        return self._kept(points_m, self.index[tx.node_id], self.index[rx.node_id])
+        return self._loss.share_of(points_m, self.index[tx.node_id], self.index[rx.node_id])
 
-    def _kept(self, points_m: FloatArray, i: _Index, j: _Index) -> FloatArray:
-        """Share of echoes of links `i` to `j` that alignment leaves; everything broadcasts."""
-        position, boresight = self._position_m, self._boresight_rad
-        baseline_m = distance_m(position[i], position[j])
-        excess_m = distance_m(position[i], points_m) + distance_m(position[j], points_m)
-        excess_m = excess_m - baseline_m
-        to_point = np.sin(angle_from_boresight_rad(position[j], boresight[j], points_m))
-        to_tx = np.sin(angle_from_boresight_rad(position[j], boresight[j], position[i]))
-        size = self._num_elements[j]
-        beams = size * self._spacing_wavelengths[j]
-        cells = excess_m * self.grid.bandwidth_hz / SPEED_OF_LIGHT_M_PER_S
-        kept = share_kept(cells, (to_point - to_tx) * beams, size)
-        kept = np.where(kept < LEAST_SHARE, 0.0, kept)  # not reported
-        return np.where(self._in_view[i, j], kept, 1.0)
+    def _alignment_loss(self) -> AlignmentLoss:
+        arrays = [node.array for node in self.nodes]
+        return AlignmentLoss(
+            self._position_m, self._boresight_rad,
+            np.array([array.num_elements for array in arrays]),
+            np.array([array.spacing_m for array in arrays]) / self.grid.wavelength_m,
+            self._mutual_view(), self.grid,
+        )  # fmt: skip
 
     def _mutual_view(self) -> NDArray[np.bool_]:
         """Whether both ends of each link have each other in view, shape ``(N, N)`` as tx, rx."""
@@ -168,16 +184,46 @@ class Network:
         sent = [n.transmit_pattern.in_view(own) for n, own in zip(self.nodes, angle, strict=True)]
         return np.array(sent) & np.array(heard).T
 
-    def _legs(self, patterns: Sequence[ElementPattern], points_m: FloatArray) -> FloatArray:
-        """Leg gains of all nodes, shape ``(P, N)``; nodes of one pattern in one go."""
-        legs = np.empty((len(points_m), len(patterns)))
-        for pattern in set(patterns):
-            members = [n for n, own in enumerate(patterns) if own == pattern]
-            legs[:, members] = leg_gain_per_m2(
-                pattern, self._position_m[members], self._boresight_rad[members],
-                points_m[:, None], min_distance_m=MIN_DISTANCE_M,
-            )  # fmt: skip
-        return legs
+    def _nodes_of_patterns(self) -> list[tuple[ElementPattern, _Indices, _Indices]]:
+        """Distinct patterns, each with the nodes that send and the nodes that receive with it."""
+        sent = [node.transmit_pattern for node in self.nodes]
+        received = [node.receive_pattern for node in self.nodes]
+        return [
+            (
+                pattern,
+                np.flatnonzero([own == pattern for own in sent]),
+                np.flatnonzero([own == pattern for own in received]),
+            )
+            for pattern in dict.fromkeys(sent + received)
+        ]
+
+    def in_view(self, points_m: FloatArray) -> NDArray[np.bool_]:
+        """Whether each node's receiving pattern has points in view, shape ``(P, N)``."""
+        angle = self._angles_rad(points_m)
+        seen = np.empty(angle.shape, dtype=bool)
+        for pattern, _, members in self._patterns:
+            seen[:, members] = pattern.in_view(angle[:, members])
+        return seen
+
+    def _angles_rad(self, points_m: FloatArray) -> FloatArray:
+        """Angles of points from each node's boresight, shape ``(P, N)``."""
+        return angle_from_boresight_rad(self._position_m, self._boresight_rad, points_m[:, None])
+
+    def _gains(self, points_m: FloatArray, rcs_m2: FloatArray) -> _Gains:
+        """Gains over squared distance, of sending times RCS and of receiving; ``(P, N)`` each.
+
+        And the phases that tell what alignment takes, if it does.
+        """
+        angle = self._angles_rad(points_m)
+        transmit, receive = np.empty(angle.shape), np.empty(angle.shape)
+        for pattern, senders, receivers in self._patterns:
+            transmit[:, senders] = gain = pattern.power_gain(angle[:, senders])
+            if not np.array_equal(senders, receivers):
+                gain = pattern.power_gain(angle[:, receivers])
+            receive[:, receivers] = gain
+        leg_m = np.maximum(distance_m(self._position_m, points_m[:, None]), MIN_DISTANCE_M)
+        phasors = None if self._loss is None else self._loss.phasors(points_m)
+        return transmit / leg_m**2 * rcs_m2[:, None], receive / leg_m**2, phasors
 
     def information(self, points_m: FloatArray, snr: FloatArray) -> FloatArray:
         """Fisher information of every link about a point, shape ``(P, N, N, 3)``, in 1/m^2.
@@ -192,24 +238,37 @@ class Network:
         snr
             Predicted matched-cell SNR, shape ``(P, N, N)``; zero means no information.
         """
-        points = points_m[:, None]
-        offset = points - self._position_m
-        separation = np.maximum(distance_m(self._position_m, points), MIN_DISTANCE_M)
-        cosine = np.cos(angle_from_boresight_rad(self._position_m, self._boresight_rad, points))
+        return self._information(self._slopes(points_m), snr, self._every, self._every)
+
+    def _information(
+        self, slopes: _Slopes, snr: FloatArray, tx: _Indices, rx: _Indices
+    ) -> FloatArray:
+        """Information of links from nodes `tx` to nodes `rx`, shape ``(P, I, J, 3)``."""
+        return links_information(
+            np.ascontiguousarray(snr),
+            *slopes,
+            self._unit_sine_var,
+            self._delay_var_s2,
+            self._unit_delay_var,
+            tx,
+            rx,
+        )
+
+    def _slopes(self, points_m: FloatArray) -> _Slopes:
+        """How each node's part of a measurement changes with the point.
+
+        Gradient of the leg's delay, ``(P, N, 2)``; products ``xx, xy, yy`` of the sine's
+        gradient, ``(P, N, 3)``; variance of the sine that no SNR takes away, ``(P, N)``.
+        """
+        offset = points_m[:, None] - self._position_m
+        square = offset[..., 0] ** 2 + offset[..., 1] ** 2
+        separation = np.maximum(np.sqrt(square), MIN_DISTANCE_M)
+        unit = offset / separation[..., None]
+        cosine = unit[..., 0] * self._ahead[:, 0] + unit[..., 1] * self._ahead[:, 1]
         bearing_var = self._boresight_var_rad2 + self._position_var_m2 / separation**2
-        shared_var = self._range_var_m2 / SPEED_OF_LIGHT_M_PER_S**2
-        with np.errstate(invalid="ignore"):  # no echo of a link without absolute delay: 0 x inf
-            delay_weight = np.nan_to_num(snr / (self._unit_delay_var + snr * shared_var))
-        common_var = cosine**2 * bearing_var + self._constant_sine_var
-        sine_weight = snr / (self._unit_sine_var + snr * common_var[:, None])
-        leg = offset / (separation * SPEED_OF_LIGHT_M_PER_S)[..., None]  # one half of (15)
-        delay_gradient = leg[:, :, None] + leg[:, None, :]
-        sine_gradient = cosine[..., None] * angle_gradient_rad_per_m(self._position_m, points)
         # Inside an antenna's own size a bearing means nothing.
-        sine_gradient[separation <= MIN_DISTANCE_M] = 0.0
-        information = np.empty((*snr.shape, 3))
-        for entry, (a, b) in enumerate(((0, 0), (0, 1), (1, 1))):
-            delay = delay_gradient[..., a] * delay_gradient[..., b]
-            sine = sine_gradient[..., a] * sine_gradient[..., b]
-            information[..., entry] = delay * delay_weight + sine[:, None] * sine_weight
-        return information
+        turn = np.where(separation > MIN_DISTANCE_M, cosine / separation, 0.0)
+        across_x, across_y = -unit[..., 1] * turn, unit[..., 0] * turn  # (16) times the cosine
+        products = np.stack((across_x**2, across_x * across_y, across_y**2), axis=-1)
+        sine_var = cosine**2 * bearing_var + self._constant_sine_var
+        return unit / SPEED_OF_LIGHT_M_PER_S, products, sine_var

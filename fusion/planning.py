@@ -1,21 +1,22 @@
-"""Which nodes to use next: problem P2 and the initialization; eqs. (13), (14), (18), (19)."""
+"""Which nodes to use next, given where the target is: problem P2; eqs. (18) and (19)."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
-from itertools import combinations
-from math import comb
 
 import numpy as np
 
-from drivers.geometry import FloatArray, arrival_angle_rad
-from fusion.likelihood import detection_probability
+from drivers.geometry import FloatArray
+from fusion.error_bound import REGULARIZATION_PER_M2, peb_m
 from fusion.network import Network
+from fusion.receiver_search import ROUNDING, search_configurations
 from fusion.sensing import SensingConfig
 
-# mu_reg of (18): one part in 1e6 of a square metre's worth of information.
-REGULARIZATION_PER_M2 = 1e-6
-# Above this many receiver sets per transmitter the exhaustive search gives way to a greedy one.
-MAX_SETS = 200_000
+# Effort of one search, about a quarter of a second; data of real sites take a hundredth of it.
+MAX_EFFORT = 100_000_000
+# What a second search, after one that was too much, asks for: 1 % of the PEB, 2 % of its square.
+_GAP = 1.01**2 - 1.0
+# Links whose PEB is computed at once, for the cache's sake.
+_LINKS_TOGETHER = 20_000
 
 
 @dataclass(frozen=True)
@@ -29,40 +30,40 @@ class Plan:
     peb_m
         Predicted position error bound (18) after it, in metres; for an initialization, its mean
         over the sampled points.
+    bound_m
+        What no configuration's `peb_m` is below: equal to it if this one is the best, to
+        rounding. Not known of an initialization.
     """
 
     config: SensingConfig
     peb_m: float
+    bound_m: float | None = None
+
+    @property
+    def gap(self) -> float | None:
+        """Share by which `peb_m` may exceed the smallest at most."""
+        return None if self.bound_m is None else self.peb_m / self.bound_m - 1.0
 
 
-def peb_m(information: FloatArray) -> FloatArray:
-    """Position error bound of information entries ``xx, xy, yy``, shape ``(...)``; eq. (18).
-
-    ``sqrt(tr(A^-1))`` in closed form, with ``mu_reg`` on the diagonal.
-    """
-    xx = information[..., 0] + REGULARIZATION_PER_M2
-    yy = information[..., 2] + REGULARIZATION_PER_M2
-    xy = information[..., 1]
-    # det(A) >= mu tr(A) - mu^2 for any information; rounding may fall below where one direction
-    # holds nearly all of it.
-    least = REGULARIZATION_PER_M2 * (xx + yy - REGULARIZATION_PER_M2)
-    return np.asarray(np.sqrt((xx + yy) / np.maximum(xx * yy - xy * xy, least)))
-
-
-@lru_cache(maxsize=8)
-def _receiver_sets(num_nodes: int, num_receivers: int) -> np.ndarray:
-    sets = combinations(range(num_nodes), num_receivers)
-    return np.array(list(sets), dtype=np.intp)
+def plan_of(
+    network: Network, tx: int, receivers: np.ndarray, error_m: float, bound_m: float | None = None
+) -> Plan:
+    """Plan of nodes given by their indices."""
+    names = tuple(network.nodes[int(n)].node_id for n in receivers)
+    return Plan(SensingConfig(network.nodes[tx].node_id, names), error_m, bound_m)
 
 
 def best_configuration(
-    network: Network, link_information: FloatArray, prior: FloatArray, num_receivers: int
+    network: Network,
+    link_information: FloatArray,
+    prior: FloatArray,
+    num_receivers: int,
+    max_effort: int = MAX_EFFORT,
 ) -> Plan:
     """Solve P2: the configuration with the smallest predicted PEB; eq. (19).
 
-    Exact while the receiver sets of one transmitter number at most `MAX_SETS`, greedy beyond.
-    Transmitters are tried in the order of a lower bound on their PEB, ``tr(A^-1) >= 4 / tr(A)``,
-    and the search stops when no other can win.
+    Exact to rounding, by branch and bound. Where that takes too much, as it may if very many
+    links are of equal worth, the best configuration found with a bound of the others.
 
     Parameters
     ----------
@@ -70,143 +71,55 @@ def best_configuration(
         Predicted information of all links, shape ``(N, N, 3)``; eq. (17).
     prior
         Information at hand already, entries ``xx, xy, yy``; zeros for the paper's (19).
+    max_effort
+        Links and sets whose evaluation is too much.
     """
-    trace = link_information[..., 0] + link_information[..., 2]
-    top = np.sort(trace, axis=1)[:, -num_receivers:].sum(axis=1)
-    bound = 2.0 / np.sqrt(top + prior[0] + prior[2] + 2.0 * REGULARIZATION_PER_M2)
-    best_peb, best_tx, best_rx = np.inf, -1, np.empty(0, dtype=np.intp)
-    for tx in np.argsort(bound, kind="stable"):
-        if bound[tx] >= best_peb:
+    num_nodes = len(network.nodes)
+    if not 1 <= num_receivers < num_nodes:
+        msg = f"{num_receivers} receivers of {num_nodes} nodes: at least 1, and one must send"
+        raise ValueError(msg)
+    if num_receivers == 1:
+        error_m, tx, rx = min(_best_links(link_information, prior))
+        return plan_of(network, tx, np.array([rx]), error_m, error_m)
+    links = np.ascontiguousarray(link_information, dtype=np.float64)
+    nodes, var_m2, bound_m2 = _search(links, prior, num_receivers, max_effort)
+    tx, receivers = int(nodes[0]), _named(nodes, links)
+    error_m = float(peb_m(prior + links[tx, receivers].sum(axis=0)))
+    exact = bound_m2 * (1.0 + 4.0 * ROUNDING) >= var_m2
+    bound_m = error_m if exact else min(float(np.sqrt(bound_m2)), error_m)
+    return plan_of(network, tx, receivers, error_m, bound_m)
+
+
+def _best_links(links: FloatArray, prior: FloatArray) -> Iterator[tuple[float, int, int]]:
+    """PEB, transmitter and receiver of the best links of some transmitters each."""
+    num_nodes = len(links)
+    together = max(1, _LINKS_TOGETHER // num_nodes)
+    for start in range(0, num_nodes, together):
+        error_m = peb_m(prior + links[start : start + together])
+        np.fill_diagonal(error_m[:, start:], np.inf)
+        row, rx = divmod(int(np.argmin(error_m)), num_nodes)
+        yield float(error_m[row, rx]), start + row, rx
+
+
+def _search(
+    links: FloatArray, prior: FloatArray, num_receivers: int, max_effort: int
+) -> tuple[np.ndarray, float, float]:
+    """Transmitter and receivers, their ``tr(A^-1)``, and a bound of that of all others."""
+    best = np.array([np.inf]), np.arange(1 + num_receivers)
+    bound_m2 = 0.0
+    for slack in (ROUNDING, _GAP):
+        found = search_configurations(links, prior, best, slack, max_effort, REGULARIZATION_PER_M2)
+        bound_m2 = max(bound_m2, found)
+        if best[0][0] <= bound_m2 * (1.0 + _GAP):
             break
-        candidate, receivers = _best_receivers(link_information[tx], int(tx), prior, num_receivers)
-        if candidate < best_peb:
-            best_peb, best_tx, best_rx = candidate, int(tx), receivers
-    names = [network.nodes[int(n)].node_id for n in best_rx]
-    return Plan(SensingConfig(network.nodes[best_tx].node_id, tuple(names)), float(best_peb))
+    return best[1], float(best[0][0]), bound_m2
 
 
-def _best_receivers(
-    information: FloatArray, tx: int, prior: FloatArray, num_receivers: int
-) -> tuple[float, np.ndarray]:
-    """Best receiver set of one transmitter, from its links' information ``(N, 3)``."""
-    num_nodes = len(information)
-    if comb(num_nodes, num_receivers) > MAX_SETS:
-        return _greedy_receivers(information, tx, prior, num_receivers)
-    sets = _receiver_sets(num_nodes, num_receivers)
-    allowed = sets[np.all(sets != tx, axis=1)]
-    total = prior + sum(information[allowed[:, n]] for n in range(num_receivers))
-    score = peb_m(np.asarray(total))
-    best = int(np.argmin(score))
-    return float(score[best]), allowed[best]
-
-
-def _greedy_receivers(
-    information: FloatArray, tx: int, prior: FloatArray, num_receivers: int
-) -> tuple[float, np.ndarray]:
-    chosen: list[int] = []
-    total = prior.copy()
-    score = np.inf
-    for _ in range(num_receivers):
-        candidate = peb_m(total + information)
-        candidate[[tx, *chosen]] = np.inf
-        best = int(np.argmin(candidate))
-        chosen.append(best)
-        total = total + information[best]
-        score = float(candidate[best])
-    return score, np.array(chosen, dtype=np.intp)
-
-
-def expected_error_plan(
-    network: Network,
-    points_m: FloatArray,
-    rcs_m2: FloatArray,
-    detection_snr: float,
-    span_m: float,
-    num_receivers: int,
-) -> Plan:
-    """Configuration with the least expected error over samples of where the target may be.
-
-    Joins (13) and (14): a sample that at least one receiver sees is worth the PEB of the
-    information expected then, one that all miss costs the area's span. Visibility is the
-    probability of detection, fields of view, distance and fading included. Receivers are added
-    one at a time for every transmitter (greedy).
-
-    Parameters
-    ----------
-    points_m, rcs_m2
-        Samples of the belief, shapes ``(P, 2)`` and ``(P,)``.
-    detection_snr
-        Threshold of the detector, matched-cell SNR.
-    span_m
-        Error of not seeing the target at all.
-    """
-    snr = network.snr(points_m, rcs_m2)
-    seen = detection_probability(snr, detection_snr)
-    information = network.information(points_m, snr)
-    information *= seen[..., None]
-    num_nodes = len(network.nodes)
-    total = np.zeros((len(points_m), num_nodes, 3))
-    missed = np.ones((len(points_m), num_nodes))
-    chosen = np.empty((num_nodes, 0), dtype=np.intp)
-    rows = np.arange(num_nodes)
-    cost = np.full(num_nodes, np.inf)
-    for _ in range(num_receivers):
-        all_missed = missed[:, :, None] * (1.0 - seen)
-        given_seen = (total[:, :, None] + information) / np.maximum(1.0 - all_missed, 1e-9)[
-            ..., None
-        ]
-        error = np.minimum(peb_m(given_seen), span_m)
-        step = np.mean((1.0 - all_missed) * error + all_missed * span_m, axis=0)
-        step[rows, rows] = np.inf
-        step[rows[:, None], chosen] = np.inf
-        best = np.argmin(step, axis=1)
-        cost = step[rows, best]
-        total = total + information[:, rows, best]
-        missed = missed * (1.0 - seen[:, rows, best])
-        chosen = np.concatenate((chosen, best[:, None]), axis=1)
-    tx = int(np.argmin(cost))
-    names = tuple(network.nodes[int(n)].node_id for n in chosen[tx])
-    return Plan(SensingConfig(network.nodes[tx].node_id, names), float(cost[tx]))
-
-
-def field_of_view_plan(
-    network: Network, points_m: FloatArray, mean_rcs_m2: float, num_receivers: int
-) -> Plan:
-    """The paper's sampling-based initialization (SFI): coverage (13), then mean PEB (14).
-
-    Parameters
-    ----------
-    points_m
-        Sample points drawn uniformly over the search area, shape ``(P, 2)``.
-    """
-    in_view = np.stack(
-        [n.receive_pattern.in_view(arrival_angle_rad(n.pose, points_m)) for n in network.nodes]
-    )
-    num_nodes = len(network.nodes)
-    if comb(num_nodes, num_receivers) <= MAX_SETS:
-        sets = _receiver_sets(num_nodes, num_receivers)
-        covered = np.zeros(len(sets))
-        for start in range(0, len(sets), 4096):
-            covered[start : start + 4096] = in_view[sets[start : start + 4096]].any(1).sum(1)
-        receivers = sets[int(np.argmax(covered))]
-    else:
-        receivers = _greedy_cover(in_view, num_receivers)
-    snr = network.snr(points_m, np.full(len(points_m), mean_rcs_m2))
-    total = network.information(points_m, snr)[:, :, receivers].sum(axis=2)
-    score = peb_m(total).mean(axis=0)
-    score[receivers] = np.inf
-    tx = int(np.argmin(score))
-    names = tuple(network.nodes[int(n)].node_id for n in receivers)
-    return Plan(SensingConfig(network.nodes[tx].node_id, names), float(score[tx]))
-
-
-def _greedy_cover(in_view: np.ndarray, num_receivers: int) -> np.ndarray:
-    """Greedy maximum coverage: at least 1 - 1/e of the best (Nemhauser et al. 1978)."""
-    covered = np.zeros(in_view.shape[1], dtype=bool)
-    chosen: list[int] = []
-    for _ in range(num_receivers):
-        gain = (in_view & ~covered).sum(axis=1)
-        gain[chosen] = -1
-        chosen.append(int(np.argmax(gain)))
-        covered |= in_view[chosen[-1]]
-    return np.array(chosen, dtype=np.intp)
+def _named(nodes: np.ndarray, links: FloatArray) -> np.ndarray:
+    """Receivers in order; of those that bring nothing, which are all alike, the first ones."""
+    tx, receivers = nodes[0], nodes[1:]
+    empty = ~links[tx].any(axis=-1)
+    informative = receivers[~empty[receivers]]
+    empty[tx] = False
+    fill = np.flatnonzero(empty)[: len(receivers) - len(informative)]
+    return np.sort(np.concatenate((informative, fill)))

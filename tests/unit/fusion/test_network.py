@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from drivers.array import UniformLinearArray
 from drivers.link_budget import channel_noise_var, path_gain
 from drivers.node import SurveyUncertainty
+from fusion.error_bound import peb_m
 from fusion.network import MIN_DISTANCE_M, Network
-from fusion.planning import peb_m
 from tests.unit.fusion.halls import (
     AREA_M,
     C_M_PER_S,
@@ -191,3 +191,36 @@ def test_another_receiver_never_raises_the_bound(seed, num_receivers):
     more = peb_m(information[tx, receivers].sum(axis=0))
     # Rounding of a determinant of nearly singular information
     assert more <= fewer * (1 + 1e-6)
+
+
+@given(seed=st.integers(0, 10_000), between=st.floats(0.0, 1.0), aside_m=st.floats(0.0, 30.0))
+def test_what_alignment_takes_of_all_links_is_what_it_takes_of_each(seed, between, aside_m):
+    """Also beside a direct path and in the nulls of an array, where sums of phases cancel."""
+    nodes = mixed_nodes(seed, 4)
+    first, second = (node.pose.position for node in nodes[:2])
+    direction = np.random.default_rng(seed).standard_normal(2)
+    beside_m = first + between * (second - first) + aside_m * direction / np.hypot(*direction)
+    points_m = np.concatenate((beside_m[None], points_clear_of(nodes, 3, seed)))
+    plain, aligned = Network(nodes, GRID), Network(nodes, GRID, aligned=True)
+    whole, left = plain.snr(points_m, np.ones(4)), aligned.snr(points_m, np.ones(4))
+    for i, tx in enumerate(nodes):
+        for j, rx in enumerate(nodes):
+            if i != j:
+                expected = whole[:, i, j] * aligned.link_kept(tx, rx, points_m)
+                np.testing.assert_allclose(left[:, i, j], expected, rtol=1e-10)
+
+
+def test_a_few_transmitters_at_a_time_are_predicted_as_all_at_once(monkeypatch):
+    nodes = mixed_nodes(2, 7)
+    points_m, rcs_m2 = points_clear_of(nodes, 5), np.linspace(0.5, 2.0, 5)
+    receivers = np.array([5, 1, 2])
+    for aligned in (False, True):
+        network = Network(nodes, GRID, aligned=aligned)
+        snr = network.snr(points_m, rcs_m2)
+        information = network.information(points_m, snr)
+        monkeypatch.setattr("fusion.network._LINKS_TOGETHER", 2 * 5 * 3)
+        parts = list(network.predictions(points_m, rcs_m2, receivers))
+        assert [tx.tolist() for tx, _, _ in parts] == [[0, 1], [2, 3], [4, 5], [6]]
+        for tx, part, own in parts:
+            np.testing.assert_array_equal(part, snr[:, tx][:, :, receivers])
+            np.testing.assert_array_equal(own, information[:, tx][:, :, receivers])
