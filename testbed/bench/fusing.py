@@ -7,9 +7,10 @@ import numpy as np
 from drivers.geometry import FloatArray, arrival_angle_rad, bistatic_delay_s
 from drivers.link_budget import delay_var_s2, sine_var
 from drivers.node import Node
+from fusion.initialization import field_of_view_plan
 from fusion.measurement import Measurement, bearing_range_points
 from fusion.network import Network
-from fusion.planning import Plan, best_configuration, field_of_view_plan
+from fusion.planning import Plan, best_configuration
 from fusion.wls import WlsProblem, WlsSolution
 from processing.report import Hypothesis
 from sim_backend.scene import draw_uniform_poses
@@ -127,13 +128,9 @@ def large_planning(load: Workload) -> Work:
     information = information_about(network, load.simulation.target_m)
     count = load.sizes.many_receivers
 
-    def gap(plan: Plan, _literal: object) -> float | None:
-        bound_m: float | None = getattr(plan, "bound_m", None)
-        return None if bound_m is None else plan.peb_m / bound_m - 1.0
-
     return Work(
         run=lambda: best_configuration(network, information, _NO_PRIOR, count),
-        error=gap,
+        error=lambda plan, _literal: plan.gap,
         counts=Counts(memory_bytes=float(information.nbytes)),
     )
 

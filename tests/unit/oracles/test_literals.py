@@ -10,9 +10,10 @@ from drivers.array import UniformLinearArray
 from drivers.geometry import Pose, arrival_angle_rad
 from drivers.node import Node
 from drivers.waveform import OfdmGrid, pilot_symbols
+from fusion.initialization import field_of_view_plan
 from fusion.measurement import Measurement, bearing_range_points
 from fusion.network import Network
-from fusion.planning import best_configuration, field_of_view_plan
+from fusion.planning import best_configuration
 from fusion.wls import WlsProblem
 from processing.detect import detect, plan_cfar
 from processing.power_map import PowerMap, plan_power_map, power_map
