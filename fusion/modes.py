@@ -179,12 +179,7 @@ class ModeFinder:
         if not measurement.locates:
             return 0.0
         problem = WlsProblem([measurement], self._bearing, self._errors)
-        jacobian = problem.jacobian(solution.position_m)
-        spread = problem.covariance(solution.position_m)
-        spread = spread + jacobian @ solution.covariance_m2 @ jacobian.T
-        residual = problem.residual(solution.position_m)
-        distance = residual @ np.linalg.solve(spread, residual)
-        return float(-0.5 * (distance + np.linalg.slogdet(2.0 * np.pi * spread)[1]))
+        return problem.foreseen_log_density(solution.position_m, solution.covariance_m2)
 
     def _log_rcs(
         self, solution: WlsSolution, chosen: dict[int, int], evidence: Sequence[LinkEvidence]
