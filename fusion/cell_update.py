@@ -16,78 +16,104 @@ IndexArray = NDArray[np.intp]
 # What a link holds: where transmitter and receiver stand, the boresight's cosine and sine, the
 # variances of its bistatic ranges and of the receiver's place, boresight and sine.
 TX_X, TX_Y, RX_X, RX_Y, COSINE, SINE, RANGE_VAR, PLACE_VAR, BORESIGHT_VAR, SINE_VAR = range(10)
-# What a hypothesis holds: bistatic range and sine, each with its variance.
-RANGE_M, RANGE_VAR_M2, MEASURED_SINE, MEASURED_SINE_VAR = range(4)
 
+# Less than any probability beside one; exponentials that underflow are slow.
+LEAST_EXPONENT = -700.0
 # A level's share of its cell never falls below this: it could not rise again from zero. Reports
 # would have to favour it by as much before the difference shows.
 _LEAST_SHARE = 1e-290
 
 
 @compiled
-def position_squares(
-    points_m: FloatArray,
-    cell_m: float,
-    link: FloatArray,
-    hypotheses: FloatArray,
-    use_range: bool,
-    use_sine: bool,
-    period: float,
-) -> tuple[FloatArray, FloatArray]:
-    """Squared normalized errors of hypotheses at cells, and the variances they have there.
+def cell_geometry(points_m: FloatArray, cell_m: float, link: FloatArray) -> FloatArray:
+    """What a link measures of each cell, and how far from it the cell's extent reaches.
 
-    Ranges by (4), the slope that widens them by (15), sines by (5).
+    Bistatic range by (4) and sine of arrival by (5); variances by the slopes (15) and (16) over the
+    cell's size and over what is not known of the nodes.
 
     Parameters
     ----------
     points_m, cell_m
         Centres ``(C, 2)`` and side of cells.
-    link, hypotheses
-        Shapes ``(10,)`` and ``(H, 4)``.
+    link
+        Shape ``(10,)``.
+
+    Returns
+    -------
+    numpy.ndarray
+        Range, its variance, sine and its variance, shape ``(4, C)``.
+    """
+    seen = np.empty((4, len(points_m)))
+    tx_at_x, tx_at_y, rx_at_x, rx_at_y = link[TX_X], link[TX_Y], link[RX_X], link[RX_Y]
+    turn_x, turn_y, range_var_m2, sine_var = (
+        link[COSINE],
+        link[SINE],
+        link[RANGE_VAR],
+        link[SINE_VAR],
+    )
+    cell_var_m2, least_m = cell_m * cell_m / 12.0, cell_m / 2.0
+    place_var_m2, boresight_var = cell_var_m2 + link[PLACE_VAR], link[BORESIGHT_VAR]
+    for c in range(len(points_m)):
+        x, y = points_m[c, 0], points_m[c, 1]
+        tx_x, tx_y, rx_x, rx_y = x - tx_at_x, y - tx_at_y, x - rx_at_x, y - rx_at_y
+        tx_leg_m = np.sqrt(tx_x * tx_x + tx_y * tx_y)
+        rx_leg_m = np.sqrt(rx_x * rx_x + rx_y * rx_y)
+        slope_x = tx_x / tx_leg_m + rx_x / rx_leg_m
+        slope_y = tx_y / tx_leg_m + rx_y / rx_leg_m
+        slope2 = slope_x * slope_x + slope_y * slope_y
+        slope2 = slope2 if slope2 <= 5.0 else 4.0  # not a number: a cell at a node
+        seen[0, c] = tx_leg_m + rx_leg_m
+        seen[1, c] = range_var_m2 + cell_var_m2 * slope2
+        at_node = rx_leg_m == 0.0  # where angles count from the x axis
+        unit_x = 1.0 if at_node else rx_x / rx_leg_m
+        unit_y = 0.0 if at_node else rx_y / rx_leg_m
+        cosine = unit_x * turn_x + unit_y * turn_y
+        apart_m = rx_leg_m if rx_leg_m > least_m else least_m
+        bearing_var = boresight_var + place_var_m2 / (apart_m * apart_m)
+        # Near endfire the slope vanishes, but a cell still spans second-order sines.
+        across2, along2 = cosine * cosine, (cell_m / apart_m) ** 2
+        seen[2, c] = unit_y * turn_x - unit_x * turn_y
+        seen[3, c] = sine_var + bearing_var * (across2 if across2 > along2 else along2)
+    return seen
+
+
+@compiled
+def position_squares(
+    seen: FloatArray, hypotheses: FloatArray, use_range: bool, use_sine: bool, period: float
+) -> tuple[FloatArray, FloatArray]:
+    """Squared normalized errors of hypotheses at cells, and the variances they have there.
+
+    Parameters
+    ----------
+    seen
+        See `cell_geometry`, shape ``(4, C)``.
+    hypotheses
+        Measured range, its variance, sine and its variance, shape ``(H, 4)``.
     use_range, use_sine
-        What of the hypotheses counts.
+        What of them counts.
     period
         Ambiguity of the sine.
 
     Returns
     -------
     tuple
-        Sum of squares and product of ``2 pi`` times the variances, shapes ``(H, C)``.
+        Sum of squares, and product of ``2 pi`` times the variances, shapes ``(H, C)``.
     """
-    count, size = len(hypotheses), len(points_m)
+    count, size, half = len(hypotheses), seen.shape[1], period / 2.0
     square, var = np.zeros((count, size)), np.ones((count, size))
-    cell_var_m2, half = cell_m * cell_m / 12.0, period / 2.0
-    for c in range(size):
-        tx_x, tx_y = points_m[c, 0] - link[TX_X], points_m[c, 1] - link[TX_Y]
-        rx_x, rx_y = points_m[c, 0] - link[RX_X], points_m[c, 1] - link[RX_Y]
-        tx_leg_m = np.sqrt(tx_x * tx_x + tx_y * tx_y)
-        rx_leg_m = np.sqrt(rx_x * rx_x + rx_y * rx_y)
+    for h in range(count):
+        range_m, range_var_m2, sine, sine_var = hypotheses[h]
         if use_range:
-            slope_x, slope_y = tx_x / tx_leg_m + rx_x / rx_leg_m, tx_y / tx_leg_m + rx_y / rx_leg_m
-            slope2 = slope_x * slope_x + slope_y * slope_y
-            slope2 = 4.0 if np.isnan(slope2) else slope2
-            common = link[RANGE_VAR] + cell_var_m2 * slope2
-            for h in range(count):
-                error = hypotheses[h, RANGE_M] - (tx_leg_m + rx_leg_m)
-                total = hypotheses[h, RANGE_VAR_M2] + common
+            for c in range(size):
+                error = range_m - seen[0, c]
+                total = range_var_m2 + seen[1, c]
                 square[h, c] += error * error / total
                 var[h, c] *= 2.0 * np.pi * total
         if use_sine:
-            at_node = rx_leg_m == 0.0  # where the angle counts from the x axis
-            unit_x, unit_y = (1.0, 0.0) if at_node else (rx_x / rx_leg_m, rx_y / rx_leg_m)
-            cosine = unit_x * link[COSINE] + unit_y * link[SINE]
-            sine = unit_y * link[COSINE] - unit_x * link[SINE]
-            apart_m = max(rx_leg_m, cell_m / 2.0)
-            bearing_var = link[BORESIGHT_VAR] + (cell_var_m2 + link[PLACE_VAR]) / (
-                apart_m * apart_m
-            )
-            # Near endfire the slope vanishes, but a cell still spans second-order sines.
-            slope2 = max(cosine * cosine, (cell_m / apart_m) ** 2)
-            common = link[SINE_VAR] + bearing_var * slope2
-            for h in range(count):
-                error = hypotheses[h, MEASURED_SINE] - sine + half
+            for c in range(size):
+                error = sine - seen[2, c] + half
                 error -= period * np.floor(error / period) + half
-                total = hypotheses[h, MEASURED_SINE_VAR] + common
+                total = sine_var + seen[3, c]
                 square[h, c] += error * error / total
                 var[h, c] *= 2.0 * np.pi * total
     return square, var
@@ -113,7 +139,7 @@ def set_detection_exponents(
     for s in range(len(rcs_m2)):
         for c in range(len(detectable)):
             snr = rcs_m2[s] * detectable[c]
-            exponent[s, c] = -miss_snr / (1.0 + snr) if snr > 0.0 else -np.inf
+            exponent[s, c] = -miss_snr / (1.0 + snr) if snr > 0.0 else LEAST_EXPONENT
 
 
 @compiled

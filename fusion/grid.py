@@ -7,7 +7,9 @@ import numpy as np
 from drivers.geometry import SPEED_OF_LIGHT_M_PER_S, FloatArray, distance_m
 from drivers.node_errors import BORESIGHT_RAD, SINE, X_M
 from fusion.cell_update import (
+    LEAST_EXPONENT,
     add_echo,
+    cell_geometry,
     multiply_likelihood,
     position_squares,
     set_detection_exponents,
@@ -90,16 +92,15 @@ class PositionGrid:
         ).reshape(-1, 4)
         measured[:, 0] *= SPEED_OF_LIGHT_M_PER_S
         measured[:, 1] *= SPEED_OF_LIGHT_M_PER_S**2
-        square, var = position_squares(
-            self.points_m, self.cell_m, row, measured,
-            link.report.delay_is_absolute, rx.array.num_elements > 1, link.sine_period,
-        )  # fmt: skip
+        seen = cell_geometry(self.points_m, self.cell_m, row)
+        use_range, use_sine = link.report.delay_is_absolute, rx.array.num_elements > 1
+        square, var = position_squares(seen, measured, use_range, use_sine, link.sine_period)
         return np.asarray(-0.5 * (square + np.log(var)))
 
     def cell_probability(self) -> FloatArray:
         """Probability of each cell, shape ``(cells,)``, summed over RCS levels."""
-        weight = np.exp(self._cell_log - self._cell_log.max())
-        return np.asarray(weight / weight.sum())
+        weight = _relative(self._cell_log)
+        return weight / weight.sum()
 
     def peaks(self) -> list[FloatArray]:
         """The heaviest cells, a few cells apart."""
@@ -129,20 +130,28 @@ class PositionGrid:
         if not away.any():
             return -np.inf
         left = self._cell_log[away]
-        most = left.max()
-        return float(most + np.log(np.sum(np.exp(left - most))))
+        return float(left.max() + np.log(_relative(left).sum()))
 
     def sample(self, rng: np.random.Generator, count: int) -> tuple[FloatArray, FloatArray]:
         """Positions ``(count, 2)`` and RCS levels ``(count,)`` drawn from the grid."""
-        flat = (self._share * np.exp(self._cell_log - self._cell_log.max())).ravel()
-        # Systematic resampling: one uniform draw, evenly spaced quantiles, least variance.
-        quantiles = (np.arange(count) + rng.random()) / count
-        cumulative = np.cumsum(flat)
-        picked = np.searchsorted(cumulative, quantiles * cumulative[-1])
-        level, cell = np.divmod(np.minimum(picked, flat.size - 1), len(self.points_m))
+        # Systematic resampling: one uniform draw, evenly spaced quantiles, least variance. The
+        # column of cells first, then the cell within it.
+        weight = (self._share * _relative(self._cell_log)).reshape(-1, self.shape[1])
+        columns = np.cumsum(weight.sum(axis=1))
+        quantiles = (np.arange(count) + rng.random()) / count * columns[-1]
+        picked = np.minimum(np.searchsorted(columns, quantiles), len(columns) - 1)
+        within = np.cumsum(weight[picked], axis=1)
+        left = quantiles - (columns[picked] - within[:, -1])
+        row = np.minimum(np.sum(within < left[:, None], axis=1), self.shape[1] - 1)
+        level, cell = np.divmod(picked * self.shape[1] + row, len(self.points_m))
         sides = np.subtract(self.area_m[2:], self.area_m[:2]) / self.shape
         jitter = rng.uniform(-0.5, 0.5, size=(count, 2)) * sides
         return self.points_m[cell] + jitter, self._prior.level_m2[level]
+
+
+def _relative(log_values: FloatArray) -> FloatArray:
+    """Exponentials relative to the largest."""
+    return np.asarray(np.exp(np.maximum(log_values - log_values.max(), LEAST_EXPONENT)))
 
 
 def _cell_centres(low: float, high: float, cell_m: float) -> FloatArray:
