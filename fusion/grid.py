@@ -48,10 +48,11 @@ class PositionGrid:
         self.area_m = area_m
         self._prior = prior
         self.cell_m = float(np.sqrt((area_m[2] - area_m[0]) * (area_m[3] - area_m[1]) / _NUM_CELLS))
-        x = _cell_centres(area_m[0], area_m[2], self.cell_m)
-        y = _cell_centres(area_m[1], area_m[3], self.cell_m)
-        self.shape = (len(x), len(y))
-        self.points_m = np.stack(np.meshgrid(x, y, indexing="ij"), axis=-1).reshape(-1, 2)
+        self._x_m = _cell_centres(area_m[0], area_m[2], self.cell_m)
+        self._y_m = _cell_centres(area_m[1], area_m[3], self.cell_m)
+        self.shape = (len(self._x_m), len(self._y_m))
+        centres = np.meshgrid(self._x_m, self._y_m, indexing="ij")
+        self.points_m = np.stack(centres, axis=-1).reshape(-1, 2)
         size = len(self.points_m)
         # Log probability of each cell, and of each RCS level given the cell: the shares of the
         # levels stay within the range of numbers where their logarithms would have to be kept.
@@ -120,16 +121,14 @@ class PositionGrid:
 
         The covariances are widened by the cell's size.
         """
-        away = np.ones(len(self.points_m), dtype=bool)
-        x, y = self.points_m.T
+        away = np.ones(self.shape, dtype=bool)
         for position, covariance in zip(positions_m, covariances_m2, strict=True):
             (xx, xy), (_, yy) = (covariance + self.cell_m**2 * np.eye(2)).tolist()
-            off_x, off_y = x - position[0], y - position[1]
-            square = yy * off_x**2 - 2.0 * xy * off_x * off_y + xx * off_y**2
-            away &= square > limit * (xx * yy - xy * xy)
+            x, y = self._x_m[:, None] - position[0], self._y_m - position[1]
+            away &= yy * x**2 + (x * (-2.0 * xy * y) + xx * y**2) > limit * (xx * yy - xy**2)
         if not away.any():
             return -np.inf
-        left = self._cell_log[away]
+        left = self._cell_log[away.ravel()]
         return float(left.max() + np.log(_relative(left).sum()))
 
     def sample(self, rng: np.random.Generator, count: int) -> tuple[FloatArray, FloatArray]:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -94,6 +95,9 @@ class ModeFinder:
         self._prior = prior
         self._bearing: Bearing = bearing
         self._errors = errors
+        self._problems: WeakKeyDictionary[LinkEvidence, list[WlsProblem | None]] = (
+            WeakKeyDictionary()
+        )
         self._whole = np.ones(len(_UNIT_POINTS))  # of an echo that was not missed
 
     def start(self, measurements: Sequence[Measurement], start_m: FloatArray) -> WlsSolution | None:
@@ -172,16 +176,24 @@ class ModeFinder:
             link.row, link.levels, link.log_false, link.kept(points),
             self._log_rcs(solution, chosen, evidence), self._prior.level_m2, points,
         )  # fmt: skip
-        for h, measurement in enumerate(link.measurements, start=1):
-            scores[h] += self._log_innovation(solution, measurement)
-        best = int(np.argmax(np.nan_to_num(scores, nan=-np.inf)))
+        for h, problem in enumerate(self._alone(link), start=1):
+            if problem is not None:
+                scores[h] += problem.foreseen_log_density(
+                    solution.position_m, solution.covariance_m2
+                )
+        best = int(np.argmax(np.where(np.isnan(scores), -np.inf, scores)))
         return None if best == 0 else best - 1
 
-    def _log_innovation(self, solution: WlsSolution, measurement: Measurement) -> float:
-        if not measurement.locates:
-            return 0.0
-        problem = WlsProblem([measurement], self._bearing, self._errors)
-        return problem.foreseen_log_density(solution.position_m, solution.covariance_m2)
+    def _alone(self, link: LinkEvidence) -> list[WlsProblem | None]:
+        """P1 of each of a report's hypotheses alone; ``None`` where it says nothing about where."""
+        if link not in self._problems:
+            self._problems[link] = [
+                WlsProblem([measurement], self._bearing, self._errors)
+                if measurement.locates
+                else None
+                for measurement in link.measurements
+            ]
+        return self._problems[link]
 
     def _log_rcs(
         self, solution: WlsSolution, chosen: dict[int, int], evidence: Sequence[LinkEvidence]
