@@ -25,7 +25,19 @@ _LEAST_SHARE = 1e-290
 
 
 @compiled
-def cell_geometry(points_m: FloatArray, cell_m: float, link: FloatArray) -> FloatArray:
+def _leg(x_m: FloatArray, y_m: FloatArray, at_x: float, at_y: float) -> FloatArray:
+    """Length and direction cosines from a node to cells, ``(3, C)``; not numbers at the node."""
+    leg = np.empty((3, len(x_m)))
+    length_m, unit_x, unit_y = leg
+    for c in range(len(x_m)):
+        x, y = x_m[c] - at_x, y_m[c] - at_y
+        apart_m = np.sqrt(x * x + y * y)
+        length_m[c], unit_x[c], unit_y[c] = apart_m, x / apart_m, y / apart_m
+    return leg
+
+
+@compiled
+def cell_geometry(x_m: FloatArray, y_m: FloatArray, cell_m: float, link: FloatArray) -> FloatArray:
     """What a link measures of each cell, and how far from it the cell's extent reaches.
 
     Bistatic range by (4) and sine of arrival by (5); variances by the slopes (15) and (16) over the
@@ -33,8 +45,8 @@ def cell_geometry(points_m: FloatArray, cell_m: float, link: FloatArray) -> Floa
 
     Parameters
     ----------
-    points_m, cell_m
-        Centres ``(C, 2)`` and side of cells.
+    x_m, y_m, cell_m
+        Centres and side of cells. Processors take neighbours in memory several at a time.
     link
         Shape ``(10,)``.
 
@@ -43,8 +55,8 @@ def cell_geometry(points_m: FloatArray, cell_m: float, link: FloatArray) -> Floa
     numpy.ndarray
         Range, its variance, sine and its variance, shape ``(4, C)``.
     """
-    seen = np.empty((4, len(points_m)))
-    tx_at_x, tx_at_y, rx_at_x, rx_at_y = link[TX_X], link[TX_Y], link[RX_X], link[RX_Y]
+    tx_m, tx_x, tx_y = _leg(x_m, y_m, link[TX_X], link[TX_Y])
+    rx_m, rx_x, rx_y = _leg(x_m, y_m, link[RX_X], link[RX_Y])
     turn_x, turn_y, range_var_m2, sine_var = (
         link[COSINE],
         link[SINE],
@@ -53,27 +65,24 @@ def cell_geometry(points_m: FloatArray, cell_m: float, link: FloatArray) -> Floa
     )
     cell_var_m2, least_m = cell_m * cell_m / 12.0, cell_m / 2.0
     place_var_m2, boresight_var = cell_var_m2 + link[PLACE_VAR], link[BORESIGHT_VAR]
-    for c in range(len(points_m)):
-        x, y = points_m[c, 0], points_m[c, 1]
-        tx_x, tx_y, rx_x, rx_y = x - tx_at_x, y - tx_at_y, x - rx_at_x, y - rx_at_y
-        tx_leg_m = np.sqrt(tx_x * tx_x + tx_y * tx_y)
-        rx_leg_m = np.sqrt(rx_x * rx_x + rx_y * rx_y)
-        slope_x = tx_x / tx_leg_m + rx_x / rx_leg_m
-        slope_y = tx_y / tx_leg_m + rx_y / rx_leg_m
+    seen = np.empty((4, len(x_m)))
+    range_m, range_var, sine, sine_spread = seen
+    for c in range(len(x_m)):
+        slope_x, slope_y = tx_x[c] + rx_x[c], tx_y[c] + rx_y[c]
         slope2 = slope_x * slope_x + slope_y * slope_y
         slope2 = slope2 if slope2 <= 5.0 else 4.0  # not a number: a cell at a node
-        seen[0, c] = tx_leg_m + rx_leg_m
-        seen[1, c] = range_var_m2 + cell_var_m2 * slope2
-        at_node = rx_leg_m == 0.0  # where angles count from the x axis
-        unit_x = 1.0 if at_node else rx_x / rx_leg_m
-        unit_y = 0.0 if at_node else rx_y / rx_leg_m
+        range_m[c] = tx_m[c] + rx_m[c]
+        range_var[c] = range_var_m2 + cell_var_m2 * slope2
+        at_node = rx_m[c] == 0.0  # where angles count from the x axis
+        unit_x, unit_y = 1.0 if at_node else rx_x[c], 0.0 if at_node else rx_y[c]
         cosine = unit_x * turn_x + unit_y * turn_y
-        apart_m = rx_leg_m if rx_leg_m > least_m else least_m
-        bearing_var = boresight_var + place_var_m2 / (apart_m * apart_m)
+        apart_m = rx_m[c] if rx_m[c] > least_m else least_m
+        per_m2 = 1.0 / (apart_m * apart_m)
         # Near endfire the slope vanishes, but a cell still spans second-order sines.
-        across2, along2 = cosine * cosine, (cell_m / apart_m) ** 2
-        seen[2, c] = unit_y * turn_x - unit_x * turn_y
-        seen[3, c] = sine_var + bearing_var * (across2 if across2 > along2 else along2)
+        across2, along2 = cosine * cosine, cell_m * cell_m * per_m2
+        sine[c] = unit_y * turn_x - unit_x * turn_y
+        wide2 = across2 if across2 > along2 else along2
+        sine_spread[c] = sine_var + (boresight_var + place_var_m2 * per_m2) * wide2
     return seen
 
 
@@ -203,3 +212,35 @@ def multiply_likelihood(share: FloatArray, detection: FloatArray) -> FloatArray:
         for c in range(share.shape[1]):
             share[s, c] /= likelihood[c]
     return likelihood
+
+
+@compiled
+def log_sum_outside(
+    cell_log: FloatArray, x_m: FloatArray, y_m: FloatArray, ellipses: FloatArray
+) -> float:
+    """Log of the sum over cells outside all ellipses; minus infinity where none is.
+
+    What is less than ``exp(-40)`` of the largest is left out: 5e-18 of the sum a cell.
+
+    Parameters
+    ----------
+    cell_log, x_m, y_m
+        Logarithms and centres of cells, shapes ``(C,)``.
+    ellipses
+        Centre, entries ``xx, xy, yy`` of the quadratic form and what it is at the border, shape
+        ``(n, 6)``.
+    """
+    outside = np.ones(len(cell_log), dtype=np.bool_)
+    for n in range(len(ellipses)):
+        at_x, at_y, xx, xy, yy, border = ellipses[n]
+        for c in range(len(cell_log)):
+            x, y = x_m[c] - at_x, y_m[c] - at_y
+            outside[c] &= xx * x * x + 2.0 * xy * x * y + yy * y * y > border
+    most, total = -np.inf, 0.0
+    for c in range(len(cell_log)):
+        if outside[c] and cell_log[c] > most:
+            most = cell_log[c]
+    for c in range(len(cell_log)):
+        if outside[c] and cell_log[c] > most - 40.0:
+            total += np.exp(cell_log[c] - most)
+    return most + np.log(total) if total > 0.0 else most

@@ -10,6 +10,7 @@ from fusion.cell_update import (
     LEAST_EXPONENT,
     add_echo,
     cell_geometry,
+    log_sum_outside,
     multiply_likelihood,
     position_squares,
     set_detection_exponents,
@@ -48,17 +49,18 @@ class PositionGrid:
         self.area_m = area_m
         self._prior = prior
         self.cell_m = float(np.sqrt((area_m[2] - area_m[0]) * (area_m[3] - area_m[1]) / _NUM_CELLS))
-        self._x_m = _cell_centres(area_m[0], area_m[2], self.cell_m)
-        self._y_m = _cell_centres(area_m[1], area_m[3], self.cell_m)
-        self.shape = (len(self._x_m), len(self._y_m))
-        centres = np.meshgrid(self._x_m, self._y_m, indexing="ij")
-        self.points_m = np.stack(centres, axis=-1).reshape(-1, 2)
+        x = _cell_centres(area_m[0], area_m[2], self.cell_m)
+        y = _cell_centres(area_m[1], area_m[3], self.cell_m)
+        self.shape = (len(x), len(y))
+        centres = np.meshgrid(x, y, indexing="ij")
+        self._cell_x_m, self._cell_y_m = (axis.ravel() for axis in centres)
+        self.points_m = np.stack((self._cell_x_m, self._cell_y_m), axis=-1)
         size = len(self.points_m)
         # Log probability of each cell, and of each RCS level given the cell: the shares of the
         # levels stay within the range of numbers where their logarithms would have to be kept.
         self._cell_log = np.full(size, -np.log(size))
         self._share = np.repeat(np.exp(prior.log_probability)[:, None], size, axis=1)
-        self._scratch = np.empty_like(self._share)
+        self._scratch = self._share.copy()  # memory that is there before the first report
         self._peaks: list[FloatArray] | None = None
 
     def update(self, link: LinkEvidence) -> None:
@@ -93,7 +95,7 @@ class PositionGrid:
         ).reshape(-1, 4)
         measured[:, 0] *= SPEED_OF_LIGHT_M_PER_S
         measured[:, 1] *= SPEED_OF_LIGHT_M_PER_S**2
-        seen = cell_geometry(self.points_m, self.cell_m, row)
+        seen = cell_geometry(self._cell_x_m, self._cell_y_m, self.cell_m, row)
         use_range, use_sine = link.report.delay_is_absolute, rx.array.num_elements > 1
         square, var = position_squares(seen, measured, use_range, use_sine, link.sine_period)
         return np.asarray(-0.5 * (square + np.log(var)))
@@ -121,15 +123,14 @@ class PositionGrid:
 
         The covariances are widened by the cell's size.
         """
-        away = np.ones(self.shape, dtype=bool)
+        ellipses = []
         for position, covariance in zip(positions_m, covariances_m2, strict=True):
-            (xx, xy), (_, yy) = (covariance + self.cell_m**2 * np.eye(2)).tolist()
-            x, y = self._x_m[:, None] - position[0], self._y_m - position[1]
-            away &= yy * x**2 + (x * (-2.0 * xy * y) + xx * y**2) > limit * (xx * yy - xy**2)
-        if not away.any():
-            return -np.inf
-        left = self._cell_log[away.ravel()]
-        return float(left.max() + np.log(_relative(left).sum()))
+            (xx, xy), (_, yy) = covariance.tolist()
+            xx, yy = xx + self.cell_m**2, yy + self.cell_m**2
+            # The inverse times the determinant
+            ellipses.append((*position.tolist(), yy, -xy, xx, limit * (xx * yy - xy * xy)))
+        outlines = np.array(ellipses).reshape(-1, 6)
+        return log_sum_outside(self._cell_log, self._cell_x_m, self._cell_y_m, outlines)
 
     def sample(self, rng: np.random.Generator, count: int) -> tuple[FloatArray, FloatArray]:
         """Positions ``(count, 2)`` and RCS levels ``(count,)`` drawn from the grid."""

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from drivers.node_errors import NUM_ERRORS, NodeErrors
@@ -70,6 +70,27 @@ def test_passes_are_bayes_rule_at_every_cell(seed, count):
     network = drawn_network(rng)
     links = [LinkEvidence(network, drawn_report(rng, network), 1e-6) for _ in range(count)]
     assert_same(*both(network, links))
+
+
+@given(seed=seeds, count=st.integers(0, 8), limit=st.floats(0.1, 30.0))
+@settings(deadline=None)
+def test_mass_away_is_the_sum_over_cells_outside(seed, count, limit):
+    rng = np.random.default_rng(seed)
+    network = drawn_network(rng)
+    grid, literal = both(network, [LinkEvidence(network, drawn_report(rng, network), 1e-6)])
+    positions_m = rng.uniform(0.0, 200.0, (count, 2))
+    mixing = 10.0 ** rng.uniform(-2.0, 3.0, (count, 1, 1)) * rng.standard_normal((count, 2, 2))
+    covariances_m2 = mixing @ np.swapaxes(mixing, 1, 2)
+    outside = np.ones(len(grid.points_m), dtype=bool)
+    for position_m, covariance_m2 in zip(positions_m, covariances_m2, strict=True):
+        offset = grid.points_m - position_m
+        inverse = np.linalg.inv(covariance_m2 + grid.cell_m**2 * np.eye(2))
+        square = np.sum(offset @ inverse * offset, axis=1)
+        assume(np.abs(square - limit).min() > 1e-9)  # a cell on the border
+        outside &= square > limit
+    expected = log_sum(literal[:, outside]) if outside.any() else -np.inf
+    found = grid.log_mass_away_from(positions_m, covariances_m2, limit)
+    assert found == pytest.approx(float(expected), rel=1e-12, abs=1e-9)
 
 
 @given(seed=seeds)
