@@ -11,9 +11,9 @@ from drivers.geometry import SPEED_OF_LIGHT_M_PER_S, ComplexArray, FloatArray, w
 PatternKind = Literal["sector", "3gpp_38901", "omnidirectional"]
 
 # 3GPP TR 38.901 table 7.3-1, horizontal cut of one element.
-_TR38901_BEAMWIDTH_RAD = np.deg2rad(65.0)
-_TR38901_MAX_ATTENUATION_DB = 30.0
-_TR38901_PEAK_GAIN_DBI = 8.0
+TR38901_BEAMWIDTH_RAD = np.deg2rad(65.0)
+TR38901_MAX_ATTENUATION_DB = 30.0
+TR38901_PEAK_GAIN_DBI = 8.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +53,9 @@ class ElementPattern:
             return np.full(angle.shape, peak)
         if self.kind == "3gpp_38901":
             drop_db = np.minimum(
-                12.0 * (angle / _TR38901_BEAMWIDTH_RAD) ** 2, _TR38901_MAX_ATTENUATION_DB
+                12.0 * (angle / TR38901_BEAMWIDTH_RAD) ** 2, TR38901_MAX_ATTENUATION_DB
             )
-            return np.asarray(peak * 10.0 ** ((_TR38901_PEAK_GAIN_DBI - drop_db) / 10.0))
+            return np.asarray(peak * 10.0 ** ((TR38901_PEAK_GAIN_DBI - drop_db) / 10.0))
         behind = 10.0 ** (-self.front_to_back_db / 10.0)
         return np.where(self.in_view(angle), peak, peak * behind)
 

@@ -6,6 +6,7 @@ by ``S e``, where ``e`` are the nodes' errors and ``S`` the sensitivities given 
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -33,11 +34,13 @@ class NodeErrors:
         The nodes, in the order of `covariance`.
     covariance
         Shape ``(6 N, 6 N)``: six errors a node.
+    index
+        Place of each node among them.
     """
 
     node_ids: tuple[str, ...]
     covariance: FloatArray
-    _index: dict[str, int] = field(init=False, repr=False, compare=False)
+    index: dict[str, int] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Check the shape."""
@@ -45,27 +48,27 @@ class NodeErrors:
         if self.covariance.shape != (size, size):
             msg = f"covariance has shape {self.covariance.shape}, {(size, size)} are needed"
             raise ValueError(msg)
-        object.__setattr__(self, "_index", {name: n for n, name in enumerate(self.node_ids)})
+        object.__setattr__(self, "index", {name: n for n, name in enumerate(self.node_ids)})
 
-    @property
+    @cached_property
     def none(self) -> bool:
         """Whether everything is known."""
         return not self.covariance.any()
 
     def of(self, node_ids: Sequence[str]) -> FloatArray:
         """Joint covariance of some nodes, shape ``(6 n, 6 n)``, in their order."""
-        first = NUM_ERRORS * np.array([self._index[name] for name in node_ids], dtype=np.intp)
+        first = NUM_ERRORS * np.array([self.index[name] for name in node_ids], dtype=np.intp)
         rows = (first[:, None] + np.arange(NUM_ERRORS)).ravel()
         return np.asarray(self.covariance[np.ix_(rows, rows)])
 
-    @property
+    @cached_property
     def time_difference_var_m2(self) -> FloatArray:
         """Variance of the difference of two nodes' times, as a range, shape ``(N, N)``."""
         time = self.covariance[TIME_M::NUM_ERRORS, TIME_M::NUM_ERRORS]
         own = np.diag(time)
         return np.asarray(np.maximum(own[:, None] + own[None] - time - time.T, 0.0))
 
-    @property
+    @cached_property
     def variances(self) -> FloatArray:
         """Variance of each error alone, shape ``(N, 6)``."""
         return np.diag(self.covariance).reshape(-1, NUM_ERRORS)

@@ -1,20 +1,24 @@
 """What one link report says about a position: detection, miss, false alarm and ghost."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
+from drivers.array import ElementPattern
 from drivers.geometry import SPEED_OF_LIGHT_M_PER_S, FloatArray
+from drivers.link_budget import snr_scale_m2
 from drivers.node import Node
+from fusion.echo_evidence import MISS_ANYWAY, unit_snr
 from fusion.measurement import Measurement
 from fusion.network import Network
 from processing.report import LinkReport
 
-# Even a target in plain view is missed this often: blockage, a lost capture, a model that is wrong.
-_MISS_ANYWAY = 1e-3
 # Expected number of false echoes per map that are not noise (residual clutter, double bounces).
 # Their SNR is taken as Pareto-distributed above the threshold: strong ghosts are rare, not absent.
 _GHOSTS_PER_MAP = 0.01
+# In the order of `fusion.echo_evidence`
+_PATTERN_KINDS = ("omnidirectional", "sector", "3gpp_38901")
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,15 @@ class LinkEvidence:
         What all looks leave unknown of the link's bistatic ranges.
     rx_var
         Variances of the receiver's errors, see `drivers.node_errors`.
+    levels
+        What the matched filter put out for each hypothesis: reports take the one noise power in
+        it away; shape ``(H,)``.
+    log_false
+        Log density of false peaks at each hypothesis, per SNR and per measured unit.
+    miss_snr
+        SNR above which a target that was not reported would have been.
+    row
+        What the compiled forms need to know of the link; see `fusion.echo_evidence`.
     """
 
     def __init__(self, network: Network, report: LinkReport, delay_span_s: float) -> None:
@@ -77,23 +90,31 @@ class LinkEvidence:
         self.tx: Node = network.nodes[network.index[report.tx_id]]
         self.rx: Node = network.nodes[network.index[report.rx_id]]
         self._network = network
+        self.sine_period = network.sine_period(self.rx)
         self.range_var_m2 = network.range_var_m2(self.tx, self.rx) + (
             report.link_delay_var_s2 * SPEED_OF_LIGHT_M_PER_S**2
         )
         self.rx_var = network.node_var(self.rx)
         self.measurements = tuple(
             Measurement(
-                self.tx, self.rx, hypothesis, network.sine_period(self.rx),
+                self.tx, self.rx, hypothesis, self.sine_period,
                 report.delay_is_absolute, report.on_direct_path, report.link_delay_var_s2,
             )
             for hypothesis in report.hypotheses
         )  # fmt: skip
-        # What the matched filter put out: reports take the one noise power in it away.
-        self._level = np.array([hypothesis.snr + 1.0 for hypothesis in report.hypotheses])
-        self._log_false = self._log_false_density(delay_span_s)
+        self.levels = np.array([hypothesis.snr + 1.0 for hypothesis in report.hypotheses])
+        self.log_false = self._log_false_density(delay_span_s)
         # A full report hides what is weaker than all of it: no evidence against such a target.
-        hidden = float(self._level.min()) if report.truncated and len(self._level) else 0.0
-        self._miss_level = max(report.detection_snr, hidden)
+        hidden = float(self.levels.min()) if report.truncated and len(self.levels) else 0.0
+        self.miss_snr = max(report.detection_snr, hidden)
+        scale_m2 = snr_scale_m2(self.tx, self.rx, network.grid)
+        self.row = np.array(
+            (
+                scale_m2, self.miss_snr,
+                *_leg_row(self.tx, self.tx.transmit_pattern),
+                *_leg_row(self.rx, self.rx.receive_pattern),
+            )
+        )  # fmt: skip
 
     def _log_false_density(self, delay_span_s: float) -> FloatArray:
         """Log density of false peaks at each hypothesis, per SNR and per measured unit."""
@@ -101,7 +122,7 @@ class LinkEvidence:
         cells_per_m = grid.bandwidth_hz / SPEED_OF_LIGHT_M_PER_S
         cells_per_sine = array.num_elements * array.spacing_m / grid.wavelength_m
         delay_cells = max(delay_span_s * grid.bandwidth_hz, 1.0)
-        level = np.maximum(self._level, 2.0)
+        level = np.maximum(self.levels, 2.0)
         if array.num_elements > 1:
             angle_cells = 2.0 * cells_per_sine
             noise = np.pi / 6.0 * (2.0 * level - 3.0) * np.exp(-level)
@@ -115,8 +136,8 @@ class LinkEvidence:
         return np.asarray(np.log((noise + ghosts) * per_unit * cells_per_sine))
 
     def unit_snr(self, points_m: FloatArray) -> FloatArray:
-        """Predicted SNR for unit RCS, shape of the points, in 1/m^2."""
-        return self._network.link_snr(self.tx, self.rx, points_m)
+        """Predicted SNR for unit RCS, shape of the points, in 1/m^2; as `Network.link_snr`."""
+        return unit_snr(self.row[None], points_m.reshape(-1, 2)).reshape(points_m.shape[:-1])
 
     def kept(self, points_m: FloatArray) -> FloatArray:
         """Share of an echo from points that alignment leaves for detection."""
@@ -132,13 +153,23 @@ class LinkEvidence:
         kept
             Share of it that alignment leaves for detection.
         """
-        detection = detection_probability(snr * kept, self._miss_level)
-        return np.asarray(np.log1p(-(1.0 - _MISS_ANYWAY) * detection))
+        detection = detection_probability(snr * kept, self.miss_snr)
+        return np.asarray(np.log1p(-(1.0 - MISS_ANYWAY) * detection))
 
     def log_ratio(self, index: int, snr: FloatArray) -> FloatArray:
         """Log of echo over false density of one hypothesis' SNR, less its position terms."""
-        echo = -self._level[index] / (1.0 + snr) - np.log1p(snr) + np.log1p(-_MISS_ANYWAY)
-        return np.asarray(echo - self._log_false[index])
+        echo = -self.levels[index] / (1.0 + snr) - np.log1p(snr) + np.log1p(-MISS_ANYWAY)
+        return np.asarray(echo - self.log_false[index])
+
+
+def _leg_row(node: Node, pattern: ElementPattern) -> tuple[float, ...]:
+    boresight, half_view = node.pose.boresight_rad, pattern.field_of_view_rad / 2.0
+    gain = 10.0 ** (pattern.gain_dbi / 10.0)
+    return (
+        *node.pose.position_m, boresight, math.cos(boresight), math.sin(boresight),
+        float(_PATTERN_KINDS.index(pattern.kind)), half_view, math.cos(half_view),
+        gain, gain * 10.0 ** (-pattern.front_to_back_db / 10.0),
+    )  # fmt: skip
 
 
 def detection_probability(snr: FloatArray, detection_snr: float) -> FloatArray:

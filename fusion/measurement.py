@@ -5,7 +5,9 @@ receiver. A ray meets its own link's ellipse, and two ellipses with a common foc
 in points that need no iteration: they are where the searches of P1 (`fusion.wls`) start.
 """
 
+import math
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 
@@ -46,6 +48,44 @@ class Measurement:
     def locates(self) -> bool:
         """Whether it says anything about where: one element without a common time does not."""
         return self.use_delay or self.hypothesis.sine is not None
+
+
+def range_row(measurement: Measurement) -> tuple[float, ...]:
+    """What P1 needs of a bistatic range; see `fusion.gauss_newton` for the order."""
+    hypothesis, c_m_per_s = measurement.hypothesis, SPEED_OF_LIGHT_M_PER_S
+    return (
+        *measurement.tx.pose.position_m,
+        *measurement.rx.pose.position_m,
+        hypothesis.delay_s * c_m_per_s,
+        hypothesis.delay_var_s2 * c_m_per_s**2,
+        math.sqrt(measurement.link_delay_var_s2) * c_m_per_s,
+        float(measurement.on_direct_path),
+        0.0,
+        0.0,
+    )
+
+
+def sine_row(measurement: Measurement) -> tuple[float, ...]:
+    """What P1 needs of a bearing that is taken as its sine."""
+    hypothesis = measurement.hypothesis
+    return _bearing_row(measurement, cast(float, hypothesis.sine), cast(float, hypothesis.sine_var))
+
+
+def angle_row(measurement: Measurement) -> tuple[float, ...]:
+    """What P1 needs of a bearing that is taken as an angle, as in (12)."""
+    hypothesis = measurement.hypothesis
+    sine, var = cast(float, hypothesis.sine), cast(float, hypothesis.sine_var)
+    angle_rad = math.asin(min(max(sine, -1.0), 1.0))
+    # At endfire the sine turns over: an error of std there is one of sqrt(std) in angle.
+    return _bearing_row(measurement, angle_rad, var / max(1.0 - sine**2, math.sqrt(var)))
+
+
+def _bearing_row(measurement: Measurement, measured: float, var: float) -> tuple[float, ...]:
+    rx = measurement.rx.pose
+    return (
+        *measurement.tx.pose.position_m, *rx.position_m, measured, var, 0.0, 0.0,
+        rx.boresight_rad, measurement.sine_period,
+    )  # fmt: skip
 
 
 def bearing_range_points(measurement: Measurement) -> list[FloatArray]:

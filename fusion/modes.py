@@ -1,12 +1,15 @@
 """Modes of the posterior: positions that explain a choice of hypotheses, with their evidence."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from drivers.geometry import FloatArray
 from drivers.node_errors import NodeErrors
+from fusion.echo_evidence import choice_scores, log_rcs, point_evidence
 from fusion.likelihood import LinkEvidence, RcsPrior
 from fusion.measurement import Measurement, bearing_range_points
 from fusion.wls import Bearing, WlsProblem, WlsSolution
@@ -88,20 +91,23 @@ class ModeFinder:
     ) -> None:
         self._low, self._high = np.array(area_m[:2]), np.array(area_m[2:])
         self._log_area = float(np.log(np.prod(self._high - self._low)))
+        self._span2_m2 = float(np.sum((self._high - self._low) ** 2))
         self._prior = prior
         self._bearing: Bearing = bearing
         self._errors = errors
+        self._problems: WeakKeyDictionary[LinkEvidence, list[WlsProblem | None]] = (
+            WeakKeyDictionary()
+        )
+        self._whole = np.ones(len(_UNIT_POINTS))  # of an echo that was not missed
 
     def start(self, measurements: Sequence[Measurement], start_m: FloatArray) -> WlsSolution | None:
         """Local minimum of P1 near a start; ``None`` if outside the area or undetermined."""
         solution = WlsProblem(measurements, self._bearing, self._errors).solve(start_m)
-        margin = 3.0 * np.sqrt(np.diag(solution.covariance_m2))
-        inside = np.all(solution.position_m >= self._low - margin) and np.all(
-            solution.position_m <= self._high + margin
-        )
-        span = float(np.hypot(*(self._high - self._low)))
-        determined = np.trace(solution.covariance_m2) < span**2
-        return solution if inside and determined else None
+        (xx, _), (_, yy) = solution.covariance_m2.tolist()
+        margin_m = 3.0 * np.sqrt((xx, yy))
+        low, high = solution.position_m + margin_m, solution.position_m - margin_m
+        inside = (low >= self._low).all() and (high <= self._high).all()
+        return solution if inside and xx + yy < self._span2_m2 else None
 
     def extend(
         self,
@@ -166,35 +172,42 @@ class ModeFinder:
         if not link.measurements:
             return None
         points = gaussian_points(solution.position_m, solution.covariance_m2)
-        snr = self._prior.level_m2[:, None] * link.unit_snr(points)
-        log_rcs = self._log_rcs(solution, chosen, evidence)
-        scores = [_log_sum(log_rcs + _log_mean(link.log_miss(snr, link.kept(points))))]
-        for h, measurement in enumerate(link.measurements):
-            ratio = _log_sum(log_rcs + _log_mean(link.log_ratio(h, snr)))
-            scores.append(ratio + self._log_innovation(solution, measurement))
-        best = int(np.argmax(np.nan_to_num(scores, nan=-np.inf)))
+        scores = choice_scores(
+            link.row, link.levels, link.log_false, link.kept(points),
+            self._log_rcs(solution, chosen, evidence), self._prior.level_m2, points,
+        )  # fmt: skip
+        for h, problem in enumerate(self._alone(link), start=1):
+            if problem is not None:
+                scores[h] += problem.foreseen_log_density(
+                    solution.position_m, solution.covariance_m2
+                )
+        best = int(np.argmax(np.where(np.isnan(scores), -np.inf, scores)))
         return None if best == 0 else best - 1
 
-    def _log_innovation(self, solution: WlsSolution, measurement: Measurement) -> float:
-        if not measurement.locates:
-            return 0.0
-        problem = WlsProblem([measurement], self._bearing, self._errors)
-        jacobian = problem.jacobian(solution.position_m)
-        spread = problem.covariance(solution.position_m)
-        spread = spread + jacobian @ solution.covariance_m2 @ jacobian.T
-        residual = problem.residual(solution.position_m)
-        distance = residual @ np.linalg.solve(spread, residual)
-        return float(-0.5 * (distance + np.linalg.slogdet(2.0 * np.pi * spread)[1]))
+    def _alone(self, link: LinkEvidence) -> list[WlsProblem | None]:
+        """P1 of each of a report's hypotheses alone; ``None`` where it says nothing about where."""
+        if link not in self._problems:
+            self._problems[link] = [
+                WlsProblem([measurement], self._bearing, self._errors)
+                if measurement.locates
+                else None
+                for measurement in link.measurements
+            ]
+        return self._problems[link]
 
     def _log_rcs(
         self, solution: WlsSolution, chosen: dict[int, int], evidence: Sequence[LinkEvidence]
     ) -> FloatArray:
         """Normalized log posterior of the RCS level given the chosen hypotheses."""
-        log_rcs = self._prior.log_probability.copy()
-        for index, h in chosen.items():
-            snr = self._prior.level_m2 * evidence[index].unit_snr(solution.position_m)
-            log_rcs += evidence[index].log_ratio(h, snr)
-        return np.asarray(log_rcs - _log_sum(log_rcs))
+        taken = [(evidence[i], h) for i, h in chosen.items()]
+        return log_rcs(
+            np.array([link.row for link, _ in taken]),
+            np.array([link.levels[h] for link, h in taken]),
+            np.array([link.log_false[h] for link, h in taken]),
+            self._prior.log_probability,
+            self._prior.level_m2,
+            solution.position_m,
+        )
 
     def _mode(
         self, solution: WlsSolution, chosen: dict[int, int], evidence: Sequence[LinkEvidence]
@@ -203,20 +216,21 @@ class ModeFinder:
         inside = np.all((points >= self._low) & (points <= self._high), axis=1)
         if not inside.any():
             return None
-        log_prior = np.where(inside, 0.0, -np.inf)  # uniform over the area, nothing outside
-        log_joint = self._prior.log_probability[:, None] + log_prior
-        for index, link in enumerate(evidence):
-            snr = self._prior.level_m2[:, None] * link.unit_snr(points)
-            if index in chosen:
-                log_joint += link.log_ratio(chosen[index], snr)
-            else:
-                log_joint += link.log_miss(snr, link.kept(points))
-        total = _log_sum(log_joint)
-        joint = np.exp(log_joint - total)
-        weights = joint.sum(axis=0)
+        choice = [chosen.get(index) for index in range(len(evidence))]
+        taken = list(zip(evidence, choice, strict=True))
+        total, weights, level_share = point_evidence(
+            np.array([link.row for link in evidence]),
+            np.array([np.nan if h is None else link.levels[h] for link, h in taken]),
+            np.array([np.nan if h is None else link.log_false[h] for link, h in taken]),
+            np.array([link.kept(points) if h is None else self._whole for link, h in taken]),
+            self._prior.log_probability,
+            self._prior.level_m2,
+            points,
+            inside,
+        )
         position = weights @ points
         offset = points - position
-        log_volume = 0.5 * np.linalg.slogdet(2.0 * np.pi * solution.covariance_m2)[1]
+        log_volume = np.log(2.0 * np.pi) + 0.5 * np.log(_determinant(solution.covariance_m2))
         log_weight = total - np.log(len(points)) + solution.log_likelihood + log_volume
         return Mode(
             position_m=position,
@@ -224,9 +238,9 @@ class ModeFinder:
             + _KERNEL_SHARE * solution.covariance_m2,
             points_m=points,
             weights=weights,
-            choice=tuple(chosen.get(i) for i in range(len(evidence))),
+            choice=tuple(choice),
             log_weight=float(log_weight - self._log_area),
-            rcs_m2=float(joint.sum(axis=1) @ self._prior.level_m2),
+            rcs_m2=float(level_share @ self._prior.level_m2),
         )
 
 
@@ -235,17 +249,16 @@ def gaussian_points(position_m: FloatArray, covariance_m2: FloatArray) -> FloatA
 
     They keep its mean and, with a kernel of `_KERNEL_SHARE` of it about each, its covariance.
     """
-    values, vectors = np.linalg.eigh(covariance_m2)
-    axes = vectors * np.sqrt((1.0 - _KERNEL_SHARE) * np.maximum(values, 0.0))
-    return np.asarray(position_m + _UNIT_POINTS @ axes.T)
+    (xx, xy), (_, yy) = covariance_m2.tolist()
+    middle, half = (xx + yy) / 2.0, math.hypot((xx - yy) / 2.0, xy)
+    major_m = math.sqrt((1.0 - _KERNEL_SHARE) * (middle + half))
+    minor_m = math.sqrt((1.0 - _KERNEL_SHARE) * max(middle - half, 0.0))
+    turn = 0.5 * math.atan2(2.0 * xy, xx - yy)
+    cosine, sine = math.cos(turn), math.sin(turn)
+    axes = np.array(((major_m * cosine, major_m * sine), (-minor_m * sine, minor_m * cosine)))
+    return np.asarray(position_m + _UNIT_POINTS @ axes)
 
 
-def _log_sum(log_values: FloatArray) -> float:
-    """Log of the sum of everything."""
-    return float(np.logaddexp.reduce(log_values, axis=None))
-
-
-def _log_mean(log_values: FloatArray) -> FloatArray:
-    """Log of the mean over points, shape ``(S, Q)`` to ``(S,)``."""
-    total = np.logaddexp.reduce(log_values, axis=-1)
-    return np.asarray(total - np.log(log_values.shape[-1]))
+def _determinant(covariance_m2: FloatArray) -> float:
+    (xx, xy), (_, yy) = covariance_m2.tolist()
+    return max(abs(xx * yy - xy * xy), 1e-300)  # rounding may leave nothing

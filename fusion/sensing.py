@@ -1,5 +1,6 @@
 """What the edge server commands, and what it concludes."""
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -51,9 +52,11 @@ class PositionEstimate:
     @property
     def radius_95_m(self) -> float:
         """Semi-major axis of the 95 % ellipse, in metres."""
-        return float(np.sqrt(CHI2_95 * np.linalg.eigvalsh(self.covariance_m2)[-1]))
+        (xx, xy), (_, yy) = self.covariance_m2.tolist()
+        largest_m2 = (xx + yy) / 2.0 + math.hypot((xx - yy) / 2.0, xy)
+        return math.sqrt(CHI2_95 * largest_m2)
 
     @property
     def peb_m(self) -> float:
         """Root of the covariance's trace, in metres; (18) at the estimate."""
-        return float(np.sqrt(np.trace(self.covariance_m2)))
+        return math.sqrt(self.covariance_m2[0, 0] + self.covariance_m2[1, 1])

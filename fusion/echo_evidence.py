@@ -1,0 +1,206 @@
+"""What links foresee and say at points, for all of them in one go, compiled.
+
+The literal forms of the same equations are `drivers.link_budget.leg_gain_per_m2` and the methods
+of `fusion.likelihood.LinkEvidence`; tests hold the two together.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drivers.array import (
+    TR38901_BEAMWIDTH_RAD,
+    TR38901_MAX_ATTENUATION_DB,
+    TR38901_PEAK_GAIN_DBI,
+)
+from drivers.compiled import compiled
+from drivers.geometry import FloatArray
+from fusion.network import MIN_DISTANCE_M
+
+BoolArray = NDArray[np.bool_]
+
+# Even a target in plain view is missed this often: blockage, a lost capture, a model that is wrong.
+MISS_ANYWAY = 1e-3
+
+# What a leg holds: place, boresight with its cosine and sine, kind of pattern, half the field of
+# view with its cosine, gain within it (or the peak) and behind it.
+X, Y, BORESIGHT, COSINE, SINE, KIND, HALF_VIEW, COSINE_VIEW, GAIN, BEHIND = range(10)
+OMNIDIRECTIONAL, SECTOR, TR38901 = range(3)
+# What a link holds: SNR per RCS and legs, the SNR above which it would report, and both legs.
+SCALE_M2, MISS_SNR, TX, RX = 0, 1, 2, 12
+NUM_COLUMNS = 22
+# Cosines further than this from the edge of a view tell the side without their angle.
+_NEAR_EDGE = 1e-9
+
+
+@compiled
+def _angle_rad(leg: FloatArray, x: float, y: float) -> float:
+    """As `angle_from_boresight_rad`, of a point so far off the node."""
+    wrapped = (np.arctan2(y, x) - leg[BORESIGHT] + np.pi) % (2.0 * np.pi) - np.pi
+    return wrapped if wrapped < np.pi else -np.pi
+
+
+@compiled
+def _gain(leg: FloatArray, x: float, y: float, distance_m: float) -> float:
+    """As `ElementPattern.power_gain` towards a point so far off the node."""
+    if leg[KIND] == OMNIDIRECTIONAL:
+        return leg[GAIN]
+    if leg[KIND] == TR38901:
+        beams = _angle_rad(leg, x, y) / TR38901_BEAMWIDTH_RAD
+        drop_db = min(12.0 * beams * beams, TR38901_MAX_ATTENUATION_DB)
+        return leg[GAIN] * 10.0 ** ((TR38901_PEAK_GAIN_DBI - drop_db) / 10.0)
+    edge = leg[COSINE_VIEW] * distance_m
+    cosine = x * leg[COSINE] + y * leg[SINE]
+    if abs(cosine - edge) > _NEAR_EDGE * distance_m:
+        return leg[GAIN] if cosine > edge else leg[BEHIND]
+    return leg[GAIN] if abs(_angle_rad(leg, x, y)) <= leg[HALF_VIEW] else leg[BEHIND]
+
+
+@compiled
+def _leg_gain_per_m2(leg: FloatArray, x: float, y: float) -> float:
+    from_x, from_y = x - leg[X], y - leg[Y]
+    distance_m = np.sqrt(from_x * from_x + from_y * from_y)
+    near_m = max(distance_m, MIN_DISTANCE_M)
+    return _gain(leg, from_x, from_y, distance_m) / (near_m * near_m)
+
+
+@compiled
+def unit_snr(links: FloatArray, points_m: FloatArray) -> FloatArray:
+    """Predicted SNR of links ``(R, 22)`` for unit RCS at points ``(Q, 2)``, shape ``(R, Q)``."""
+    snr = np.empty((len(links), len(points_m)))
+    for r in range(len(links)):
+        tx, rx, scale_m2 = links[r, TX:RX], links[r, RX:], links[r, SCALE_M2]
+        for q in range(len(points_m)):
+            x, y = points_m[q, 0], points_m[q, 1]
+            snr[r, q] = scale_m2 * _leg_gain_per_m2(tx, x, y) * _leg_gain_per_m2(rx, x, y)
+    return snr
+
+
+@compiled
+def _log_miss(snr: float, miss_snr: float) -> float:
+    """As `LinkEvidence.log_miss`."""
+    if snr > 0.0:
+        return np.log(1.0 - (1.0 - MISS_ANYWAY) * np.exp(-miss_snr / (1.0 + snr)))
+    return 0.0
+
+
+@compiled
+def _log_echo(snr: float, level: float, log_false: float) -> float:
+    """As `LinkEvidence.log_ratio`."""
+    return np.log(1.0 - MISS_ANYWAY) - level / (1.0 + snr) - np.log(1.0 + snr) - log_false
+
+
+@compiled
+def _log_sum(log_values: FloatArray) -> float:
+    """Log of the sum of everything, ``(n,)``."""
+    most = np.max(log_values)
+    if most == -np.inf:
+        return most
+    return most + np.log(np.sum(np.exp(log_values - most)))
+
+
+@compiled
+def log_rcs(
+    links: FloatArray,
+    levels: FloatArray,
+    log_false: FloatArray,
+    log_prior: FloatArray,
+    rcs_m2: FloatArray,
+    position_m: FloatArray,
+) -> FloatArray:
+    """Normalized log posterior of the RCS levels given detections at a position, ``(S,)``."""
+    snr = unit_snr(links, position_m.reshape(1, 2))
+    total = log_prior.copy()
+    for r in range(len(links)):
+        for s in range(len(rcs_m2)):
+            total[s] += _log_echo(rcs_m2[s] * snr[r, 0], levels[r], log_false[r])
+    return total - _log_sum(total)
+
+
+@compiled
+def choice_scores(
+    link: FloatArray,
+    levels: FloatArray,
+    log_false: FloatArray,
+    kept: FloatArray,
+    log_rcs: FloatArray,
+    rcs_m2: FloatArray,
+    points_m: FloatArray,
+) -> FloatArray:
+    """Log probability of a miss, then of each hypothesis over that of a false one, ``(1 + H,)``.
+
+    Mean over points that are equally likely; what a hypothesis says of the position is left out.
+
+    Parameters
+    ----------
+    link
+        Shape ``(22,)``.
+    levels, log_false
+        Of its hypotheses, shape ``(H,)``; see `LinkEvidence`.
+    kept
+        Share of an echo from each point that alignment leaves, shape ``(Q,)``.
+    log_rcs, rcs_m2
+        Log probability of each RCS level, and the level, shape ``(S,)``.
+    """
+    snr = unit_snr(link.reshape(1, -1), points_m)[0]
+    log_size = np.log(float(len(points_m)))
+    scores = np.empty(1 + len(levels))
+    at_points, at_levels = np.empty(len(points_m)), np.empty(len(rcs_m2))
+    for h in range(len(scores)):
+        for s in range(len(rcs_m2)):
+            for q in range(len(points_m)):
+                if h == 0:
+                    at_points[q] = _log_miss(rcs_m2[s] * snr[q] * kept[q], link[MISS_SNR])
+                else:
+                    at_points[q] = _log_echo(rcs_m2[s] * snr[q], levels[h - 1], log_false[h - 1])
+            at_levels[s] = log_rcs[s] + _log_sum(at_points) - log_size
+        scores[h] = _log_sum(at_levels)
+    return scores
+
+
+@compiled
+def point_evidence(
+    links: FloatArray,
+    levels: FloatArray,
+    log_false: FloatArray,
+    kept: FloatArray,
+    log_prior: FloatArray,
+    rcs_m2: FloatArray,
+    points_m: FloatArray,
+    inside: BoolArray,
+) -> tuple[float, FloatArray, FloatArray]:
+    """Log of the sum over RCS levels and points of prior times likelihood, and its shares.
+
+    Parameters
+    ----------
+    links
+        Shape ``(R, 22)``.
+    levels, log_false
+        Of the hypothesis that each report takes for the target, shape ``(R,)``; NaN for a miss.
+    kept
+        Share of an echo from each point that alignment leaves, shape ``(R, Q)``.
+    log_prior, rcs_m2
+        Log probability of each RCS level, and the level, shape ``(S,)``.
+    points_m, inside
+        Shape ``(Q, 2)``; and which of them can be, shape ``(Q,)``.
+
+    Returns
+    -------
+    tuple
+        The log sum; probabilities of the points ``(Q,)``; and of the levels ``(S,)``.
+    """
+    snr = unit_snr(links, points_m)
+    joint = np.full((len(rcs_m2), len(points_m)), -np.inf)
+    for s in range(len(rcs_m2)):
+        for q in range(len(points_m)):
+            if inside[q]:
+                total = log_prior[s]
+                for r in range(len(links)):
+                    mean = rcs_m2[s] * snr[r, q]
+                    if np.isnan(levels[r]):
+                        total += _log_miss(mean * kept[r, q], links[r, MISS_SNR])
+                    else:
+                        total += _log_echo(mean, levels[r], log_false[r])
+                joint[s, q] = total
+    log_total = _log_sum(joint.ravel())
+    share = np.exp(joint - log_total)
+    return log_total, share.sum(axis=0), share.sum(axis=1)
