@@ -17,7 +17,8 @@ def compiled(function: Callable[P, R]) -> Callable[P, R]:
     Callers of deadlines call it once before. It runs on one thread without the interpreter lock.
 
     A division by zero gives infinity or NaN, as NumPy's. Numba notices a changed file, but not that
-    a function called from another file has changed: what is compiled calls its own file only.
+    a constant or function of another file has changed: what is compiled uses its own file only, as
+    a test of the architecture checks.
     """
     return _kept(function)
 

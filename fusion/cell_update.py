@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from drivers.compiled import compiled
 from drivers.geometry import FloatArray
-from fusion.echo_evidence import MISS_ANYWAY
 
 IndexArray = NDArray[np.intp]
 
@@ -187,7 +186,7 @@ def add_echo(
 
 
 @compiled
-def multiply_likelihood(share: FloatArray, detection: FloatArray) -> FloatArray:
+def multiply_likelihood(share: FloatArray, detection: FloatArray, miss_anyway: float) -> FloatArray:
     """Take the likelihood into the levels' shares of their cells, which stay normalized.
 
     Parameters
@@ -196,6 +195,8 @@ def multiply_likelihood(share: FloatArray, detection: FloatArray) -> FloatArray:
         Probability of each level given the cell, shape ``(S, C)``.
     detection
         Probability of detection less that of the echoes there are, as `add_echo` leaves it.
+    miss_anyway
+        How often a target is missed that would be detected.
 
     Returns
     -------
@@ -205,7 +206,7 @@ def multiply_likelihood(share: FloatArray, detection: FloatArray) -> FloatArray:
     likelihood = np.zeros(share.shape[1])
     for s in range(len(share)):
         for c in range(share.shape[1]):
-            value = share[s, c] * (1.0 - (1.0 - MISS_ANYWAY) * detection[s, c])
+            value = share[s, c] * (1.0 - (1.0 - miss_anyway) * detection[s, c])
             share[s, c] = value if value > _LEAST_SHARE else _LEAST_SHARE
             likelihood[c] += share[s, c]
     for s in range(len(share)):

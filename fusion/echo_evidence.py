@@ -7,14 +7,8 @@ of `fusion.likelihood.LinkEvidence`; tests hold the two together.
 import numpy as np
 from numpy.typing import NDArray
 
-from drivers.array import (
-    TR38901_BEAMWIDTH_RAD,
-    TR38901_MAX_ATTENUATION_DB,
-    TR38901_PEAK_GAIN_DBI,
-)
 from drivers.compiled import compiled
 from drivers.geometry import FloatArray
-from fusion.network import MIN_DISTANCE_M
 
 BoolArray = NDArray[np.bool_]
 
@@ -22,12 +16,14 @@ BoolArray = NDArray[np.bool_]
 MISS_ANYWAY = 1e-3
 
 # What a leg holds: place, boresight with its cosine and sine, kind of pattern, half the field of
-# view with its cosine, gain within it (or the peak) and behind it.
+# view with its cosine, gain within it (or the peak) and behind it; of TR 38.901's pattern the
+# width in which power falls by 12 dB and the most that it falls by; how near a point can be.
 X, Y, BORESIGHT, COSINE, SINE, KIND, HALF_VIEW, COSINE_VIEW, GAIN, BEHIND = range(10)
+BEAMWIDTH, MOST_DROP_DB, NEAREST_M = 10, 11, 12
 OMNIDIRECTIONAL, SECTOR, TR38901 = range(3)
 # What a link holds: SNR per RCS and legs, the SNR above which it would report, and both legs.
-SCALE_M2, MISS_SNR, TX, RX = 0, 1, 2, 12
-NUM_COLUMNS = 22
+SCALE_M2, MISS_SNR, TX, RX = 0, 1, 2, 15
+NUM_COLUMNS = 28
 # Cosines further than this from the edge of a view tell the side without their angle.
 _NEAR_EDGE = 1e-9
 
@@ -45,9 +41,9 @@ def _gain(leg: FloatArray, x: float, y: float, distance_m: float) -> float:
     if leg[KIND] == OMNIDIRECTIONAL:
         return leg[GAIN]
     if leg[KIND] == TR38901:
-        beams = _angle_rad(leg, x, y) / TR38901_BEAMWIDTH_RAD
-        drop_db = min(12.0 * beams * beams, TR38901_MAX_ATTENUATION_DB)
-        return leg[GAIN] * 10.0 ** ((TR38901_PEAK_GAIN_DBI - drop_db) / 10.0)
+        beams = _angle_rad(leg, x, y) / leg[BEAMWIDTH]
+        drop_db = min(12.0 * beams * beams, leg[MOST_DROP_DB])
+        return leg[GAIN] * 10.0 ** (-drop_db / 10.0)
     edge = leg[COSINE_VIEW] * distance_m
     cosine = x * leg[COSINE] + y * leg[SINE]
     if abs(cosine - edge) > _NEAR_EDGE * distance_m:
@@ -59,13 +55,13 @@ def _gain(leg: FloatArray, x: float, y: float, distance_m: float) -> float:
 def _leg_gain_per_m2(leg: FloatArray, x: float, y: float) -> float:
     from_x, from_y = x - leg[X], y - leg[Y]
     distance_m = np.sqrt(from_x * from_x + from_y * from_y)
-    near_m = max(distance_m, MIN_DISTANCE_M)
+    near_m = max(distance_m, leg[NEAREST_M])
     return _gain(leg, from_x, from_y, distance_m) / (near_m * near_m)
 
 
 @compiled
 def unit_snr(links: FloatArray, points_m: FloatArray) -> FloatArray:
-    """Predicted SNR of links ``(R, 22)`` for unit RCS at points ``(Q, 2)``, shape ``(R, Q)``."""
+    """Predicted SNR of links ``(R, 28)`` for unit RCS at points ``(Q, 2)``, shape ``(R, Q)``."""
     snr = np.empty((len(links), len(points_m)))
     for r in range(len(links)):
         tx, rx, scale_m2 = links[r, TX:RX], links[r, RX:], links[r, SCALE_M2]
@@ -133,7 +129,7 @@ def choice_scores(
     Parameters
     ----------
     link
-        Shape ``(22,)``.
+        Shape ``(28,)``.
     levels, log_false
         Of its hypotheses, shape ``(H,)``; see `LinkEvidence`.
     kept
@@ -173,7 +169,7 @@ def point_evidence(
     Parameters
     ----------
     links
-        Shape ``(R, 22)``.
+        Shape ``(R, 28)``.
     levels, log_false
         Of the hypothesis that each report takes for the target, shape ``(R,)``; NaN for a miss.
     kept

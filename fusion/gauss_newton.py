@@ -8,12 +8,14 @@ from numpy.typing import NDArray
 
 from drivers.compiled import compiled
 from drivers.geometry import FloatArray
-from drivers.node_errors import BORESIGHT_RAD, NUM_ERRORS, SINE, SPACING, TIME_M, X_M, Y_M
 
 # What a row holds: where transmitter and receiver stand, what was measured (metres, sine, radians),
 # its noise's variance, the standard deviation of what all looks at its link share, whether its
 # delay counts from the direct path; of bearings, boresight and the sine's period.
 TX_X, TX_Y, RX_X, RX_Y, MEASURED, NOISE_VAR, SHARED_STD, DIRECT_PATH, BORESIGHT, PERIOD = range(10)
+
+# A node's errors in the order of `drivers.node_errors`, as a test checks, and their number.
+X_M, Y_M, BORESIGHT_RAD, SINE, SPACING, TIME_M, NUM_ERRORS = range(7)
 
 IndexArray = NDArray[np.intp]
 # Rows ``(R, 10)``; how many are ranges; whether bearings are sines, or angles; which nodes send and

@@ -15,6 +15,7 @@ from fusion.cell_update import (
     position_squares,
     set_detection_exponents,
 )
+from fusion.echo_evidence import MISS_ANYWAY
 from fusion.likelihood import LinkEvidence, RcsPrior
 
 _NUM_CELLS = 10_000
@@ -74,7 +75,7 @@ class PositionGrid:
             near = np.flatnonzero(log_density > log_density.max() - _NEGLIGIBLE_LOG)
             echo = link.levels[h], link.log_false[h]
             add_echo(detection, near, log_density[near], *echo, level_m2, snr)
-        self._cell_log += np.log(multiply_likelihood(self._share, detection))
+        self._cell_log += np.log(multiply_likelihood(self._share, detection, MISS_ANYWAY))
         self._peaks = None
 
     def _position_log(self, link: LinkEvidence) -> FloatArray:

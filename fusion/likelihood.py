@@ -5,13 +5,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from drivers.array import ElementPattern
+from drivers.array import (
+    TR38901_BEAMWIDTH_RAD,
+    TR38901_MAX_ATTENUATION_DB,
+    TR38901_PEAK_GAIN_DBI,
+    ElementPattern,
+)
 from drivers.geometry import SPEED_OF_LIGHT_M_PER_S, FloatArray
 from drivers.link_budget import snr_scale_m2
 from drivers.node import Node
 from fusion.echo_evidence import MISS_ANYWAY, unit_snr
 from fusion.measurement import Measurement
-from fusion.network import Network
+from fusion.network import MIN_DISTANCE_M, Network
 from processing.report import LinkReport
 
 # Expected number of false echoes per map that are not noise (residual clutter, double bounces).
@@ -164,11 +169,15 @@ class LinkEvidence:
 
 def _leg_row(node: Node, pattern: ElementPattern) -> tuple[float, ...]:
     boresight, half_view = node.pose.boresight_rad, pattern.field_of_view_rad / 2.0
-    gain = 10.0 ** (pattern.gain_dbi / 10.0)
+    gain_dbi = pattern.gain_dbi
+    if pattern.kind == "3gpp_38901":
+        gain_dbi += TR38901_PEAK_GAIN_DBI
+    gain = 10.0 ** (gain_dbi / 10.0)
     return (
         *node.pose.position_m, boresight, math.cos(boresight), math.sin(boresight),
         float(_PATTERN_KINDS.index(pattern.kind)), half_view, math.cos(half_view),
         gain, gain * 10.0 ** (-pattern.front_to_back_db / 10.0),
+        TR38901_BEAMWIDTH_RAD, TR38901_MAX_ATTENUATION_DB, MIN_DISTANCE_M,
     )  # fmt: skip
 
 

@@ -8,7 +8,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from drivers import node_errors
 from drivers.node_errors import NUM_ERRORS, NodeErrors
+from fusion import gauss_newton
 from fusion.measurement import Measurement
 from fusion.wls import WlsProblem
 from tests.oracles.wls import LiteralProblem
@@ -113,3 +115,10 @@ def test_minimum_and_accuracy_are_those_of_scipy(seed, bearing, known):
         literal.residual(solution.position_m)
     )
     assert solution.log_likelihood == pytest.approx(density, rel=1e-9, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    "name", ["X_M", "Y_M", "BORESIGHT_RAD", "SINE", "SPACING", "TIME_M", "NUM_ERRORS"]
+)
+def test_errors_of_nodes_are_in_one_order(name):
+    assert getattr(gauss_newton, name) == getattr(node_errors, name)
