@@ -1,7 +1,4 @@
-"""Gauss-Newton on the stacked measurements of P1, compiled; `fusion.wls` says what it solves.
-
-A row is one measurement: a bistatic range or a bearing. Ranges come first.
-"""
+"""Gauss-Newton on the measurements of P1, a row each, ranges first, compiled: see `fusion.wls`."""
 
 import numpy as np
 from numpy.typing import NDArray

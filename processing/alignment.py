@@ -66,6 +66,7 @@ def alignment_of(
     groups: Groups | None = None,
     *,
     reference_noise_var: float = 0.0,
+    tones: ComplexArray | None = None,
 ) -> Alignment:
     """How a capture lies to a reference.
 
@@ -79,6 +80,8 @@ def alignment_of(
         Variance of the noise in each entry of the reference. Least squares takes it for a part of
         what the capture should hold, finds less, and finds a gain that is too small (regression
         dilution, Fuller 1987, section 1.1): a reference of 10 dB would be suppressed by 20 dB.
+    tones
+        What each tone of the channel is multiplied by first, shape ``(K,)``; nothing, if left out.
 
     Raises
     ------
@@ -92,6 +95,8 @@ def alignment_of(
         every = columns == list(range(channel.shape[1]))
         own = (c if every else np.ascontiguousarray(c[:, columns]) for c in (channel, reference))
         likeness, energy = _likeness(*own)
+        if tones is not None:
+            likeness *= tones
         if energy == 0.0:
             msg = f"the background is zero on elements {list(group)}: nothing to align to"
             raise ValueError(msg)

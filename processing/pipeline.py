@@ -89,8 +89,13 @@ class LinkProcessor:
         self, capture: Capture, background: Background, late_s: float | None = None
     ) -> Suppression:
         """A capture aligned to its background, with that taken out; raises as `residual`."""
+        groups = capture.coherent_groups
+        if background.response is None:  # the estimate need not be written down
+            check_capture(capture, background, self._waveform_hash)
+            received, tones = capture.rx_pilots, self._pilots.conj()
+            return suppressed(received, background, self.grid, groups, late_s, tones=tones)
         estimate = self._estimate(capture, background)
-        return suppressed(estimate, background, self.grid, capture.coherent_groups, late_s)
+        return suppressed(estimate, background, self.grid, groups, late_s)
 
     def _estimate(self, capture: Capture, background: Background | None) -> ComplexArray:
         """Channel estimate, elements' response taken out, shape ``(K, M)``; eq. (2)."""

@@ -13,6 +13,7 @@ from drivers.waveform import OfdmGrid
 
 _NUM_SUBBANDS = 32
 _NUM_ROUNDS = 2
+_NUM_TRIALS = 33  # within a cell or a beam to both sides, before the first round
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +83,13 @@ def refined(
     sine = float(np.sin(coarse_angle_rad))
     delay_shift_s = 0.0
     cell_s = 1.0 / grid.bandwidth_hz
-    for _ in range(_NUM_ROUNDS):
+    for number in range(_NUM_ROUNDS):
+        trials = _NUM_TRIALS if number == 0 else 1
         beam = bands @ carrier_steering(array, grid, np.array(sine)).conj()
-        delay_shift_s = _spectral_peak(beam, band_offset_hz, delay_shift_s, cell_s)
+        delay_shift_s = _spectral_peak(beam, band_offset_hz, delay_shift_s, cell_s, trials)
         if array.num_elements > 1:
             aligned = bands * np.exp(2j * np.pi * band_offset_hz * delay_shift_s)[:, None]
-            sine = _music_sine(aligned, grid, array, sine, num_snapshots)
+            sine = _music_sine(aligned, grid, array, sine, num_snapshots, trials)
     beam = bands @ carrier_steering(array, grid, np.array(sine)).conj()
     matched = abs(np.sum(beam * np.exp(2j * np.pi * band_offset_hz * delay_shift_s))) ** 2
     return RefinedEcho(
@@ -169,16 +171,16 @@ def carrier_steering(array: UniformLinearArray, grid: OfdmGrid, sine: FloatArray
 
 @compiled
 def _spectral_peak(
-    samples: ComplexArray, abscissa: FloatArray, start: float, width: float
+    samples: ComplexArray, abscissa: FloatArray, start: float, width: float, num_trials: int
 ) -> float:
     """Frequency near `start` that maximizes ``|sum_n y_n exp(j 2 pi x_n s)|^2``.
 
-    A grid of 33 points within +-`width`, then Newton steps; maximum likelihood for one tone in
-    white noise.
+    The highest of some points within +-`width`, then Newton steps; maximum likelihood for one tone
+    in white noise.
     """
     peak, highest = start, -1.0
-    for step in range(33):
-        trial = start + width * (step / 16.0 - 1.0)
+    for step in range(num_trials if num_trials > 1 else 0):
+        trial = start + width * (2.0 * step / (num_trials - 1) - 1.0)
         total = 0.0j
         for n in range(len(samples)):
             total += samples[n] * np.exp(2j * np.pi * abscissa[n] * trial)
@@ -206,6 +208,7 @@ def _music_sine(
     array: UniformLinearArray,
     sine: float,
     num_snapshots: int,
+    num_trials: int,
 ) -> float:
     """Peak of the one-source MUSIC spectrum near `sine` (Schmidt 1986), modulo its period.
 
@@ -219,5 +222,5 @@ def _music_sine(
     principal = vectors[:, -1].conj() @ snapshots
     cycles = array.element_offset_m / grid.wavelength_m  # phase per unit sine
     period = 1.0 / (array.spacing_m / grid.wavelength_m)
-    refined = _spectral_peak(principal, cycles, sine, period / array.num_elements)
+    refined = _spectral_peak(principal, cycles, sine, period / array.num_elements, num_trials)
     return (refined + period / 2.0) % period - period / 2.0

@@ -35,11 +35,22 @@ class Remainder:
 
 
 def remainder(
-    channel: ComplexArray, background: ComplexArray, grid: OfdmGrid, lay: Alignment
+    channel: ComplexArray,
+    background: ComplexArray,
+    grid: OfdmGrid,
+    lay: Alignment,
+    tones: ComplexArray | None = None,
 ) -> Remainder:
-    """What is left of a capture, shape ``(K, M)``, that lies like this to its background."""
+    """What is left of a capture, shape ``(K, M)``, that lies like this to its background.
+
+    Parameters
+    ----------
+    tones
+        What each tone of the channel is multiplied by first, shape ``(K,)``; nothing, if left out.
+    """
     turn = phases(channel, grid, -lay.delay_s, 1.0 / lay.gain)
-    return Remainder(*_turned_difference(channel, background, *turn, again=False))
+    own = np.ones(len(channel), channel.dtype) if tones is None else tones.astype(channel.dtype)
+    return Remainder(*_turned_difference(channel, background, *turn, own, again=False))
 
 
 def remainder_again(
@@ -47,7 +58,8 @@ def remainder_again(
 ) -> Remainder:
     """What is left where the capture of a residual still lies off its background."""
     turn = phases(residual, grid, -still.delay_s, 1.0 / still.gain)
-    return Remainder(*_turned_difference(residual, background, *turn, again=True))
+    ones = np.ones(len(residual), residual.dtype)
+    return Remainder(*_turned_difference(residual, background, *turn, ones, again=True))
 
 
 def remainder_of(residual: ComplexArray, background: ComplexArray) -> Remainder:
@@ -61,9 +73,10 @@ def _turned_difference(
     background: ComplexArray,
     first: ComplexArray,
     step: ComplexArray,
+    tones: ComplexArray,
     again: bool,
 ) -> tuple[ComplexArray, ComplexArray]:
-    """``channel[k, m] first[m] step[m]^k`` less the background, and its products with that.
+    """``channel[k, m] tones[k] first[m] step[m]^k`` less the background, its products with that.
 
     Parameters
     ----------
@@ -83,7 +96,7 @@ def _turned_difference(
                 factor[:] = exact
                 exact *= leap
             for m in range(num_elements):
-                value = channel[k, m]
+                value = channel[k, m] * tones[k]
                 if again:
                     value += background[k, m]
                 left[k, m] = value * factor[m] - background[k, m]

@@ -113,6 +113,8 @@ def suppressed(
     grid: OfdmGrid,
     groups: Groups,
     late_s: float | None = None,
+    *,
+    tones: ComplexArray | None = None,
 ) -> Suppression:
     """Align a channel to its background and take that out.
 
@@ -124,6 +126,8 @@ def suppressed(
         Elements that share phase, time and gain; all, if empty.
     late_s
         How much too late the capture's own time shows delays; ``None`` where it has no time.
+    tones
+        What each tone is multiplied by to be an estimate, shape ``(K,)``; nothing, if left out.
 
     Raises
     ------
@@ -133,10 +137,11 @@ def suppressed(
     if background.channel.shape != estimate.shape:
         suppress_background(estimate, background.channel)  # says what is wrong
     lay = alignment_of(
-        estimate, background.channel, grid, groups, reference_noise_var=background.noise_var
-    )
+        estimate, background.channel, grid, groups,
+        reference_noise_var=background.noise_var, tones=tones,
+    )  # fmt: skip
     own_s = 0.0 if late_s is None else float(lay.delay_s.mean()) - late_s
-    left = remainder(estimate, background.channel, grid, lay)
+    left = remainder(estimate, background.channel, grid, lay, tones)
     return Suppression(left, background.channel, own_s)
 
 
