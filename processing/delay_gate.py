@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from drivers.compiled import compiled
+from drivers.compiled import compiled_sums
 from drivers.geometry import ComplexArray, FloatArray
 from drivers.waveform import OfdmGrid
 
@@ -125,33 +125,44 @@ def gated(channel: ComplexArray, gate: DelayGate) -> ComplexArray:
     return rows
 
 
-@compiled
+@compiled_sums
 def _filtered(
     channel: ComplexArray, turn: ComplexArray, taps: FloatArray, row_tone: NDArray[np.intp]
 ) -> NDArray[np.float32]:
     """Low-pass of the turned channel at the rows' tones, parts interleaved, shape ``(J, 2 M)``.
 
-    Tone by tone, each added to the few rows that it reaches: the channel is read once.
+    Four tones at a time are added to the few rows that they reach: the channel is read once, and
+    rows seldom.
     """
     num_tones, num_elements = channel.shape
-    half = len(taps) // 2
-    rows = np.zeros((len(row_tone), 2 * num_elements), np.float32)
-    turned = np.empty(2 * num_elements, np.float32)
+    half, width = len(taps) // 2, 2 * num_elements
+    padded = np.zeros(len(taps) + 6, np.float32)  # tones of a four may lie off the filter's ends
+    padded[3:-3] = taps
+    rows = np.zeros((len(row_tone), width), np.float32)
+    turned = np.zeros((4, width), np.float32)
     first = 0
-    for k in range(num_tones):
-        cos, sin = turn[k].real, turn[k].imag
-        for m in range(num_elements):
-            real, imag = channel[k, m].real, channel[k, m].imag
-            turned[2 * m] = real * cos - imag * sin
-            turned[2 * m + 1] = real * sin + imag * cos
-        while row_tone[first] + half < k:
+    for start in range(0, num_tones, 4):
+        for i in range(4):
+            if start + i == num_tones:
+                turned[i:] = 0.0
+                break
+            cos, sin = turn[start + i].real, turn[start + i].imag
+            for m in range(num_elements):
+                real, imag = channel[start + i, m].real, channel[start + i, m].imag
+                turned[i, 2 * m] = real * cos - imag * sin
+                turned[i, 2 * m + 1] = real * sin + imag * cos
+        while row_tone[first] + half < start:
             first += 1
         for j in range(first, len(row_tone)):
-            at = k - row_tone[j] + half
+            at = start - row_tone[j] + half + 3
             if at < 0:
                 break
-            tap = taps[at]
             row = rows[j]
-            for q in range(2 * num_elements):
-                row[q] += tap * turned[q]
+            for q in range(width):
+                row[q] += (
+                    padded[at] * turned[0, q]
+                    + padded[at + 1] * turned[1, q]
+                    + padded[at + 2] * turned[2, q]
+                    + padded[at + 3] * turned[3, q]
+                )
     return rows

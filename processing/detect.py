@@ -1,6 +1,5 @@
 """Detection on the range-angle map: CA-CFAR for correlated cells and non-maximum suppression."""
 
-import itertools
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -190,7 +189,8 @@ def detect(
     A candidate exceeds its threshold, is the largest of its 3 x 3 neighbourhood, has a delay
     that the search area allows on this link, and cannot be the sidelobe of a stronger one.
     """
-    cells = _local_maxima(found.power, np.argwhere(exceedances(found.power, cfar)))
+    power = np.ascontiguousarray(found.power)
+    cells = _local_maxima(power, exceedances(power, cfar))
     delay = found.plan.delay_grid_s[cells[:, 1]]
     half_cell_s = 0.5 / found.plan.grid.bandwidth_hz
     allowed = (delay >= min_delay_s - half_cell_s) & (delay <= max_delay_s + half_cell_s)
@@ -198,21 +198,26 @@ def detect(
     return _without_sidelobes(cells, amplitude, allowed, found, cfar.typical_snr, max_candidates)
 
 
-def _local_maxima(power: np.ndarray, cells: np.ndarray) -> np.ndarray:
-    """Those of the cells ``(n, 2)`` that are the largest of their 3 x 3 neighbourhood."""
-    bordered = np.pad(power, 1, constant_values=-np.inf)
-    row, column = cells[:, 0] + 1, cells[:, 1] + 1
-    own = bordered[row, column]
-    largest = np.ones(len(cells), dtype=bool)
-    for up, right in itertools.product((-1, 0, 1), repeat=2):
-        largest &= own >= bordered[row + up, column + right]
-    return np.asarray(cells[largest])
+@compiled
+def _local_maxima(power: NDArray[np.floating], above: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """Those of the marked cells that are the largest of their 3 x 3 neighbourhood, ``(n, 2)``."""
+    num_angles, num_bins = power.shape
+    cells = np.empty((above.sum(), 2), np.intp)
+    count = 0
+    for g in range(num_angles):
+        for b in range(num_bins):
+            if above[g, b]:
+                about = power[max(g - 1, 0) : g + 2, max(b - 1, 0) : b + 2]
+                if power[g, b] >= about.max():
+                    cells[count, 0], cells[count, 1] = g, b
+                    count += 1
+    return cells[:count]
 
 
 def _without_sidelobes(
-    cells: np.ndarray,
+    cells: NDArray[np.intp],
     amplitude: FloatArray,
-    allowed: np.ndarray,
+    allowed: NDArray[np.bool_],
     found: PowerMap,
     detection_snr: float,
     limit: int,
@@ -222,39 +227,64 @@ def _without_sidelobes(
     Peaks at delays that are not allowed remove their sidelobes too, before they are left out.
     """
     plan = found.plan
-    sine = np.sin(plan.angle_grid_rad)[cells[:, 0]]
-    delay = plan.delay_grid_s[cells[:, 1]]
-    noise_amplitude = np.sqrt(detection_snr * found.noise_power)
-    wavelengths = plan.array.spacing_m / plan.grid.wavelength_m
-    half_bin = 0.5 / plan.bins_per_cell  # an echo's true delay is this near to its cell's
-    remaining = np.ones(len(cells), dtype=bool)
-    accepted: list[tuple[int, int]] = []
-    while np.any(remaining & allowed) and len(accepted) < limit:
-        best = int(np.argmax(np.where(remaining, amplitude, -1.0)))
-        if allowed[best]:
-            accepted.append((int(cells[best, 0]), int(cells[best, 1])))
-        apart = np.abs(delay - delay[best]) * plan.grid.bandwidth_hz
-        response = _sidelobe_envelope(np.maximum(apart - half_bin, 0.0), None)
-        # Half way between two bins both hold the echo, scalloped: neither explains less.
-        response = np.minimum(response / np.sinc(half_bin), 1.0)
-        if plan.array.num_elements > 1:
-            shift = (sine - sine[best]) * wavelengths
-            response = response * _sidelobe_envelope(shift, plan.array.num_elements)
-        explained = _SIDELOBE_MARGIN * amplitude[best] * response + noise_amplitude
-        remaining &= amplitude > explained
-        remaining[best] = False
-    return accepted
+    accepted = _unexplained(
+        np.sin(plan.angle_grid_rad)[cells[:, 0]] * plan.array.spacing_m / plan.grid.wavelength_m,
+        plan.delay_grid_s[cells[:, 1]] * plan.grid.bandwidth_hz,
+        amplitude.astype(np.float64),
+        allowed,
+        float(np.sqrt(detection_snr * found.noise_power)),
+        0.5 / plan.bins_per_cell,  # an echo's true delay is this near to its cell's
+        plan.array.num_elements,
+        limit,
+    )
+    return [(int(cells[n, 0]), int(cells[n, 1])) for n in accepted]
 
 
-def _sidelobe_envelope(offset: FloatArray, num_elements: int | None) -> FloatArray:
-    """Envelope of the Dirichlet kernel's magnitude, at most one.
+@compiled
+def _unexplained(
+    cycles: FloatArray,
+    delay_cells: FloatArray,
+    amplitude: FloatArray,
+    allowed: NDArray[np.bool_],
+    noise_amplitude: float,
+    half_bin: float,
+    num_elements: int,
+    limit: int,
+) -> NDArray[np.intp]:
+    """Places of the peaks that are kept, see `_without_sidelobes`.
 
-    ``offset`` is in cells for the (long) delay kernel, or in cycles across one element spacing
-    for an array of `num_elements`, whose kernel is periodic.
+    Parameters
+    ----------
+    cycles, delay_cells
+        Of each peak: across one element spacing, and in resolution cells.
     """
-    with np.errstate(divide="ignore"):
-        if num_elements is None:
-            envelope = 1.0 / np.abs(np.pi * offset)
-        else:
-            envelope = 1.0 / np.abs(num_elements * np.sin(np.pi * offset))
-    return np.minimum(envelope, 1.0)
+    remaining = np.ones(len(cycles), np.bool_)
+    accepted = np.empty(limit, np.intp)
+    count = 0
+    while count < limit and np.any(remaining & allowed):
+        best = np.argmax(np.where(remaining, amplitude, -1.0))
+        remaining[best] = False
+        if allowed[best]:
+            accepted[count] = best
+            count += 1
+        for n in range(len(cycles)):
+            apart = max(abs(delay_cells[n] - delay_cells[best]) - half_bin, 0.0)
+            # Half way between two bins both hold the echo, scalloped: neither explains less.
+            response = min(_envelope(np.pi * apart) / _sinc(half_bin), 1.0)
+            if num_elements > 1:
+                shift = cycles[n] - cycles[best]
+                response *= _envelope(num_elements * np.sin(np.pi * shift))
+            if amplitude[n] <= _SIDELOBE_MARGIN * amplitude[best] * response + noise_amplitude:
+                remaining[n] = False
+    return accepted[:count]
+
+
+@compiled
+def _envelope(argument: float) -> float:
+    """Envelope of the Dirichlet kernel's magnitude, at most one, where its sine is one."""
+    return 1.0 / max(abs(argument), 1.0)
+
+
+@compiled
+def _sinc(cells: float) -> float:
+    return np.sin(np.pi * cells) / (np.pi * cells) if cells > 0.0 else 1.0

@@ -44,6 +44,42 @@ class WaveProducts:
     energy: FloatArray
 
 
+class Waves:
+    """Plane waves at the elements and sub-bands of one waveform and array.
+
+    Parameters
+    ----------
+    offset_hz
+        Mean frequency of each sub-band from the carrier, shape ``(B,)``.
+    group
+        Which group each element is of, shape ``(M,)``.
+
+    Attributes
+    ----------
+    carrier_rad_per_s, omega_rad_per_s
+        Of the carrier and, from it, of each sub-band.
+    turn_rad
+        Phase of the carrier at each element for a sine of one, shape ``(M,)``.
+    energy
+        Of a wave and of its derivatives by delay and sine, shape ``(3,)``.
+    """
+
+    def __init__(
+        self,
+        grid: OfdmGrid,
+        array: UniformLinearArray,
+        offset_hz: FloatArray,
+        group: NDArray[np.intp],
+    ) -> None:
+        self.grid, self.array, self.group = grid, array, group
+        self.num_groups = int(group.max()) + 1
+        self.carrier_rad_per_s = 2.0 * np.pi * grid.carrier_hz
+        self.omega_rad_per_s = 2.0 * np.pi * offset_hz
+        self.turn_rad = self.carrier_rad_per_s * array.element_delay_s(1.0)
+        squares = [1.0, np.mean(self.omega_rad_per_s**2), np.mean(self.turn_rad**2)]
+        self.energy = grid.num_subcarriers * array.num_elements * np.array(squares)
+
+
 @dataclass(frozen=True)
 class BandedChannels:
     """Sums of channels over sub-bands about one delay.
@@ -52,20 +88,15 @@ class BandedChannels:
     ----------
     bands
         Of the residual, the background and its slope, shape ``(3, B, M)``.
-    offset_hz
-        Mean frequency of each sub-band from the carrier, shape ``(B,)``.
     delay_s
         That the tones were turned back by before they were summed.
-    group
-        Which group each element is of, shape ``(M,)``.
+    waves
+        At the same elements and sub-bands.
     """
 
     bands: ComplexArray
-    offset_hz: FloatArray
     delay_s: float
-    group: NDArray[np.intp]
-    grid: OfdmGrid
-    array: UniformLinearArray
+    waves: Waves
 
     def at(self, delay_s: float, sine: float | None) -> WaveProducts:
         """Products with the wave of a delay, within a cell of the bands', and a sine.
@@ -73,18 +104,17 @@ class BandedChannels:
         What a delay does to the carrier's phase is left out of the derivatives: the phase of an
         amplitude is free.
         """
-        over_array_s = self.array.element_delay_s(sine or 0.0)
-        carrier = np.exp(2j * np.pi * self.grid.carrier_hz * (delay_s + over_array_s))
-        turn = 2.0 * np.pi * self.grid.carrier_hz * self.array.element_delay_s(1.0)
-        omega = 2.0 * np.pi * self.offset_hz
-        num_products = 2 if sine is None else 3
-        late_s = delay_s - self.delay_s + over_array_s
+        waves = self.waves
+        over_array = (sine or 0.0) * waves.turn_rad
+        late_s = delay_s - self.delay_s + over_array / waves.carrier_rad_per_s
+        carrier = np.exp(1j * (waves.carrier_rad_per_s * delay_s + over_array))
         products = _wave_products(
-            self.bands, omega, late_s, carrier, turn, self.group, int(self.group.max()) + 1
-        )[:num_products]
-        size = self.grid.num_subcarriers * self.array.num_elements
-        energy = size * np.array([1.0, np.mean(omega**2), np.mean(turn**2)])[:num_products]
-        return WaveProducts(products[:, 0].sum(axis=-1), products[:, 1:], energy)
+            self.bands, waves.omega_rad_per_s, late_s, carrier, waves.turn_rad,
+            waves.group, waves.num_groups,
+        )  # fmt: skip
+        count = 2 if sine is None else 3
+        residual = products[:count, 0].sum(axis=-1)
+        return WaveProducts(residual, products[:count, 1:], waves.energy[:count])
 
 
 @dataclass(frozen=True)
@@ -115,14 +145,20 @@ def fitted_amplitudes(
     between
         Inner products of the waves with each other, shape ``(H, H)``.
     """
-    cross = np.array([_real_rows(wave.columns[0], 1.0 + 0.0j) for wave in waves])  # (H, 2, 3 C)
-    own = np.block([[between.real, -between.imag], [between.imag, between.real]])
-    beside = cross.transpose(1, 0, 2).reshape(2 * len(waves), -1)
+    gains, slopes = alignment.energy
+    own, size = 2 * len(waves), 2 * len(waves) + 3 * len(gains)
+    gram = np.zeros((size, size))
+    gram[:own, :own] = np.block([[between.real, -between.imag], [between.imag, between.real]])
+    gram[range(own, size), range(own, size)] = np.concatenate((gains, gains, slopes))
+    rows = np.array([_real_rows(wave.columns[0], 1.0) for wave in waves])  # (H, 2, 3 C)
+    gram[:own, own:] = rows.transpose(1, 0, 2).reshape(own, -1)
+    gram[own:, :own] = gram[:own, own:].T
+    gain, slope = alignment.residual
     matched = np.array([wave.residual[0] for wave in waves])
-    gram, likeness = _joined(own, beside, np.concatenate((matched.real, matched.imag)), alignment)
+    likeness = np.concatenate((matched.real, matched.imag, gain.real, gain.imag, slope.real))
     # Two hypotheses in one cell are nearly one wave: the least-squares solver shares it out.
     found = _solved(gram, likeness, 1e-3)
-    return found[: len(waves)] + 1j * found[len(waves) : 2 * len(waves)]
+    return np.asarray(found[: len(waves)] + 1j * found[len(waves) : own])
 
 
 def echo_beside_alignment(channels: BandedChannels, alignment: AlignmentUnknowns, start: At) -> At:
@@ -135,7 +171,7 @@ def echo_beside_alignment(channels: BandedChannels, alignment: AlignmentUnknowns
     start
         Delay and sine, within half a cell and half a beam; sine ``None`` for one element.
     """
-    grid, array = channels.grid, channels.array
+    grid, array = channels.waves.grid, channels.waves.array
     beam = grid.wavelength_m / (array.num_elements * array.spacing_m)
     unit = np.array([1.0 / grid.bandwidth_hz, beam])[: 1 if start[1] is None else 2]
     now, explained, scale = start, -np.inf, 1.0
@@ -157,41 +193,48 @@ def echo_beside_alignment(channels: BandedChannels, alignment: AlignmentUnknowns
 
 def _gauss_newton(wave: WaveProducts, alignment: AlignmentUnknowns) -> tuple[float, FloatArray]:
     """Energy that a wave and the alignment explain, and the step to where they explain most."""
-    gram, likeness = linear_information(wave, alignment)
-    found = _solved(gram, likeness, _LEAST_CURVATURE)
+    joint, likeness = information(wave, alignment)
+    linear = len(likeness)
+    found = _solved(joint[:linear, :linear], likeness, _LEAST_CURVATURE)
     amplitude = complex(found[0], found[1])
-    joint = information(wave, alignment, amplitude)
-    linear, size = len(found), len(joint)
-    left = np.zeros(size)
+    _fill_derivatives(joint, wave, amplitude)
+    left = np.zeros(len(joint))
     derivatives = wave.residual[1:] * amplitude.conjugate()
     left[linear:] = derivatives.real - joint[linear:, :linear] @ found
     step = _solved(joint, left, _LEAST_CURVATURE)[linear:]
     return float(likeness @ found), step
 
 
-def linear_information(
-    wave: WaveProducts, alignment: AlignmentUnknowns
+def information(
+    wave: WaveProducts, alignment: AlignmentUnknowns, amplitude: complex = 1.0
 ) -> tuple[FloatArray, FloatArray]:
-    """Gram matrix of both parts of a wave's amplitude and the alignment's unknowns, and likeness.
+    """Gram matrix of a wave's and the alignment's unknowns, and likeness of the linear ones.
 
-    Shapes ``(2 + 3 C, 2 + 3 C)`` and ``(2 + 3 C,)``.
+    Both parts of the wave's amplitude, the gains' two parts and the delays, ``n = 2 + 3 C``, then
+    the wave's derivatives at an amplitude: shapes ``(n + D - 1, n + D - 1)`` and ``(n,)``.
     """
-    own = wave.energy[0] * np.eye(2)
-    matched = np.array([wave.residual[0].real, wave.residual[0].imag])
-    return _joined(own, _real_rows(wave.columns[0], 1.0 + 0.0j), matched, alignment)
+    gains, slopes = alignment.energy
+    linear, count = 2 + 3 * len(gains), len(wave.energy) - 1
+    joint = np.zeros((linear + count, linear + count))
+    own = np.concatenate(([wave.energy[0]] * 2, gains, gains, slopes))
+    joint[range(linear), range(linear)] = own
+    beside = _real_rows(wave.columns[0], 1.0)
+    joint[:2, 2:linear] = beside
+    joint[2:linear, :2] = beside.T
+    _fill_derivatives(joint, wave, amplitude)
+    gain, slope = alignment.residual
+    wanted = wave.residual[0]
+    likeness = np.concatenate(([wanted.real, wanted.imag], gain.real, gain.imag, slope.real))
+    return joint, likeness
 
 
-def information(wave: WaveProducts, alignment: AlignmentUnknowns, amplitude: complex) -> FloatArray:
-    """Gram matrix as `linear_information`, with the wave's derivatives at an amplitude, last."""
-    linear, _ = linear_information(wave, alignment)
-    size, count = len(linear), len(wave.energy) - 1
-    joint = np.zeros((size + count, size + count))
-    joint[:size, :size] = linear
-    for n in range(count):
-        beside = _real_rows(wave.columns[n + 1], amplitude)[0]
-        joint[size + n, 2:size] = joint[2:size, size + n] = beside
-        joint[size + n, size + n] = abs(amplitude) ** 2 * wave.energy[n + 1]
-    return joint
+def _fill_derivatives(joint: FloatArray, wave: WaveProducts, amplitude: complex) -> None:
+    """Put the derivatives of a wave of an amplitude into the last rows and columns."""
+    linear = len(joint) - len(wave.energy) + 1
+    for n, row in enumerate(range(linear, len(joint)), start=1):
+        beside = _real_rows(wave.columns[n], amplitude)[0]
+        joint[row, 2:linear] = joint[2:linear, row] = beside
+        joint[row, row] = abs(amplitude) ** 2 * wave.energy[n]
 
 
 def _real_rows(columns: ComplexArray, amplitude: complex) -> FloatArray:
@@ -203,22 +246,10 @@ def _real_rows(columns: ComplexArray, amplitude: complex) -> FloatArray:
         ``<w, .>`` of the background and its slope in each group, shape ``(2, C)``.
     """
     gain, slope = columns * np.conj(amplitude)
-    return np.array(
-        [
-            np.concatenate((gain.real, -gain.imag, slope.real)),
-            np.concatenate((gain.imag, gain.real, slope.imag)),
-        ]
-    )
-
-
-def _joined(
-    own: FloatArray, beside: FloatArray, matched: FloatArray, alignment: AlignmentUnknowns
-) -> tuple[FloatArray, FloatArray]:
-    gains, slopes = alignment.energy
-    columns = np.diag(np.concatenate((gains, gains, slopes)))
-    gram = np.block([[own, beside], [beside.T, columns]])
-    gain, slope = alignment.residual
-    return gram, np.concatenate((matched, gain.real, gain.imag, slope.real))
+    rows = np.empty((2, 3, len(gain)))
+    rows[0, 0], rows[0, 1], rows[0, 2] = gain.real, -gain.imag, slope.real
+    rows[1, 0], rows[1, 1], rows[1, 2] = gain.imag, gain.real, slope.imag
+    return rows.reshape(2, -1)
 
 
 def _moved(at: At, step: FloatArray) -> At:

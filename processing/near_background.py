@@ -10,9 +10,9 @@ from drivers.geometry import ComplexArray, FloatArray
 from drivers.waveform import OfdmGrid
 from processing.accuracy import LEAST_SHARE
 from processing.alignment import Groups
-from processing.echo import AlignmentUnknowns, BandedChannels, information
+from processing.echo import AlignmentUnknowns, BandedChannels, Waves, information
 from processing.power_map import PowerMapPlan, power_map
-from processing.refine import SubbandSums
+from processing.refine import SubbandSums, band_offset_hz
 from processing.report import Hypothesis
 
 # Information that is less than this share of what an echo alone would give is none.
@@ -73,6 +73,7 @@ class NearBackground:
         self.slope_energy = np.maximum(self._over_groups(np.abs(self.slope) ** 2).real, _TINY)
         self._step_s = 0.5 / grid.bandwidth_hz if delay_step_s is None else delay_step_s
         self._sums = self.sums(self.background), self.sums(self.slope)
+        self._waves = Waves(grid, array, band_offset_hz(grid), self.group)
 
     def sums(self, channel: ComplexArray) -> SubbandSums:
         """Sums of a channel over sub-bands, about the same delays as the background's."""
@@ -113,10 +114,9 @@ class NearBackground:
 
     def banded(self, delay_s: float, residual: SubbandSums | None = None) -> BandedChannels:
         """Background, slope and a residual about a delay."""
-        (gain, offset_hz, about_s), (slope, _, _) = (sums.about(delay_s) for sums in self._sums)
+        (gain, about_s), (slope, _) = (sums.about(delay_s) for sums in self._sums)
         first = np.zeros_like(gain) if residual is None else residual.about(delay_s)[0]
-        bands = np.array([first, gain, slope])
-        return BandedChannels(bands, offset_hz, about_s, self.group, self.grid, self.array)
+        return BandedChannels(np.array([first, gain, slope]), about_s, self._waves)
 
     def told_apart(self, hypotheses: Sequence[Hypothesis]) -> list[Hypothesis]:
         """Hypotheses with their bounds beside the alignment, less what it may have made."""
@@ -134,8 +134,8 @@ class NearBackground:
         those of the echo alone.
         """
         wave = self.banded(hypothesis.delay_s).at(hypothesis.delay_s, hypothesis.sine)
-        joint = information(wave, self.unknowns(), 1.0 + 0.0j)
-        size, linear = len(joint), len(joint) - len(wave.energy) + 1
+        joint, likeness = information(wave, self.unknowns())
+        size, linear = len(joint), len(likeness)
         share = 1.0 / (np.diag(joint) * _diagonal_of_inverse(joint))[np.r_[0:2, linear:size]]
         share = np.clip(share, _LEAST_INFORMATION, 1.0)
         amplitude = joint[:linear, :linear]

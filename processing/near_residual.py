@@ -20,7 +20,7 @@ from processing.echo import (
     waves_between,
 )
 from processing.near_background import NearBackground
-from processing.refine import SubbandSums, carrier_steering
+from processing.refine import SubbandSums, band_offset_hz, carrier_steering
 from processing.remainder import Remainder
 from processing.report import Hypothesis
 
@@ -112,7 +112,7 @@ class NearResidual:
         channels = near.banded(peak.delay_s, self.sums)
         delay_s = peak.delay_s + _CELLS / near.grid.bandwidth_hz
         late_s = delay_s - channels.delay_s
-        over_band = np.exp(2j * np.pi * np.outer(late_s, channels.offset_hz))
+        over_band = np.exp(2j * np.pi * np.outer(late_s, band_offset_hz(near.grid)))
         over_array = carrier_steering(near.array, near.grid, sine).conj().T
 
         # Information in both parts of the echo's amplitude beside the alignment, over its energy.

@@ -60,16 +60,14 @@ def refine(
         Snapshots that MUSIC's covariance is made of. More snapshots tell more sources apart and
         cost angle accuracy at low SNR: the variance grows by ``1 + num_snapshots / snr``.
     """
-    bands, band_offset_hz = subband_matrix(residual, grid, coarse_delay_s)
+    bands, _ = subband_matrix(residual, grid, coarse_delay_s)
     return refined(
-        bands, band_offset_hz, grid, array, coarse_delay_s, coarse_angle_rad,
-        num_snapshots=num_snapshots,
-    )  # fmt: skip
+        bands, grid, array, coarse_delay_s, coarse_angle_rad, num_snapshots=num_snapshots
+    )
 
 
 def refined(
     bands: ComplexArray,
-    band_offset_hz: FloatArray,
     grid: OfdmGrid,
     array: UniformLinearArray,
     coarse_delay_s: float,
@@ -78,20 +76,21 @@ def refined(
     num_snapshots: int = 4,
 ) -> RefinedEcho:
     """As `refine`, from the residual's sums over sub-bands about the coarse delay."""
+    offset_hz = band_offset_hz(grid)
     squint_s = array.element_delay_s(np.sin(coarse_angle_rad))
-    bands = bands * np.exp(2j * np.pi * band_offset_hz[:, None] * squint_s)
+    bands = bands * np.exp(2j * np.pi * offset_hz[:, None] * squint_s)
     sine = float(np.sin(coarse_angle_rad))
     delay_shift_s = 0.0
     cell_s = 1.0 / grid.bandwidth_hz
     for number in range(_NUM_ROUNDS):
         trials = _NUM_TRIALS if number == 0 else 1
         beam = bands @ carrier_steering(array, grid, np.array(sine)).conj()
-        delay_shift_s = _spectral_peak(beam, band_offset_hz, delay_shift_s, cell_s, trials)
+        delay_shift_s = _spectral_peak(beam, offset_hz, delay_shift_s, cell_s, trials)
         if array.num_elements > 1:
-            aligned = bands * np.exp(2j * np.pi * band_offset_hz * delay_shift_s)[:, None]
+            aligned = bands * np.exp(2j * np.pi * offset_hz * delay_shift_s)[:, None]
             sine = _music_sine(aligned, grid, array, sine, num_snapshots, trials)
     beam = bands @ carrier_steering(array, grid, np.array(sine)).conj()
-    matched = abs(np.sum(beam * np.exp(2j * np.pi * band_offset_hz * delay_shift_s))) ** 2
+    matched = abs(np.sum(beam * np.exp(2j * np.pi * offset_hz * delay_shift_s))) ** 2
     return RefinedEcho(
         delay_s=coarse_delay_s + delay_shift_s,
         sine=sine if array.num_elements > 1 else None,
@@ -107,8 +106,15 @@ def subband_matrix(
     cycles = grid.subcarrier_spacing_hz * delay_s
     turn = np.exp(2j * np.pi * cycles * (edges[:-1] - (grid.num_subcarriers - 1) / 2.0))
     sums = _turned_sums(np.ascontiguousarray(residual), edges, turn, np.exp(2j * np.pi * cycles))
+    return sums, band_offset_hz(grid)
+
+
+@lru_cache(maxsize=16)
+def band_offset_hz(grid: OfdmGrid) -> FloatArray:
+    """Mean frequency of each sub-band from the carrier, shape ``(B,)``."""
+    edges = _band_edges(grid.num_subcarriers, _NUM_SUBBANDS)
     middle = (edges[:-1] + edges[1:] - grid.num_subcarriers) / 2.0
-    return sums, middle * grid.subcarrier_spacing_hz
+    return np.asarray(middle * grid.subcarrier_spacing_hz)
 
 
 @lru_cache
@@ -153,15 +159,15 @@ class SubbandSums:
         self.channel = channel
         self._grid = grid
         self._step_s = step_s
-        self._made: dict[int, tuple[ComplexArray, FloatArray]] = {}
+        self._made: dict[int, ComplexArray] = {}
 
-    def about(self, delay_s: float) -> tuple[ComplexArray, FloatArray, float]:
-        """As `subband_matrix`, and the delay of the grid that is nearest to the given one."""
+    def about(self, delay_s: float) -> tuple[ComplexArray, float]:
+        """Sums, shape ``(B, M)``, and the delay of the grid that they are about: the nearest."""
         number = round(delay_s / self._step_s)
         nearest_s = number * self._step_s
         if number not in self._made:
-            self._made[number] = subband_matrix(self.channel, self._grid, nearest_s)
-        return *self._made[number], nearest_s
+            self._made[number] = subband_matrix(self.channel, self._grid, nearest_s)[0]
+        return self._made[number], nearest_s
 
 
 def carrier_steering(array: UniformLinearArray, grid: OfdmGrid, sine: FloatArray) -> ComplexArray:

@@ -105,9 +105,9 @@ class EchoSearch:
     def _hypothesis(
         self, residual: SubbandSums, found: PowerMap, cell: tuple[int, int]
     ) -> Hypothesis:
-        bands, offset_hz, delay_s = residual.about(float(self._plan.delay_grid_s[cell[1]]))
+        bands, delay_s = residual.about(float(self._plan.delay_grid_s[cell[1]]))
         echo = refined(
-            bands, offset_hz, self._grid, self._array,
+            bands, self._grid, self._array,
             delay_s, float(self._plan.angle_grid_rad[cell[0]]),
             num_snapshots=self._settings.num_snapshots,
         )  # fmt: skip
