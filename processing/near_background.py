@@ -10,10 +10,11 @@ from drivers.geometry import ComplexArray, FloatArray
 from drivers.waveform import OfdmGrid
 from processing.accuracy import LEAST_SHARE
 from processing.alignment import Groups
-from processing.echo import AlignmentUnknowns, BandedChannels, Waves, information
+from processing.echo import AlignmentUnknowns, information
 from processing.power_map import PowerMapPlan, power_map
 from processing.refine import SubbandSums, band_offset_hz
 from processing.report import Hypothesis
+from processing.waves import BandedChannels, Waves
 
 # Information that is less than this share of what an echo alone would give is none.
 _LEAST_INFORMATION = 1e-6

@@ -12,17 +12,12 @@ from functools import cached_property
 import numpy as np
 
 from processing.alignment import Alignment
-from processing.echo import (
-    AlignmentUnknowns,
-    At,
-    echo_beside_alignment,
-    fitted_amplitudes,
-    waves_between,
-)
+from processing.echo import AlignmentUnknowns, echo_beside_alignment, fitted_amplitudes
 from processing.near_background import NearBackground
 from processing.refine import SubbandSums, band_offset_hz, carrier_steering
 from processing.remainder import Remainder
 from processing.report import Hypothesis
+from processing.waves import At, waves_between
 
 # An echo of which less is left cannot have left a peak.
 _LEAST_PEAK_SHARE = 0.004

@@ -60,7 +60,7 @@ def refine(
         Snapshots that MUSIC's covariance is made of. More snapshots tell more sources apart and
         cost angle accuracy at low SNR: the variance grows by ``1 + num_snapshots / snr``.
     """
-    bands, _ = subband_matrix(residual, grid, coarse_delay_s)
+    bands = subband_matrix(residual, grid, coarse_delay_s)
     return refined(
         bands, grid, array, coarse_delay_s, coarse_angle_rad, num_snapshots=num_snapshots
     )
@@ -98,15 +98,13 @@ def refined(
     )
 
 
-def subband_matrix(
-    residual: ComplexArray, grid: OfdmGrid, delay_s: float
-) -> tuple[ComplexArray, FloatArray]:
-    """Delay-gated sums over sub-bands, shape ``(B, M)``, and their mean frequency offsets."""
+def subband_matrix(residual: ComplexArray, grid: OfdmGrid, delay_s: float) -> ComplexArray:
+    """Delay-gated sums over sub-bands, shape ``(B, M)``."""
     edges = _band_edges(grid.num_subcarriers, _NUM_SUBBANDS)
     cycles = grid.subcarrier_spacing_hz * delay_s
     turn = np.exp(2j * np.pi * cycles * (edges[:-1] - (grid.num_subcarriers - 1) / 2.0))
     sums = _turned_sums(np.ascontiguousarray(residual), edges, turn, np.exp(2j * np.pi * cycles))
-    return sums, band_offset_hz(grid)
+    return sums
 
 
 @lru_cache(maxsize=16)
@@ -166,7 +164,7 @@ class SubbandSums:
         number = round(delay_s / self._step_s)
         nearest_s = number * self._step_s
         if number not in self._made:
-            self._made[number] = subband_matrix(self.channel, self._grid, nearest_s)[0]
+            self._made[number] = subband_matrix(self.channel, self._grid, nearest_s)
         return self._made[number], nearest_s
 
 

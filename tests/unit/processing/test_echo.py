@@ -7,11 +7,11 @@ from hypothesis import strategies as st
 
 from drivers.waveform import OfdmGrid
 from processing.alignment import Alignment, alignment_of, shifted
-from processing.echo import waves_between
 from processing.near_background import NearBackground
 from processing.near_residual import NearResidual
 from processing.remainder import remainder, remainder_again, remainder_of
 from processing.report import Hypothesis
+from processing.waves import waves_between
 from tests.unit.processing.echoes import CELL_S, GRID, echo, half_wavelength_array, unit_noise
 
 GROUPS = ((0, 1), (2, 3, 4))
