@@ -103,8 +103,7 @@ def subband_matrix(residual: ComplexArray, grid: OfdmGrid, delay_s: float) -> Co
     edges = _band_edges(grid.num_subcarriers, _NUM_SUBBANDS)
     cycles = grid.subcarrier_spacing_hz * delay_s
     turn = np.exp(2j * np.pi * cycles * (edges[:-1] - (grid.num_subcarriers - 1) / 2.0))
-    sums = _turned_sums(np.ascontiguousarray(residual), edges, turn, np.exp(2j * np.pi * cycles))
-    return sums
+    return _turned_sums(np.ascontiguousarray(residual), edges, turn, np.exp(2j * np.pi * cycles))
 
 
 @lru_cache(maxsize=16)

@@ -1,4 +1,4 @@
-"""Plane waves: their inner products with channels, from sums over sub-bands, and with each other."""
+"""Plane waves: inner products with each other, and with channels by sums over sub-bands."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
