@@ -40,8 +40,10 @@ class PowerMapPlan:
         What limits a channel to these delays.
     band_weights
         ``T_n(u)`` at the gate's rows, shape ``(rank, J)``.
-    beam_weights
-        Steering times expansion coefficients over sqrt(M), shape ``(G, rank * M)``.
+    even_weights, odd_weights
+        Real and imaginary parts of steering times expansion coefficients over sqrt(M), for angles
+        from boresight up and the first half of the elements, shape ``(G', rank * M')``: those of
+        the mirrored angle, and those of the mirrored element, are their conjugates.
     fft_length
         Delay bins of all delays that tones tell apart; bin spacing is its inverse over the tone
         spacing.
@@ -55,7 +57,8 @@ class PowerMapPlan:
     delay_grid_s: FloatArray
     gate: DelayGate
     band_weights: np.ndarray
-    beam_weights: ComplexArray
+    even_weights: np.ndarray
+    odd_weights: np.ndarray
     fft_length: int
     expansion_error: float
 
@@ -131,7 +134,11 @@ def plan_power_map(
     coefficient = np.where(order == 0, 1.0, 2.0) * 1j**order
     bessel = coefficient[:, None] * special.jv(order[:, None], squint_rad[:, None, :])
     carrier = np.exp(2j * np.pi * grid.carrier_hz * element_delay_s)[:, None, :]
-    beams = (carrier * bessel / np.sqrt(array.num_elements)).reshape(len(angles), -1)
+    beams = carrier * bessel / np.sqrt(array.num_elements)  # (G, rank, M)
+    if array.num_elements % 2:
+        beams[:, :, array.num_elements // 2] /= 2.0  # is its own mirror image, and counts twice
+    first_half = beams[len(angles) // 2 :, :, : (array.num_elements + 1) // 2]
+    weights = first_half.reshape(len(first_half), -1)
     return PowerMapPlan(
         grid=grid,
         array=array,
@@ -139,7 +146,8 @@ def plan_power_map(
         delay_grid_s=np.arange(num_bins) * bin_s,
         gate=gate,
         band_weights=special.eval_chebyt(order[:, None], band).astype(np.float32),
-        beam_weights=beams.astype(np.complex64),
+        even_weights=weights.real.astype(np.float32),
+        odd_weights=weights.imag.astype(np.float32),
         fft_length=fft_length,
         expansion_error=error,
     )
@@ -186,8 +194,29 @@ def beam_profiles(residual: ComplexArray, plan: PowerMapPlan) -> ComplexArray:
         beyond = weighted[:, :, period:]
         weighted[:, :, : beyond.shape[2]] += beyond
     profile = fft.ifft(weighted[:, :, :period], n=period, axis=-1, norm="forward")
-    num_bins = len(plan.delay_grid_s)
-    return np.asarray(plan.beam_weights @ profile[:, :, :num_bins].reshape(-1, num_bins))
+    return _beams(profile[:, :, : len(plan.delay_grid_s)], plan)
+
+
+def _beams(profile: ComplexArray, plan: PowerMapPlan) -> ComplexArray:
+    """Sum of the elements' profiles ``(rank, M, L)`` for each angle, shape ``(G, L)``; (10).
+
+    Mirrored elements are added and subtracted first: both products are real, and of half the size.
+    """
+    num_angles, num_bins = len(plan.angle_grid_rad), profile.shape[2]
+    half = (profile.shape[1] + 1) // 2
+    first, mirrored = profile[:, :half], profile[:, ::-1][:, :half]
+    even, odd = (
+        (weights @ part.reshape(-1, num_bins).view(np.float32)).view(np.complex64)
+        for weights, part in (
+            (plan.even_weights, first + mirrored),
+            (plan.odd_weights, first - mirrored),
+        )
+    )
+    odd *= np.complex64(1j)
+    beams = np.empty((num_angles, num_bins), dtype=np.complex64)
+    np.subtract(even, odd, out=beams[: len(even)][::-1])
+    np.add(even, odd, out=beams[num_angles - len(even) :])
+    return beams
 
 
 def _noise_power(residual: ComplexArray, plan: PowerMapPlan, power: np.ndarray) -> float:
