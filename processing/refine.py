@@ -13,6 +13,7 @@ from drivers.waveform import OfdmGrid
 
 _NUM_SUBBANDS = 32
 _NUM_ROUNDS = 2
+_NUM_SQUARINGS = 20  # the millionth power
 _NUM_TRIALS = 33  # within a cell or a beam to both sides, before the first round
 
 
@@ -76,26 +77,114 @@ def refined(
     num_snapshots: int = 4,
 ) -> RefinedEcho:
     """As `refine`, from the residual's sums over sub-bands about the coarse delay."""
-    offset_hz = band_offset_hz(grid)
-    squint_s = array.element_delay_s(np.sin(coarse_angle_rad))
-    bands = bands * np.exp(2j * np.pi * offset_hz[:, None] * squint_s)
     sine = float(np.sin(coarse_angle_rad))
-    delay_shift_s = 0.0
-    cell_s = 1.0 / grid.bandwidth_hz
-    for number in range(_NUM_ROUNDS):
-        trials = _NUM_TRIALS if number == 0 else 1
-        beam = bands @ carrier_steering(array, grid, np.array(sine)).conj()
-        delay_shift_s = _spectral_peak(beam, offset_hz, delay_shift_s, cell_s, trials)
-        if array.num_elements > 1:
-            aligned = bands * np.exp(2j * np.pi * offset_hz * delay_shift_s)[:, None]
-            sine = _music_sine(aligned, grid, array, sine, num_snapshots, trials)
-    beam = bands @ carrier_steering(array, grid, np.array(sine)).conj()
-    matched = abs(np.sum(beam * np.exp(2j * np.pi * offset_hz * delay_shift_s))) ** 2
+    cycles = array.element_offset_m / grid.wavelength_m  # phase of the carrier per unit sine
+    delay_shift_s, sine, matched = _alternated(
+        bands, band_offset_hz(grid), cycles, grid.carrier_hz, sine,
+        1.0 / grid.bandwidth_hz, grid.wavelength_m / array.spacing_m,
+        _band_edges(len(bands), num_snapshots),
+    )  # fmt: skip
     return RefinedEcho(
         delay_s=coarse_delay_s + delay_shift_s,
         sine=sine if array.num_elements > 1 else None,
         matched_power=float(matched / (grid.num_subcarriers * array.num_elements)),
     )
+
+
+@compiled
+def _alternated(
+    bands: ComplexArray,
+    offset_hz: FloatArray,
+    cycles: FloatArray,
+    carrier_hz: float,
+    sine: float,
+    cell_s: float,
+    period: float,
+    edges: NDArray[np.intp],
+) -> tuple[float, float, float]:
+    """Delay and angle in turns; the delay, the sine, and the power that is matched there.
+
+    Parameters
+    ----------
+    cycles
+        Of the carrier at each element, per unit sine.
+    period
+        Ambiguity of the sine.
+    edges
+        First sub-band of each snapshot, and their number at the end.
+    """
+    num_elements = len(cycles)
+    focused = np.empty(bands.shape, np.complex128)
+    for m in range(num_elements):
+        squint_s = sine * cycles[m] / carrier_hz
+        for b in range(len(offset_hz)):
+            focused[b, m] = bands[b, m] * np.exp(2j * np.pi * offset_hz[b] * squint_s)
+    delay_s = 0.0
+    for number in range(_NUM_ROUNDS):
+        trials = _NUM_TRIALS if number == 0 else 1
+        beam = _beam(focused, cycles, sine)
+        delay_s = _spectral_peak(beam, offset_hz, delay_s, cell_s, trials)
+        if num_elements > 1:
+            principal = _principal(_snapshots(focused, offset_hz, delay_s, edges))
+            sine = _spectral_peak(principal, cycles, sine, period / num_elements, trials)
+            sine = (sine + period / 2.0) % period - period / 2.0
+    beam = _beam(focused, cycles, sine)
+    matched = np.sum(beam * np.exp(2j * np.pi * offset_hz * delay_s))
+    return delay_s, sine, abs(matched) ** 2
+
+
+@compiled
+def _beam(bands: ComplexArray, cycles: FloatArray, sine: float) -> ComplexArray:
+    """Sum over elements, steered, shape ``(B,)``."""
+    turn = np.exp(2j * np.pi * cycles * sine)
+    beam = np.zeros(len(bands), np.complex128)
+    for b in range(len(bands)):
+        for m in range(len(cycles)):
+            beam[b] += bands[b, m] * turn[m]
+    return beam
+
+
+@compiled
+def _snapshots(
+    bands: ComplexArray, offset_hz: FloatArray, delay_s: float, edges: NDArray[np.intp]
+) -> ComplexArray:
+    """Sums over some neighbouring sub-bands each, brought to one phase, shape ``(S, M)``."""
+    snapshots = np.zeros((len(edges) - 1, bands.shape[1]), np.complex128)
+    for n in range(len(snapshots)):
+        for b in range(edges[n], edges[n + 1]):
+            snapshots[n] += bands[b] * np.exp(2j * np.pi * offset_hz[b] * delay_s)
+    return snapshots
+
+
+@compiled
+def _principal(snapshots: ComplexArray) -> ComplexArray:
+    """Principal eigenvector of the snapshots' covariance, not normalized, shape ``(M,)``.
+
+    MUSIC (Schmidt 1986) with one source: the noise subspace is all but this vector ``v``, and the
+    pseudo-spectrum ``1 / (M - |a^H v|^2)`` peaks where ``|a^H v|^2`` does. It follows from that of
+    the small covariance between snapshots, and that from the matrix's powers.
+    """
+    count = len(snapshots)
+    between = np.zeros((count, count), np.complex128)
+    for i in range(count):
+        for j in range(count):
+            between[i, j] = np.sum(snapshots[i] * snapshots[j].conj())
+    for _ in range(_NUM_SQUARINGS):
+        scale = np.trace(between).real
+        if scale <= 0.0:
+            return snapshots[0].copy()
+        between /= scale
+        squared = np.zeros((count, count), np.complex128)
+        for i in range(count):
+            for j in range(count):
+                for n in range(count):
+                    squared[i, j] += between[i, n] * between[n, j]
+        between = squared
+    strongest = np.argmax(np.diag(between).real)
+    principal = np.zeros(snapshots.shape[1], np.complex128)
+    for n in range(count):
+        principal += between[n, strongest].conjugate() * snapshots[n]
+    return principal
 
 
 def subband_matrix(residual: ComplexArray, grid: OfdmGrid, delay_s: float) -> ComplexArray:
@@ -203,27 +292,3 @@ def _spectral_peak(
             break
         peak -= min(max(slope / curvature, -width / 8.0), width / 8.0)
     return peak
-
-
-def _music_sine(
-    aligned: ComplexArray,
-    grid: OfdmGrid,
-    array: UniformLinearArray,
-    sine: float,
-    num_snapshots: int,
-    num_trials: int,
-) -> float:
-    """Peak of the one-source MUSIC spectrum near `sine` (Schmidt 1986), modulo its period.
-
-    With one source the noise subspace is all but the principal eigenvector ``v``, and the
-    pseudo-spectrum ``1 / (M - |a^H v|^2)`` peaks where ``|a^H v|^2`` does.
-    """
-    edges = _band_edges(len(aligned), num_snapshots)[:-1]
-    snapshots = np.add.reduceat(aligned, edges, axis=0)
-    # Of the small one of the two covariances: its eigenvectors give those of the large one.
-    vectors = np.linalg.eigh(snapshots @ snapshots.conj().T)[1]
-    principal = vectors[:, -1].conj() @ snapshots
-    cycles = array.element_offset_m / grid.wavelength_m  # phase per unit sine
-    period = 1.0 / (array.spacing_m / grid.wavelength_m)
-    refined = _spectral_peak(principal, cycles, sine, period / array.num_elements, num_trials)
-    return (refined + period / 2.0) % period - period / 2.0
