@@ -37,10 +37,13 @@ class Alignment:
         Complex gain of the capture over the reference, for each element, shape ``(M,)``.
     delay_s
         Delay of the capture after the reference, for each element, shape ``(M,)``.
+    energy
+        Of the capture, over all tones and elements, where it was looked at.
     """
 
     gain: ComplexArray
     delay_s: FloatArray
+    energy: float | None = None
 
 
 def align(
@@ -83,28 +86,37 @@ def alignment_of(
     tones
         What each tone of the channel is multiplied by first, shape ``(K,)``; nothing, if left out.
 
+    Returns
+    -------
+    Alignment
+        As if in place, where the capture's energy is zero or not finite.
+
     Raises
     ------
     ValueError
         If the reference is zero on a group: there is nothing to align to.
     """
-    gain = np.empty(channel.shape[1], dtype=np.complex128)
-    delay_s = np.empty(channel.shape[1])
+    gain = np.ones(channel.shape[1], dtype=np.complex128)
+    delay_s = np.zeros(channel.shape[1])
+    energy = 0.0
     for group in groups or [range(channel.shape[1])]:
         columns = list(group)
         every = columns == list(range(channel.shape[1]))
         own = (c if every else np.ascontiguousarray(c[:, columns]) for c in (channel, reference))
-        likeness, energy = _likeness(*own)
-        if tones is not None:
-            likeness *= tones
-        if energy == 0.0:
+        likeness, of_reference, of_channel = _likeness(*own)
+        energy += of_channel
+        if of_reference == 0.0:
             msg = f"the background is zero on elements {list(group)}: nothing to align to"
             raise ValueError(msg)
+        if of_channel == 0.0 or not np.isfinite(of_channel):
+            continue
+        if tones is not None:
+            likeness *= tones
         noise_energy = reference_noise_var * len(channel) * len(columns)
-        energy -= min(noise_energy, _MOST_NOISE * energy)
+        of_reference -= min(noise_energy, _MOST_NOISE * of_reference)
         found_s, height = _highest(likeness, grid)
-        delay_s[columns], gain[columns] = found_s, height / energy
-    return Alignment(gain, delay_s)
+        delay_s[columns], gain[columns] = found_s, height / of_reference
+    return Alignment(gain, delay_s, energy)
 
 
 def noise_var_of(channel: ComplexArray) -> float:
@@ -163,21 +175,23 @@ def _highest(likeness: ComplexArray, grid: OfdmGrid) -> tuple[float, complex]:
 
 
 @compiled_sums
-def _likeness(channel: ComplexArray, reference: ComplexArray) -> tuple[ComplexArray, float]:
-    """Channel times conjugate reference, summed over elements, ``(K,)``; the reference's energy."""
+def _likeness(channel: ComplexArray, reference: ComplexArray) -> tuple[ComplexArray, float, float]:
+    """Channel times conjugate reference, summed over elements, ``(K,)``; energies of both."""
     likeness = np.empty(len(channel), np.complex128)
-    energy = 0.0
+    of_reference, of_channel = 0.0, 0.0
     zero = np.zeros(1, channel.real.dtype)[0]
     for k in range(len(channel)):
-        real, imag, own = zero, zero, zero
+        real, imag, own, other = zero, zero, zero, zero
         for m in range(channel.shape[1]):
             here, there = channel[k, m], reference[k, m]
             real += here.real * there.real + here.imag * there.imag
             imag += here.imag * there.real - here.real * there.imag
             own += there.real * there.real + there.imag * there.imag
+            other += here.real * here.real + here.imag * here.imag
         likeness[k] = complex(real, imag)
-        energy += own
-    return likeness, energy
+        of_reference += own
+        of_channel += other
+    return likeness, of_reference, of_channel
 
 
 @compiled

@@ -25,7 +25,7 @@ from processing.power_map import (
 from processing.refine import SubbandSums
 from processing.report import Hypothesis, LinkReport
 from processing.search import EchoSearch, ProcessingSettings
-from processing.suppression import Background, Suppression, check_capture, suppressed
+from processing.suppression import Background, Suppression, check_capture, check_signal, suppressed
 
 # Alignment is linear about one that the echo had pulled at: each round leaves the square of that.
 _MAX_JOINT_ROUNDS = 5
@@ -81,6 +81,8 @@ class LinkProcessor:
         """
         if background is not None and capture.needs_alignment:
             return self.suppressed(capture, background).residual
+        check_capture(capture, background, self._waveform_hash)
+        check_signal(capture, float(np.vdot(capture.rx_pilots, capture.rx_pilots).real))
         return suppress_background(
             self._estimate(capture, background), None if background is None else background.channel
         )
@@ -89,17 +91,19 @@ class LinkProcessor:
         self, capture: Capture, background: Background, late_s: float | None = None
     ) -> Suppression:
         """A capture aligned to its background, with that taken out; raises as `residual`."""
-        groups = capture.coherent_groups
-        if background.response is None:  # the estimate need not be written down
-            check_capture(capture, background, self._waveform_hash)
-            received, tones = capture.rx_pilots, self._pilots.conj()
-            return suppressed(received, background, self.grid, groups, late_s, tones=tones)
-        estimate = self._estimate(capture, background)
-        return suppressed(estimate, background, self.grid, groups, late_s)
+        check_capture(capture, background, self._waveform_hash)
+        # Pilots are taken out on the way where nothing else is.
+        plain = background.response is None
+        what = suppressed(
+            capture.rx_pilots if plain else self._estimate(capture, background),
+            background, self.grid, capture.coherent_groups, late_s,
+            tones=self._pilots.conj() if plain else None,
+        )  # fmt: skip
+        check_signal(capture, what.energy)
+        return what
 
     def _estimate(self, capture: Capture, background: Background | None) -> ComplexArray:
         """Channel estimate, elements' response taken out, shape ``(K, M)``; eq. (2)."""
-        check_capture(capture, background, self._waveform_hash)
         estimate = channel_estimate(capture.rx_pilots, self._pilots)
         inverse = None if background is None else background.inverse_response
         if inverse is not None and inverse.shape == estimate.shape:

@@ -87,11 +87,14 @@ class Suppression:
         What was taken out, shape ``(K, M)``.
     late_s
         How much later the capture's own time puts everything than the residual's axis does.
+    energy
+        Of the capture.
     """
 
     left: Remainder
     background: ComplexArray
-    late_s: float = 0.0
+    late_s: float
+    energy: float
 
     @property
     def residual(self) -> ComplexArray:
@@ -142,7 +145,7 @@ def suppressed(
     )  # fmt: skip
     own_s = 0.0 if late_s is None else float(lay.delay_s.mean()) - late_s
     left = remainder(estimate, background.channel, grid, lay, tones)
-    return Suppression(left, background.channel, own_s)
+    return Suppression(left, background.channel, own_s, lay.energy or 0.0)
 
 
 def check_capture(capture: Capture, background: Background | None, waveform_hash: str) -> None:
@@ -151,8 +154,8 @@ def check_capture(capture: Capture, background: Background | None, waveform_hash
     Raises
     ------
     CaptureRefusedError
-        If the capture is not usable, of another waveform, of another tuning than a background that
-        it is not aligned to, or holds no signal.
+        If the capture is not usable, of another waveform, or of another tuning than a background
+        that it is not aligned to.
     """
     link = f"{capture.tx_id} -> {capture.rx_id}"
     if capture.quality.problem:
@@ -160,10 +163,6 @@ def check_capture(capture: Capture, background: Background | None, waveform_hash
         raise CaptureRefusedError(msg)
     if capture.waveform_hash != waveform_hash:
         msg = f"{link}: capture of waveform {capture.waveform_hash}, expected {waveform_hash}"
-        raise CaptureRefusedError(msg)
-    power = float(np.vdot(capture.rx_pilots, capture.rx_pilots).real)
-    if not np.isfinite(power) or power == 0.0:
-        msg = f"{link}: capture holds no signal, its total power is {power}; check the receiver"
         raise CaptureRefusedError(msg)
     if (
         background is not None
@@ -173,5 +172,21 @@ def check_capture(capture: Capture, background: Background | None, waveform_hash
         msg = (
             f"{link}: background learned in config epoch {background.config_epoch}, capture "
             f"in {capture.config_epoch}: the radio was retuned; calibrate this link again"
+        )
+        raise CaptureRefusedError(msg)
+
+
+def check_signal(capture: Capture, energy: float) -> None:
+    """Refuse a capture of this energy over all tones and elements if that is none.
+
+    Raises
+    ------
+    CaptureRefusedError
+        If it is zero or not finite.
+    """
+    if not np.isfinite(energy) or energy == 0.0:
+        msg = (
+            f"{capture.tx_id} -> {capture.rx_id}: capture holds no signal, its total power is "
+            f"{energy}; check the receiver"
         )
         raise CaptureRefusedError(msg)
