@@ -49,10 +49,19 @@ def median_var_ratio(num_captures: int) -> float:
 
 
 def complex_noise(rng: np.random.Generator, shape: tuple[int, int], var: float) -> ComplexArray:
-    """Circular complex Gaussian noise of the given variance, complex64."""
-    parts = rng.standard_normal((*shape, 2), dtype=np.float32)
-    parts *= np.float32(np.sqrt(var / 2.0))
-    return parts.view(np.complex64)[..., 0]
+    """Circular complex Gaussian noise of the given variance, complex64.
+
+    In polar form (Box and Muller 1958): exponential power and uniform phase, which processors draw
+    twice as fast as two Gaussians. Powers end at 16.6 variances, which one entry in 2**24 reaches.
+    """
+    power, turn = rng.random((2, *shape), dtype=np.float32)
+    np.log(np.subtract(1.0, power, out=power), out=power)
+    amplitude = np.sqrt(np.multiply(power, np.float32(-var), out=power), out=power)
+    turn *= np.float32(2.0 * np.pi)
+    noise = np.empty(shape, dtype=np.complex64)
+    np.multiply(np.cos(turn), amplitude, out=noise.real)
+    np.multiply(np.sin(turn), amplitude, out=noise.imag)
+    return noise
 
 
 class SimulatedSource:
