@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from math import comb
+from math import comb, log
 from typing import Any
 
 import msgspec
@@ -155,7 +155,10 @@ def _sweeps(site: Site) -> list[Sweep]:
         along_elements = _prepared(prepare, "num_elements")
         found.append(Sweep(work, "tones K", over_tones, 1.0, along_tones))
         found.append(Sweep(work, "elements M", over_elements, 0.0 if flat else 1.0, along_elements))
-    found.append(Sweep("median", "captures N_BG", (7, 14, 28, 70), 1.0, _median_of))
+    # Ordered merges take n log^2 n comparisons; a selection alone could do with n.
+    captures = (7, 14, 28, 70)
+    merging = 1.0 + 2.0 * log(log(captures[-1]) / log(captures[0])) / log(10.0)
+    found.append(Sweep("median", "captures N_BG", captures, merging, _median_of))
     for receivers, nodes in ((1, (40, 80, 160, 400)), (3, (10, 20, 40, 100))):
         prepare_planning = _planning_of(receivers)
         name = f"P2, N_r = {receivers}"

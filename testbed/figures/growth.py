@@ -44,5 +44,5 @@ def _draw(ax: Axes, curve: Curve) -> None:
     ax.set_xticks(sizes, [f"{size}" for size in sizes])
     ax.minorticks_off()
     ax.grid(lw=0.4, color="0.88")
-    measured = f"time {curve.time_exponent:.2f}, mathematics {curve.expected_exponent:g}"
+    measured = f"time {curve.time_exponent:.2f}, mathematics {curve.expected_exponent:.3g}"
     ax.set_title(f"{curve.work}\nexponents: {measured}")
