@@ -1,7 +1,8 @@
 """Functions compiled to machine code, kept on disk between runs."""
 
 from collections.abc import Callable
-from typing import ParamSpec, TypeVar
+from contextlib import suppress
+from typing import Any, ParamSpec, TypeVar
 
 import numba
 
@@ -13,7 +14,8 @@ def compiled(function: Callable[P, R]) -> Callable[P, R]:
     """The same function on numbers and arrays, compiled by Numba when first called.
 
     What was compiled lies beside the source, or in the user's cache folder where that cannot be
-    written, so that the next process starts fast; without either it is compiled once a process.
+    written, so that the next process starts fast; where neither can, or what was kept is damaged,
+    it is compiled once a process.
     Callers of deadlines call it once before. It runs on one thread without the interpreter lock.
 
     A division by zero gives infinity or NaN, as NumPy's. Numba notices a changed file, but not that
@@ -33,9 +35,11 @@ def compiled_sums(function: Callable[P, R]) -> Callable[P, R]:
 
 def _kept(function: Callable[P, R], *, any_order: bool = False) -> Callable[P, R]:
     try:
-        return _jit(function, any_order=any_order, cache=True)
+        result = _jit(function, any_order=any_order, cache=True)
     except RuntimeError:  # no folder to keep it in
         return _jit(function, any_order=any_order, cache=False)
+    _forgive(result)
+    return result
 
 
 def _jit(function: Callable[P, R], *, any_order: bool, cache: bool) -> Callable[P, R]:
@@ -43,3 +47,27 @@ def _jit(function: Callable[P, R], *, any_order: bool, cache: bool) -> Callable[
     jit = numba.njit(cache=cache, nogil=True, error_model="numpy", fastmath=loose)
     result: Callable[P, R] = jit(function)
     return result
+
+
+def _forgive(result: Any) -> None:
+    """Make what cannot be kept or read back no error: it is compiled once more."""
+    kept = result._cache
+    load, save = kept.load_overload, kept.save_overload
+
+    def load_overload(*arguments: Any) -> Any:
+        try:
+            return load(*arguments)
+        except Exception:  # noqa: BLE001  a damaged file may fail in any way
+            return None
+
+    def save_overload(*arguments: Any) -> None:
+        with suppress(OSError):  # a full disk, for one
+            try:
+                save(*arguments)
+            except OSError:
+                raise
+            except Exception:  # noqa: BLE001  the index is damaged: begin a new one
+                kept.flush()
+                save(*arguments)
+
+    kept.load_overload, kept.save_overload = load_overload, save_overload

@@ -119,6 +119,6 @@ def growth_table(curves: Sequence[Curve]) -> Table:
         table.add_row(
             curve.work, curve.against, f"{curve.sizes[0]}", f"{curve.sizes[-1]}",
             seconds(curve.time_s[0]), seconds(curve.time_s[-1]), f"{curve.time_exponent:.2f}",
-            "-" if memory is None else f"{memory:.2f}", f"{curve.expected_exponent:g}",
+            "-" if memory is None else f"{memory:.2f}", f"{curve.expected_exponent:.3g}",
         )  # fmt: skip
     return table
