@@ -30,6 +30,8 @@ from processing.suppression import Background, Suppression, check_capture, check
 # Alignment is linear about one that the echo had pulled at: each round leaves the square of that.
 _MAX_JOINT_ROUNDS = 5
 _SETTLED_STD = 0.05
+# Axes of delay on which a background is kept besides its own: clocks that wander need no more.
+_MOST_MOVED = 4
 
 
 class LinkProcessor:
@@ -185,6 +187,8 @@ class LinkProcessor:
         if cells == 0:
             return link, what
         if cells not in link.moved:
+            if len(link.moved) == _MOST_MOVED:
+                link.moved.clear()
             moved = background.moved(cells / self.grid.bandwidth_hz, self.grid)
             link.moved[cells] = link_background(moved, groups, self.map_plan, self._copies)
         link = link.moved[cells]

@@ -11,7 +11,7 @@ import processing.pipeline
 from drivers.capture import Capture
 from drivers.link_budget import delay_var_s2, sine_var
 from drivers.waveform import pilot_symbols
-from processing.alignment import shifted
+from processing.alignment import alignment_of, shifted
 from processing.pipeline import LinkProcessor
 from processing.search import ProcessingSettings
 from processing.suppression import Background
@@ -94,3 +94,36 @@ def test_captures_that_lie_right_already_are_left_alone(link):
     residual = link.residual(as_it_is, background)
     estimate = capture.rx_pilots * pilot_symbols(GRID).conj()[:, None]
     np.testing.assert_allclose(residual, estimate - background.channel, rtol=1e-5)
+
+
+@pytest.mark.parametrize("early_cells", [0.0, 0.3, -0.4, 5.3, -7.8])
+def test_delays_follow_the_captures_own_time(link, early_cells):
+    """Wherever the axis of the background begins."""
+    errors = []
+    for seed in range(8):
+        capture, background, delay_s, _ = draw(np.random.default_rng(seed))
+        known = background.channel
+        late_s = float(alignment_of(estimate_of(capture), known, GRID).delay_s[0])
+        early = Background(shifted(known, GRID, -early_cells * CELL_S), "early")
+        report = link.report(
+            replace(capture, delay_is_absolute=True), early, sensing_index=0,
+            delay_limits_s=(DIRECT_S, MAX_DELAY_S), late_s=late_s,
+        )  # fmt: skip
+        best = report.hypotheses[0]
+        errors.append((best.delay_s - delay_s) / math.sqrt(best.delay_var_s2))
+    assert np.median(np.square(errors)) < 2.0
+
+
+def test_few_axes_are_kept(link):
+    capture, background, _, _ = draw(np.random.default_rng(0))
+    absolute = replace(capture, delay_is_absolute=True)
+    for cells in range(12):
+        link.report(
+            absolute, background, sensing_index=0, delay_limits_s=(0.0, MAX_DELAY_S),
+            late_s=cells * CELL_S,
+        )  # fmt: skip
+    assert len(link.prepared(background, ()).moved) <= 4
+
+
+def estimate_of(capture: Capture) -> np.ndarray:
+    return capture.rx_pilots * pilot_symbols(GRID).conj()[:, None]
