@@ -6,6 +6,8 @@ from typing import Any, ParamSpec, TypeVar
 
 import numba
 
+from drivers.interrupts import interrupts_deferred
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -44,9 +46,16 @@ def _kept(function: Callable[P, R], *, any_order: bool = False) -> Callable[P, R
 
 def _jit(function: Callable[P, R], *, any_order: bool, cache: bool) -> Callable[P, R]:
     loose = {"reassoc", "contract", "nsz"} if any_order else False
-    jit = numba.njit(cache=cache, nogil=True, error_model="numpy", fastmath=loose)
-    result: Callable[P, R] = jit(function)
-    return result
+    result: Any = numba.njit(cache=cache, nogil=True, error_model="numpy", fastmath=loose)(function)
+    compiling = result.compile
+
+    def compile_whole(*arguments: Any) -> Any:
+        with interrupts_deferred():  # the compiler would lose them
+            return compiling(*arguments)
+
+    result.compile = compile_whole
+    compiled_function: Callable[P, R] = result
+    return compiled_function
 
 
 def _forgive(result: Any) -> None:

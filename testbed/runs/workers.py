@@ -5,7 +5,9 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing import parent_process, resource_tracker
-from threading import Thread, current_thread, main_thread
+from threading import Thread
+
+from drivers.interrupts import interrupts_deferred
 
 
 @contextmanager
@@ -19,30 +21,10 @@ def interrupts_held_back() -> Iterator[None]:
     # What is blocked stays so in processes started in here.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
-        with _interrupts_deferred():
+        with interrupts_deferred():
             yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-@contextmanager
-def _interrupts_deferred() -> Iterator[None]:
-    """Interrupts count at the end only, also those that come by way of another thread.
-
-    What one thread blocks the system gives to another, such as the one that draws progress, and
-    Python then runs the handler in its main thread all the same.
-    """
-    if current_thread() is not main_thread():
-        yield  # handlers do not run here
-        return
-    seen: list[int] = []
-    before = signal.signal(signal.SIGINT, lambda number, _frame: seen.append(number))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-        if seen:
-            signal.raise_signal(signal.SIGINT)
 
 
 def leave_with_parent() -> None:

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import permutations
 from pathlib import Path
 
@@ -190,6 +190,17 @@ def test_a_localization_stops_and_leaves_nothing(start, slow, tmp_path):
     code, took_s = terminal.end(signal.SIGINT, to_all=True)
     assert_interrupted(terminal, code, took_s)
     assert contents(tmp_path) == {**before, "tmp": None}
+
+
+@pytest.mark.parametrize("after_s", [0.0, 0.7, 1.9])
+def test_a_compiler_at_work_loses_no_interrupt(start, quick, tmp_path, monkeypatch, after_s):
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "empty"))
+    terminal = start("localize", quick)
+    terminal.read_until(b"getting ready")
+    with suppress(subprocess.TimeoutExpired):
+        terminal.process.wait(after_s)
+    code, took_s = terminal.end(signal.SIGINT, to_all=True)
+    assert_interrupted(terminal, code, took_s)
 
 
 def test_a_stopped_campaign_goes_on_where_it_was(start, slow, tmp_path):
