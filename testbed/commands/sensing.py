@@ -18,7 +18,7 @@ from testbed.site import Site
 
 def followed(run: Localization, site: Site, show: Callable[[str], None]) -> Iterator[SensingRecord]:
     """The run's records, with progress shown while the next one is sensed."""
-    show("getting ready; the first time on a machine this takes some seconds")
+    show("getting ready; the first time on a machine this takes half a minute")
     rehearse(run)
     show(f"sensing 1 of at most {site.sensing.max_sensings}")
     for number, record in enumerate(run.run(), start=1):
