@@ -23,7 +23,6 @@ BEAMWIDTH, MOST_DROP_DB, NEAREST_M = 10, 11, 12
 OMNIDIRECTIONAL, SECTOR, TR38901 = range(3)
 # What a link holds: SNR per RCS and legs, the SNR above which it would report, and both legs.
 SCALE_M2, MISS_SNR, TX, RX = 0, 1, 2, 15
-NUM_COLUMNS = 28
 # Cosines further than this from the edge of a view tell the side without their angle.
 _NEAR_EDGE = 1e-9
 

@@ -19,8 +19,6 @@ class LinkBackground:
 
     Attributes
     ----------
-    background
-        What captures are aligned to.
     near
         What alignment takes from echoes.
     share
@@ -29,14 +27,13 @@ class LinkBackground:
         Copies of it that phase noise leaves.
     """
 
-    background: Background
     near: NearBackground
     share: FloatArray
     copies: BackgroundCopies
 
     @cached_property
-    def moved(self) -> dict[int, "LinkBackground"]:
-        """The same on other axes of delay, by the number of resolution cells."""
+    def moved(self) -> dict[int, tuple[Background, "LinkBackground"]]:
+        """The background on other axes of delay, by the number of resolution cells."""
         return {}
 
     def noise_level(self, what: Suppression, found: PowerMap) -> FloatArray:
@@ -52,4 +49,4 @@ def link_background(
 ) -> LinkBackground:
     """Work out what captures of coherent groups will need of their background."""
     near = NearBackground(background.channel, plan.grid, plan.array, groups, background.noise_var)
-    return LinkBackground(background, near, near.share(plan), copies.of(background.channel))
+    return LinkBackground(near, near.share(plan), copies.of(background.channel))

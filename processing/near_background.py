@@ -9,7 +9,7 @@ from drivers.array import UniformLinearArray
 from drivers.geometry import ComplexArray, FloatArray
 from drivers.waveform import OfdmGrid
 from processing.accuracy import LEAST_SHARE
-from processing.alignment import Groups
+from processing.alignment import Alignment, Groups
 from processing.echo import AlignmentUnknowns, information
 from processing.power_map import PowerMapPlan, power_map
 from processing.refine import SubbandSums, band_offset_hz
@@ -112,6 +112,16 @@ class NearBackground:
         if likeness is None:
             likeness = np.zeros((2, len(self.energy)), dtype=np.complex128)
         return AlignmentUnknowns(np.array([self.energy, self.slope_energy]), likeness)
+
+    def energy_of(self, still: Alignment) -> float:
+        """Energy that a residual changes by with an alignment that is near to none.
+
+        No cell of a map, matched with a wave of energy one, changes by more.
+        """
+        first = [int(np.argmax(self.group == number)) for number in range(len(self.energy))]
+        cells = still.delay_s[first] * self.grid.bandwidth_hz
+        gain = np.abs(still.gain[first] - 1.0 + cells * self.alike) ** 2
+        return float(np.sum(gain * self.energy + cells**2 * self.slope_energy))
 
     def banded(self, delay_s: float, residual: SubbandSums | None = None) -> BandedChannels:
         """Background, slope and a residual about a delay."""

@@ -29,6 +29,7 @@ from processing.suppression import Background, Suppression, check_capture, check
 
 # Alignment is linear about one that the echo had pulled at: each round leaves the square of that.
 _MAX_JOINT_ROUNDS = 5
+# Another alignment that moves no cell of a map by more of its noise than this changes nothing.
 _SETTLED_STD = 0.05
 # Axes of delay on which a background is kept besides its own: clocks that wander need no more.
 _MOST_MOVED = 4
@@ -114,6 +115,7 @@ class LinkProcessor:
 
     def prepared(self, background: Background, groups: Groups) -> LinkBackground:
         """What captures aligned to a background need of it; worked out once, and kept with it."""
+        groups = groups if len(groups) > 1 else ()  # one group is all elements
         kept = self._prepared.setdefault(background, {})
         if groups not in kept:
             kept[groups] = link_background(background, groups, self.map_plan, self._copies)
@@ -190,9 +192,10 @@ class LinkProcessor:
             if len(link.moved) == _MOST_MOVED:
                 link.moved.clear()
             moved = background.moved(cells / self.grid.bandwidth_hz, self.grid)
-            link.moved[cells] = link_background(moved, groups, self.map_plan, self._copies)
-        link = link.moved[cells]
-        return link, self.suppressed(capture, link.background, own_time_late_s)
+            worked_out = link_background(moved, groups, self.map_plan, self._copies)
+            link.moved[cells] = moved, worked_out
+        moved, link = link.moved[cells]
+        return link, self.suppressed(capture, moved, own_time_late_s)
 
     def _joint(
         self, what: Suppression, limits: tuple[float, float], link: LinkBackground
@@ -206,26 +209,21 @@ class LinkProcessor:
         )
         if hypotheses:
             hypotheses = left.whole(hypotheses)
-            for _ in range(_MAX_JOINT_ROUNDS):
-                before = hypotheses[0]
-                what = what.realigned(left.realignment(hypotheses), self.grid)
+            for number in range(_MAX_JOINT_ROUNDS):
+                still = left.realignment(hypotheses)
+                if link.near.energy_of(still) < _SETTLED_STD**2 * found.noise_var:
+                    hypotheses = hypotheses if number else left.fitted(hypotheses)
+                    break
+                what = what.realigned(still, self.grid)
                 left = NearResidual(link.near, what.left)
                 found = power_map(what.residual, self.map_plan, noise_power=found.noise_power)
                 hypotheses, truncated = self.search.found(
                     left.sums, with_equal_noise(found, level), limits
                 )
                 hypotheses = left.fitted(hypotheses)
-                if not hypotheses or _settled(before, hypotheses[0]):
+                if not hypotheses:
                     break
         return what, found, link.near.told_apart(hypotheses), truncated
-
-
-def _settled(before: Hypothesis, now: Hypothesis) -> bool:
-    """Whether a round of the joint estimation has moved an echo by nothing that matters."""
-    moved = abs(now.delay_s - before.delay_s) / np.sqrt(now.delay_var_s2)
-    if now.sine is not None and now.sine_var is not None and before.sine is not None:
-        moved = max(moved, abs(now.sine - before.sine) / np.sqrt(now.sine_var))
-    return bool(moved < _SETTLED_STD)
 
 
 @dataclass(frozen=True, slots=True)

@@ -231,9 +231,11 @@ def _noise_power(residual: ComplexArray, plan: PowerMapPlan, power: np.ndarray) 
     kept = num_empty - 2 * margin
     if kept * num_elements < _MIN_FLOOR_SAMPLES:
         return float(np.median(power) / np.log(2.0))
-    # Elements spread over the array, as many as the median needs.
-    step = max(1, min(num_elements, kept * num_elements // _FLOOR_SAMPLES))
-    columns = np.ascontiguousarray(residual[:, ::step].T, dtype=np.complex64)
+    # Orthogonal sums of all elements, as many as the median needs: none of them depends on one.
+    count = min(num_elements, -(-_FLOOR_SAMPLES // kept))
+    turn = np.outer(np.arange(num_elements), np.arange(count) * (num_elements // count))
+    sums = np.exp(2j * np.pi / num_elements * turn) / np.sqrt(num_elements)
+    columns = np.ascontiguousarray((residual @ sums.astype(np.complex64)).T)
     profile = fft.ifft(columns, n=plan.fft_length, axis=-1, norm="forward")
     empty = profile[:, num_bins + margin : plan.fft_length - margin]
     return float(np.median(empty.real**2 + empty.imag**2) / np.log(2.0))

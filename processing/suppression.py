@@ -164,6 +164,13 @@ def check_capture(capture: Capture, background: Background | None, waveform_hash
     if capture.waveform_hash != waveform_hash:
         msg = f"{link}: capture of waveform {capture.waveform_hash}, expected {waveform_hash}"
         raise CaptureRefusedError(msg)
+    members = sorted(member for group in capture.coherent_groups for member in group)
+    if members and members != list(range(capture.rx_pilots.shape[1])):
+        msg = (
+            f"{link}: coherent groups {capture.coherent_groups} do not hold each of "
+            f"{capture.rx_pilots.shape[1]} elements once; see the radio's capabilities"
+        )
+        raise CaptureRefusedError(msg)
     if (
         background is not None
         and background.config_epoch != capture.config_epoch

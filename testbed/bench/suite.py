@@ -102,6 +102,14 @@ CASES: tuple[Case, ...] = (
         Limits(time_s=20e-3), whole.loop, floor_is=_MAP_FLOOR, quantile=0.99,
     ),
     Case(
+        "aligned loop p50", "as loop, captures of unknown phase, gain and time",
+        Limits(time_s=10e-3), whole.aligned_loop, floor_is=_MAP_FLOOR,
+    ),
+    Case(
+        "aligned loop p99", "the same, one sensing in a hundred takes longer",
+        Limits(time_s=20e-3), whole.aligned_loop, floor_is=_MAP_FLOOR, quantile=0.99,
+    ),
+    Case(
         "help", "testbed --help, a fresh process",
         Limits(time_s=0.15), whole.help_text, floor_is="a fresh process that imports click",
     ),

@@ -24,44 +24,71 @@ _NUM_WARM_UP, _OTHER_SCENES = 12, 1000
 
 def loop(load: Workload) -> Work:
     """From a capture that is ready to the next configuration; making captures is left out."""
-    pending = [next(ready_sensings(load, load.seed + n)) for n in range(2)]
+    return _loop(load, aligned=False)
+
+
+def aligned_loop(load: Workload) -> Work:
+    """The same where captures are to be aligned to backgrounds that are ready for it."""
+    return _loop(load, aligned=True)
+
+
+def _loop(load: Workload, *, aligned: bool) -> Work:
+    pending = [next(ready_sensings(load, load.seed + n, aligned=aligned)) for n in range(2)]
 
     def run() -> None:
-        sensing = pending.pop() if pending else next(ready_sensings(load, load.seed))
+        none_left = not pending
+        sensing = (
+            next(ready_sensings(load, load.seed, aligned=aligned)) if none_left else pending.pop()
+        )
         sensing()
 
-    return Work(run=run, counts=map_counts(load), times_s=lambda: _all_times_s(load))
+    return Work(run=run, counts=map_counts(load), times_s=lambda: _all_times_s(load, aligned))
 
 
-@lru_cache(maxsize=1)  # both percentiles are of the same sensings
-def _all_times_s(load: Workload) -> Sequence[float]:
-    for sensing in islice(ready_sensings(load, load.seed + _OTHER_SCENES), _NUM_WARM_UP):
+@lru_cache(maxsize=2)  # both percentiles are of the same sensings
+def _all_times_s(load: Workload, aligned: bool) -> Sequence[float]:
+    other = ready_sensings(load, load.seed + _OTHER_SCENES, aligned=aligned)
+    for sensing in islice(other, _NUM_WARM_UP):
         sensing()
-    sensings = islice(ready_sensings(load, load.seed), load.sizes.num_sensings)
-    return [timed(sensing)[0] for sensing in sensings]
+    times_s: list[float] = []
+    for sensing in ready_sensings(load, load.seed, aligned=aligned):
+        time_s, goes_on = timed(sensing)
+        if goes_on:
+            times_s.append(time_s)
+        if len(times_s) == load.sizes.num_sensings:
+            break
+    return times_s
 
 
-def ready_sensings(load: Workload, seed: int) -> Iterator[Callable[[], None]]:
+def ready_sensings(
+    load: Workload, seed: int, *, aligned: bool = False
+) -> Iterator[Callable[[], bool]]:
     """What is left to do of each sensing once its capture and background are there.
 
-    Over as many scenes as are asked for; each is to be done before the next one is taken.
+    Over as many scenes as are asked for; each is to be done before the next one is taken. Each says
+    whether there is a next configuration: after the last of a scene nothing is planned.
     """
     while True:
-        run, simulation = load.localization(seed)
+        run, simulation = load.localization(seed, aligned=aligned)
         source, controller = simulation.source, run.controller
         while (config := controller.next_config()) is not None:
             index = controller.num_sensings
             captures = source.sense(config.tx_id, config.rx_ids, index)
+            if aligned:
+                captures = tuple(load.moved(capture) for capture in captures)
             ready = [(capture, run.background_of(capture)) for capture in captures]
+            for _, background in ready:
+                if aligned and background is not None:
+                    load.processor.prepared(background, ())
 
             def sensing(
                 ready: Sequence[tuple[Capture, Background | None]] = ready,
                 run: Localization = run,
                 index: int = index,
-            ) -> None:
+            ) -> bool:
                 looks = [run.look(capture, background, index) for capture, background in ready]
                 run.controller.update([look.report for look in looks])
-                run.controller.next_config()
+                return run.controller.next_config() is not None
 
             yield sensing
         seed += 1

@@ -17,7 +17,7 @@ from processing.power_map import PowerMap
 from processing.report import LinkReport
 from processing.suppression import Background
 from testbed.bench.literal import literal_module
-from testbed.runs.backgrounds import equivalent_background
+from testbed.runs.backgrounds import equivalent_background, perfect_background
 from testbed.runs.localize import Localization, Processors
 from testbed.runs.setup import Simulation, simulate
 from testbed.site import Site, load_site
@@ -143,11 +143,15 @@ class Workload:
 
     @cached_property
     def moved_capture(self) -> Capture:
-        """The same through radios of another phase, gain and time: it must be aligned."""
+        """The same through radios of another phase, gain and time."""
+        return self.moved(self.capture)
+
+    def moved(self, capture: Capture) -> Capture:
+        """A capture through radios of another phase, gain and time: it must be aligned."""
         late_s = _LATE_CELLS / self.grid.bandwidth_hz
         turn = _GAIN * np.exp(1j * (_PHASE_RAD - 2.0 * np.pi * self.grid.offset_hz * late_s))
-        pilots = self.capture.rx_pilots * turn[:, None].astype(np.complex64)
-        return replace(self.capture, rx_pilots=pilots, needs_alignment=True)
+        pilots = capture.rx_pilots * turn[:, None].astype(np.complex64)
+        return replace(capture, rx_pilots=pilots, needs_alignment=True)
 
     @cached_property
     def residual(self) -> ComplexArray:
@@ -180,10 +184,17 @@ class Workload:
         point = self.simulation.target_m[None]
         return self.network.information(point, self.network.snr(point, np.ones(1)))[0]
 
-    def localization(self, seed: int) -> tuple[Localization, Simulation]:
-        """A run over another scene with backgrounds in their equivalent form, as in studies."""
-        simulation = simulate(self.site, seed, cancel_static=True)
-        background_of = equivalent_background(simulation.source, self.sizes.num_captures)
+    def localization(self, seed: int, *, aligned: bool) -> tuple[Localization, Simulation]:
+        """A run over another scene; with backgrounds in their equivalent form, as in studies.
+
+        Captures that are to be aligned need backgrounds as they are.
+        """
+        simulation = simulate(self.site, seed, cancel_static=not aligned)
+        background_of = (
+            perfect_background(simulation.source)
+            if aligned
+            else equivalent_background(simulation.source, self.sizes.num_captures)
+        )
         run = Localization(
             self.site, simulation.source, background_of, self.processors,
             simulation.planning_rng(), simulation.target_m,

@@ -104,6 +104,11 @@ class LearnedBackgrounds:
         self._placed.move_to_end(link)
         return self._placed[link]
 
+    def known(self, tx_id: str, rx_id: str) -> Background | None:
+        """Background of a link, unless it is still to be learned."""
+        link = self._location[tx_id], self._location[rx_id]
+        return self(tx_id, rx_id) if link in self._dictionary else None
+
     def _place(self, tx_id: str, rx_id: str) -> Background:
         entry = self._dictionary.get(self._location[tx_id], self._location[rx_id])
         placed = place_background(

@@ -26,7 +26,7 @@ from testbed.build import (
     build_processing,
     longest_delay_s,
 )
-from testbed.runs.backgrounds import BackgroundOf
+from testbed.runs.backgrounds import BackgroundOf, LearnedBackgrounds
 from testbed.runs.setup import Setup
 from testbed.site import Site
 
@@ -125,6 +125,7 @@ class Localization:
         self._calibration = calibration
         self._processors = processors
         self._target_m = target_m
+        self._groups: dict[str, tuple[tuple[int, ...], ...]] = {}  # of receivers that were heard
         self.network = _network(source, calibration)
         self.controller = self.new_controller(planning_rng)
 
@@ -153,6 +154,7 @@ class Localization:
     def run(self) -> Iterator[SensingRecord]:
         """Sense until converged or out of budget, yielding one record a sensing."""
         while (config := self.controller.next_config()) is not None:
+            self._get_ready(config)
             index = self.controller.num_sensings
             looks: list[Look] = []
             problems: dict[str, str] = {}
@@ -164,9 +166,21 @@ class Localization:
             estimate = self.controller.update([look.report for look in looks])
             yield SensingRecord(config, tuple(looks), problems, estimate, self._error_m(estimate))
 
+    def _get_ready(self, config: SensingConfig) -> None:
+        """Work out what captures will need of their backgrounds before they are there."""
+        if not isinstance(self._background_of, LearnedBackgrounds) or not self.aligns:
+            return
+        nodes, order = self.network.nodes, self.network.index
+        for rx_id in config.rx_ids:
+            background = self._background_of.known(config.tx_id, rx_id)
+            if background is not None:
+                groups = self._groups.get(rx_id, ())
+                self._processors.of(nodes[order[rx_id]]).prepared(background, groups)
+
     def _look(self, capture: Capture, index: int) -> Look:
         if capture.quality.problem:  # before a background is learned for it
             raise CaptureRefusedError(capture.quality.problem)
+        self._groups[capture.rx_id] = capture.coherent_groups
         return self.look(capture, self.background_of(capture), index)
 
     def background_of(self, capture: Capture) -> Background | None:

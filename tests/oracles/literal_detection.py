@@ -7,7 +7,6 @@ from tests.oracles.literal_map import steering
 
 # What the package's suppression takes for a sidelobe, see `processing.detect`.
 SIDELOBE_MARGIN = 1.5
-NUM_SUBBANDS = 32
 # Grid points a resolution cell and a beam to either side: a twentieth of the bound at 30 dB.
 NUM_GRID_POINTS = 401
 

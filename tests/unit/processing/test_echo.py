@@ -68,7 +68,7 @@ def test_waves_are_held_against_each_other():
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("groups", [(), GROUPS])
 def test_leaving_an_echo_out_finds_the_alignment_without_it(seed, groups):
-    """What is left of the pull is of second order: a hundredth of it."""
+    """What is left of the pull is of second order: under 3 % of it."""
     rng = np.random.default_rng(seed)
     own = background(seed)
     delay_s, sine = rng.uniform(40.0, 55.0) * CELL_S, rng.uniform(-0.8, 0.8)

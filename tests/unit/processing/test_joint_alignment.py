@@ -1,6 +1,8 @@
 """The echo is part of what is aligned: both are estimated together, or the echo suffers."""
 
+import gc
 import math
+import weakref
 from dataclasses import replace
 
 import numpy as np
@@ -8,7 +10,7 @@ import pytest
 
 import processing.near_residual
 import processing.pipeline
-from drivers.capture import Capture
+from drivers.capture import Capture, CaptureRefusedError
 from drivers.link_budget import delay_var_s2, sine_var
 from drivers.waveform import pilot_symbols
 from processing.alignment import alignment_of, shifted
@@ -127,3 +129,47 @@ def test_few_axes_are_kept(link):
 
 def estimate_of(capture: Capture) -> np.ndarray:
     return capture.rx_pilots * pilot_symbols(GRID).conj()[:, None]
+
+
+def test_a_background_that_is_dropped_is_not_kept(link):
+    capture, background, _, _ = draw(np.random.default_rng(0))
+    for late_cells in (0.0, 7.0):  # on its own axis and on another
+        link.report(
+            replace(capture, delay_is_absolute=True), background, sensing_index=0,
+            delay_limits_s=(0.0, MAX_DELAY_S), late_s=late_cells * CELL_S,
+        )  # fmt: skip
+    dropped = weakref.ref(background)
+    del background
+    gc.collect()
+    assert dropped() is None
+
+
+@pytest.mark.parametrize("groups", [((0, 1), (2,)), ((0, 1), (1, 2, 3)), ((0, 1, 2, 3, 4),)])
+def test_groups_that_are_no_partition_are_refused(link, groups):
+    capture, background, _, _ = draw(np.random.default_rng(0))
+    wrong = replace(capture, coherent_groups=groups)
+    with pytest.raises(CaptureRefusedError, match="do not hold each of 4 elements once"):
+        link.residual(wrong, background)
+
+
+def test_an_echo_that_pulls_at_nothing_takes_one_map(link, monkeypatch):
+    """And an echo that does takes another, after which nothing is left of the pull."""
+    maps = []
+    power_map = processing.pipeline.power_map
+    monkeypatch.setattr(
+        processing.pipeline, "power_map", lambda *a, **k: maps.append(1) or power_map(*a, **k)
+    )
+    for seed, cells, most in ((0, 1.2, 3), (1, 140.0, 1)):
+        _, background, _, _ = draw(np.random.default_rng(seed))
+        target = echo(DIRECT_S + cells * CELL_S, 0.1, ARRAY, SNR_DB if most > 1 else 20.0)
+        heard = background.channel + target + unit_noise(np.random.default_rng(seed), ARRAY)
+        pilots = pilot_symbols(GRID)[:, None]
+        capture = Capture(
+            "tx", "rx", (pilots * heard).astype("c8"), 1, GRID.waveform_hash, needs_alignment=True
+        )
+        maps.clear()
+        report = link.report(
+            capture, background, sensing_index=0, delay_limits_s=(DIRECT_S, MAX_DELAY_S)
+        )
+        assert report.hypotheses
+        assert 1 <= len(maps) <= most

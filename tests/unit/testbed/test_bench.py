@@ -56,7 +56,7 @@ def test_the_suite_measures_the_paper_s_hall():
     assert (site.waveform.num_subcarriers, site.node_defaults.array.num_elements) == (6666, 32)
     assert site.processing.num_angles == 181
     assert Workload(site).network.nodes[39].array.num_elements == 32
-    assert len({case.name for case in CASES}) == len(CASES) == 17
+    assert len({case.name for case in CASES}) == len(CASES) == 19
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)

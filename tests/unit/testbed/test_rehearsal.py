@@ -11,8 +11,9 @@ from testbed.build import Overrides
 from testbed.commands.options import resolve_site
 from testbed.runs.backgrounds import perfect_background
 from testbed.runs.localize import Localization, Processors
+from testbed.runs.preparation import prepared
 from testbed.runs.rehearsal import rehearse
-from testbed.runs.setup import simulate
+from testbed.runs.setup import opened_setup, simulate
 
 LAB = Path(__file__).parents[3] / "examples" / "lab.yaml"
 
@@ -35,15 +36,29 @@ def test_a_run_is_the_same_after_it(seed):
         np.testing.assert_array_equal(left.estimate.position_m, right.estimate.position_m)
 
 
-def test_what_a_run_calls_is_compiled_by_it(monkeypatch):
-    """After it a run compiles nothing: no function meets arguments of a new kind."""
-    run = made(1)
-    monkeypatch.setattr(Localization, "aligns", property(lambda _self: True))
-    rehearse(run)
-    before = _num_compiled()
-    assert sum(before.values()) > 5
-    list(run.run())
-    assert _num_compiled() == before
+@pytest.mark.timeout(180)
+def test_what_a_run_calls_is_compiled_by_it(tmp_path):
+    """After it a run through radios compiles nothing: no function meets arguments of a new kind."""
+    site = resolve_site(LAB, Overrides(impairments="lab"), simulate=False, fidelity="iq")
+    with (
+        opened_setup(site, 1, "iq") as setup,
+        prepared(site, setup, "learned", tmp_path / "dictionary") as known,
+    ):
+        run = Localization(
+            site, setup.source, known.background_of, Processors(site), setup.planning_rng(),
+            setup.target_m, known.calibration,
+        )  # fmt: skip
+        assert run.aligns
+        rehearse(run)
+        config = run.controller.next_config()
+        assert config is not None
+        for rx_id in config.rx_ids:
+            known.background_of(config.tx_id, rx_id)
+        before = _num_compiled()
+        assert sum(before.values()) > 20
+        record = next(run.run())
+        assert record.looks
+        assert _num_compiled() == before
 
 
 def _num_compiled() -> dict[str, int]:
