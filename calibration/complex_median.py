@@ -23,7 +23,7 @@ _Plan = tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp], NDArray[np.i
 def complex_median(captures: ComplexArray) -> ComplexArray:
     """Median of real and of imaginary parts over the first axis, complex64; eq. (8).
 
-    To the bit what `numpy.median` finds. Both halves of the captures are put in order by a fixed
+    Equal to what `numpy.median` finds. Both halves of the captures are put in order by a fixed
     sequence of comparisons (Batcher's odd-even merges; Knuth, The Art of Computer Programming,
     5.3.4), many entries side by side, four captures at a time as they come from memory; the middle
     of all follows from two ordered halves.

@@ -1,5 +1,7 @@
 """Detection and refinement as vectorised NumPy: windows shifted one by one, searches on grids."""
 
+from functools import lru_cache
+
 import numpy as np
 
 from tests.oracles.channel import SPEED_OF_LIGHT_M_PER_S
@@ -25,14 +27,25 @@ def shifted(values: np.ndarray, angles: int, delays: int, fill: float) -> np.nda
 
 def training_mean(power: np.ndarray, guard: int, train: int, angle_halfwidth: int) -> np.ndarray:
     """Mean of the training cells of every cell, by one shifted map after the other."""
-    total, count = np.zeros(power.shape), np.zeros(power.shape)
-    ones = np.ones(power.shape)
+    total = training_sum(power, guard, train, angle_halfwidth)
+    return total / training_count(power.shape, guard, train, angle_halfwidth)
+
+
+def training_sum(values: np.ndarray, guard: int, train: int, angle_halfwidth: int) -> np.ndarray:
+    total = np.zeros(values.shape)
     for angles in range(-angle_halfwidth, angle_halfwidth + 1):
         for away in range(guard + 1, guard + train + 1):
             for delays in (-away, away):
-                total += shifted(power, angles, delays, 0.0)
-                count += shifted(ones, angles, delays, 0.0)
-    return total / count
+                total += shifted(values, angles, delays, 0.0)
+    return total
+
+
+@lru_cache
+def training_count(
+    shape: tuple[int, int], guard: int, train: int, angle_halfwidth: int
+) -> np.ndarray:
+    """How many training cells each cell has: the same for all maps, and so not counted again."""
+    return training_sum(np.ones(shape), guard, train, angle_halfwidth)
 
 
 def local_maxima(power: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""The median is NumPy's, to the bit."""
+"""The median is NumPy's."""
 
 import numpy as np
 import pytest
