@@ -79,7 +79,7 @@ def links_information(
                 power = snr[p, row, column]
                 delay = power / (unit_delay_var_s2 + power * shared_delay_var_s2[i, j])
                 # Zero times infinity: no echo of a link without absolute delay.
-                delay = delay if delay == delay else 0.0  # noqa: PLR0124
+                delay = 0.0 if np.isnan(delay) else delay
                 sine = power / (unit_sine_var[j] + power * shared_sine_var[p, j])
                 x, y = own_x + leg_s_per_m[p, j, 0], own_y + leg_s_per_m[p, j, 1]
                 information[p, row, column, 0] = x * x * delay + sine_square[p, j, 0] * sine

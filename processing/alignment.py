@@ -23,7 +23,7 @@ _OVERSAMPLING = 4
 _NUM_NEWTON_STEPS = 5
 _SETTLED = 1e-9  # of a step of the grid: the sum there is the sum at the maximum
 _TONES_PER_PHASE = 16  # that a phase is stepped by in the channel's own precision
-_MOST_NOISE = 0.5  # of a reference's energy: what is more than half noise is no reference
+MOST_NOISE = 0.5  # of a reference's energy: what is more than half noise is no reference
 _NUM_NOISE_ELEMENTS = 4
 
 
@@ -113,7 +113,7 @@ def alignment_of(
         if tones is not None:
             likeness *= tones
         noise_energy = reference_noise_var * len(channel) * len(columns)
-        of_reference -= min(noise_energy, _MOST_NOISE * of_reference)
+        of_reference -= min(noise_energy, MOST_NOISE * of_reference)
         found_s, height = _highest(likeness, grid)
         delay_s[columns], gain[columns] = found_s, height / of_reference
     return Alignment(gain, delay_s, energy)

@@ -1,7 +1,6 @@
 """What is worked out once of a link's background, for all captures that are aligned to it."""
 
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -25,16 +24,14 @@ class LinkBackground:
         Of echo and noise, what it leaves in each cell of a map, shape ``(G, L)``.
     copies
         Copies of it that phase noise leaves.
+    moved
+        The background on other axes of delay, by the number of resolution cells.
     """
 
     near: NearBackground
     share: FloatArray
     copies: BackgroundCopies
-
-    @cached_property
-    def moved(self) -> dict[int, tuple[Background, "LinkBackground"]]:
-        """The background on other axes of delay, by the number of resolution cells."""
-        return {}
+    moved: dict[int, tuple[Background, "LinkBackground"]] = field(default_factory=dict)
 
     def noise_level(self, what: Suppression, found: PowerMap) -> FloatArray:
         """Noise of each cell of a residual's map over the thermal one's, shape ``(G, L)``.

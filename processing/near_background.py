@@ -32,9 +32,6 @@ class NearBackground:
         Elements that share phase, time and gain; all, if empty.
     noise_var
         Of an entry of the background.
-    delay_step_s
-        Delays so far apart have sums over sub-bands of their own; half a resolution cell, if left
-        out.
 
     Attributes
     ----------
@@ -58,7 +55,6 @@ class NearBackground:
         array: UniformLinearArray,
         groups: Groups,
         noise_var: float = 0.0,
-        delay_step_s: float | None = None,
     ) -> None:
         self.grid, self.array = grid, array
         self.background = np.ascontiguousarray(background, dtype=np.complex64)
@@ -72,13 +68,12 @@ class NearBackground:
         self.alike = self._over_groups(self.background.conj() * slope) / self.energy
         self.slope = (slope - self.background * self.alike[self.group]).astype(np.complex64)
         self.slope_energy = np.maximum(self._over_groups(np.abs(self.slope) ** 2).real, _TINY)
-        self._step_s = 0.5 / grid.bandwidth_hz if delay_step_s is None else delay_step_s
         self._sums = self.sums(self.background), self.sums(self.slope)
         self._waves = Waves(grid, array, band_offset_hz(grid), self.group)
 
     def sums(self, channel: ComplexArray) -> SubbandSums:
-        """Sums of a channel over sub-bands, about the same delays as the background's."""
-        return SubbandSums(channel, self.grid, self._step_s)
+        """Sums of a channel over sub-bands, about delays half a resolution cell apart."""
+        return SubbandSums(channel, self.grid, 0.5 / self.grid.bandwidth_hz)
 
     def _over_groups(self, values: ComplexArray | FloatArray) -> ComplexArray:
         """Sums over tones and the elements of each group, shape ``(C,)``."""

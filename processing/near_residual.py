@@ -11,7 +11,7 @@ from functools import cached_property
 
 import numpy as np
 
-from processing.alignment import Alignment
+from processing.alignment import MOST_NOISE, Alignment
 from processing.echo import AlignmentUnknowns, echo_beside_alignment, fitted_amplitudes
 from processing.near_background import NearBackground
 from processing.refine import SubbandSums, band_offset_hz, carrier_steering
@@ -26,7 +26,6 @@ _CLEAR_SHARE = 0.98
 # What is searched about a peak of the residual: resolution cells, beams.
 _CELLS = np.arange(-1.5, 1.51, 0.05)
 _BEAMS = np.arange(-1.5, 1.51, 0.1)
-_MOST_NOISE = 0.5  # of a background's energy
 
 
 class NearResidual:
@@ -92,7 +91,7 @@ class NearResidual:
         echoes = np.tensordot(amplitude, [wave.columns[0].conj() for wave in waves], axes=1)
         gain, slope = self._unknowns.residual - echoes
         # Noise of the background is in the residual with the other sign, and in its own energy.
-        noise = np.minimum(near.noise_energy, _MOST_NOISE * near.energy)
+        noise = np.minimum(near.noise_energy, MOST_NOISE * near.energy)
         cells = slope.real / near.slope_energy
         gain = 1.0 + (gain + noise) / (near.energy - noise) - cells * near.alike
         return Alignment(gain[near.group], cells[near.group] / near.grid.bandwidth_hz)

@@ -182,7 +182,7 @@ class LinkProcessor:
 
         To whole resolution cells; `Suppression.late_s` has the rest.
         """
-        groups = tuple(tuple(group) for group in capture.coherent_groups)
+        groups = capture.coherent_groups
         what = self.suppressed(capture, background, own_time_late_s)
         cells = round(what.late_s * self.grid.bandwidth_hz)
         link = self.prepared(background, groups)

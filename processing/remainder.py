@@ -62,11 +62,6 @@ def remainder_again(
     return Remainder(*_turned_difference(residual, background, *turn, ones, again=True))
 
 
-def remainder_of(residual: ComplexArray, background: ComplexArray) -> Remainder:
-    """A residual that is there already."""
-    return Remainder(residual, _likeness(residual, background))
-
-
 @compiled
 def _turned_difference(
     channel: ComplexArray,
@@ -103,15 +98,6 @@ def _turned_difference(
                 factor[m] *= along[m]
         _add_products(left, background, start, stop, likeness)
     return left, likeness
-
-
-@compiled
-def _likeness(residual: ComplexArray, background: ComplexArray) -> ComplexArray:
-    likeness = np.zeros((2, residual.shape[1]), np.complex128)
-    for start in range(0, len(residual), _TONES_PER_SUM):
-        stop = min(start + _TONES_PER_SUM, len(residual))
-        _add_products(residual, background, start, stop, likeness)
-    return likeness
 
 
 @compiled

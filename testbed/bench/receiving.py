@@ -1,6 +1,7 @@
 """Cases of one receiver: from a capture to its report."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -69,7 +70,7 @@ def power_map_cached(load: Workload) -> Work:
     """The same against steering vectors of all angles and tones that are kept."""
     literal = literal_module("map")
     plan = load.processor.map_plan
-    run = lambda: load.processor.map_of(load.residual)  # noqa: E731
+    run = partial(load.processor.map_of, load.residual)
     if literal is None:
         return Work(run=run, counts=map_counts(load))
     array = plan.array

@@ -6,9 +6,10 @@ from itertools import combinations
 import numpy as np
 from scipy.optimize import least_squares
 
+from tests.oracles import planning
 from tests.oracles.channel import SPEED_OF_LIGHT_M_PER_S
 
-# mu_reg of (18), see `fusion.planning`.
+# mu_reg of (18), see `fusion.error_bound`.
 REGULARIZATION_PER_M2 = 1e-6
 
 
@@ -42,26 +43,14 @@ def position(
     return best.x, 2.0 * float(best.cost)
 
 
-def position_error_bound_m(entries: np.ndarray) -> float:
-    """Root of the trace of the regularized information's inverse; eq. (18)."""
-    xx, xy, yy = entries
-    information = np.array([[xx, xy], [xy, yy]])
-    return float(np.sqrt(np.trace(np.linalg.inv(information + REGULARIZATION_PER_M2 * np.eye(2)))))
-
-
 def best_configuration(
     link_information: np.ndarray, prior: np.ndarray, num_receivers: int
 ) -> tuple[int, tuple[int, ...], float]:
     """Transmitter, receivers and bound of P2: every set, an inverse each; eq. (19)."""
-    num_nodes = len(link_information)
-    best = (-1, (), np.inf)
-    for tx in range(num_nodes):
-        others = [node for node in range(num_nodes) if node != tx]
-        for receivers in combinations(others, num_receivers):
-            bound_m = position_error_bound_m(prior + link_information[tx, receivers, :].sum(axis=0))
-            if bound_m < best[2]:
-                best = (tx, receivers, bound_m)
-    return best
+    bound_m, tx, receivers = planning.best_configuration(
+        link_information, prior, num_receivers, REGULARIZATION_PER_M2
+    )
+    return tx, receivers, bound_m
 
 
 def field_of_view_choice(
@@ -85,5 +74,5 @@ def field_of_view_choice(
     mean_m = np.full(num_nodes, np.inf)
     for tx in set(range(num_nodes)) - set(receivers):
         totals = information[:, tx, receivers, :].sum(axis=1)
-        mean_m[tx] = np.mean([position_error_bound_m(total) for total in totals])
+        mean_m[tx] = np.mean([planning.peb_m(total, REGULARIZATION_PER_M2) for total in totals])
     return int(np.argmin(mean_m)), receivers

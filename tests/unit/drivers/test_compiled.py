@@ -5,10 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numba
 import pytest
-
-from drivers import compiled as module
 
 SOURCE = """
 import resource, sys
@@ -33,12 +30,13 @@ print(twice(np.arange(3.0)).tolist(), total(np.arange(4.0)), len(twice.stats.cac
 RIGHT = "[0.0, 2.0, 4.0] 6.0"
 
 
-def run(folder: Path, *arguments: str) -> str:
+def run(folder: Path, *arguments: str, **settings: str) -> str:
     script = folder / "doubled.py"
     if not script.exists():
         script.write_text(SOURCE)
     environment = os.environ | {
         "NUMBA_CACHE_DIR": str(folder / "cache"), "PYTHONPATH": str(Path(__file__).parents[3]),
+        **settings,
     }  # fmt: skip
     ran = subprocess.run(
         [sys.executable, str(script), *arguments],
@@ -69,14 +67,9 @@ def test_a_full_disk_is_no_error(tmp_path):
     assert not list((tmp_path / "cache").rglob("*.nbc"))
 
 
-def test_without_a_folder_it_is_compiled_all_the_same(monkeypatch):
-    njit = numba.njit
-
-    def nowhere(*function, **options):
-        if options.get("cache"):
-            msg = "cannot cache function: no locator available"
-            raise RuntimeError(msg)
-        return njit(*function, **options)
-
-    monkeypatch.setattr(module.numba, "njit", nowhere)
-    assert module.compiled(lambda value: value + 1)(2) == 3
+def test_without_a_folder_it_is_compiled_all_the_same(tmp_path):
+    """Numba looks for folders of archives only, and finds none."""
+    nowhere = {"NUMBA_CACHE_LOCATOR_CLASSES": "ZipCacheLocator"}
+    assert run(tmp_path, **nowhere) == f"{RIGHT} 0"
+    assert run(tmp_path, **nowhere) == f"{RIGHT} 0"
+    assert not (tmp_path / "cache").exists()

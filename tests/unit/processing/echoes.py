@@ -11,6 +11,7 @@ import numpy as np
 from drivers.array import UniformLinearArray
 from drivers.geometry import SPEED_OF_LIGHT_M_PER_S
 from drivers.waveform import OfdmGrid
+from processing.remainder import Remainder
 
 # 100 MHz as in the paper with fewer tones, so that tests are quick. 1000 is a fast FFT length:
 # delay bins are exactly 1/W = 10 ns apart, and half-way between two is the worst place to be.
@@ -47,3 +48,11 @@ def unit_noise(
     """White circular noise of unit variance, shape ``(K, M)``."""
     parts = rng.standard_normal((2, grid.num_subcarriers, array.num_elements))
     return (parts[0] + 1j * parts[1]) / math.sqrt(2)
+
+
+def remainder_of(residual: np.ndarray, background: np.ndarray) -> Remainder:
+    """A residual with its inner products with the background, summed literally."""
+    tone = np.arange(len(residual)) - (len(residual) - 1) / 2.0
+    products = background.conj().astype(np.complex128) * residual
+    likeness = np.array([products.sum(axis=0), (tone[:, None] * products).sum(axis=0)])
+    return Remainder(residual, likeness)

@@ -8,9 +8,15 @@ from processing.channel import suppress_background
 from processing.near_background import NearBackground
 from processing.near_residual import NearResidual
 from processing.power_map import plan_power_map, power_map
-from processing.remainder import remainder_of
 from processing.report import Hypothesis
-from tests.unit.processing.echoes import CELL_S, GRID, echo, half_wavelength_array, unit_noise
+from tests.unit.processing.echoes import (
+    CELL_S,
+    GRID,
+    echo,
+    half_wavelength_array,
+    remainder_of,
+    unit_noise,
+)
 
 DIRECT_S, DIRECT_SINE = 40.2 * CELL_S, 0.3
 
