@@ -15,7 +15,8 @@ from testbed.commands.tables import screen, sensing_table, verdict
 from testbed.errors import UsageError
 from testbed.figure_files import save_figure
 from testbed.runs.backgrounds import BackgroundKind
-from testbed.runs.localize import Localization, Processors, result_object
+from testbed.runs.links import LocalLinks, Processors
+from testbed.runs.localize import Localization, result_object
 from testbed.runs.setup import Fidelity, opened_setup
 
 
@@ -57,16 +58,9 @@ def command(
         opened_setup(site, seed, fidelity) as setup,
         backgrounds(site, setup, background, dictionary_path, status) as known,
     ):
-        run = Localization(
-            site,
-            setup.source,
-            known.background_of,
-            processors,
-            setup.planning_rng(),
-            setup.target_m,
-            known.calibration,
-        )
-        records = list(followed(run, site, status.update))
+        links = LocalLinks(site, setup.source, known.background_of, processors, known.calibration)
+        run = Localization(site, links, setup.planning_rng(), setup.target_m)
+        records = list(followed(run, site, links, status.update))
         if figure_path is not None:
             from testbed.figures import localization_figure
 

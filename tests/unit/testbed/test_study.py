@@ -5,7 +5,7 @@ import tempfile
 import numpy as np
 import pytest
 
-from testbed.runs.localize import Processors
+from testbed.runs.links import Processors
 from testbed.runs.study import (
     TRIAL_COLUMNS,
     TrialResult,
