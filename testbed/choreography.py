@@ -12,7 +12,7 @@ from testbed.stations import Cue, Sent, Station
 Heard_co = TypeVar("Heard_co", covariant=True)
 
 # A burst is scheduled this far ahead: time for every radio of this process to be told.
-_LEAD_S = 10e-3
+LEAD_S = 10e-3
 
 
 class Stations(Protocol[Heard_co]):
@@ -97,7 +97,7 @@ class LocalStations:
     def __init__(self, stations: Mapping[str, Station], burst: SoundingBurst) -> None:
         self._stations = dict(stations)
         self._grid = burst.grid
-        self._lead_ticks = int(_LEAD_S * burst.sample_rate_hz)
+        self._lead_ticks = int(LEAD_S * burst.sample_rate_hz)
 
     def start_tick(self, node_ids: Sequence[str], faults: dict[str, str]) -> int | None:
         """Latest of all device times, and the lead."""

@@ -65,7 +65,7 @@ class StationSource:
 
     def sense(self, tx_id: str, rx_ids: Sequence[str], sensing_index: int) -> tuple[Capture, ...]:
         """Send one burst and return what each receiver heard."""
-        return sound(self._stations, Cue("sensing", sensing_index, tx_id, "sensing"), rx_ids)
+        return self._sound(Cue("sensing", sensing_index, tx_id, "sensing"), rx_ids)
 
     def sense_background(
         self, tx_id: str, rx_ids: Sequence[str], capture_index: int, *, brief: bool = False
@@ -74,7 +74,10 @@ class StationSource:
         if self._fresh_tuning and not brief:
             self._stations.retune((tx_id, *rx_ids))
         burst: BurstKind = "sensing" if brief else "calibration"
-        return sound(self._stations, Cue("background", capture_index, tx_id, burst), rx_ids)
+        return self._sound(Cue("background", capture_index, tx_id, burst), rx_ids)
+
+    def _sound(self, cue: Cue, rx_ids: Sequence[str]) -> tuple[Capture, ...]:
+        return sound(self._stations, cue, rx_ids)
 
 
 class RadioSource(StationSource):

@@ -73,14 +73,14 @@ def sensed_of_fields(described: SensedFields) -> Sensed:
     return Sensed(looks, dict(described.problems))
 
 
-def record_fields(record: SensingRecord, index: int, absent: list[str]) -> RecordFields:
+def record_fields(record: SensingRecord, index: int) -> RecordFields:
     """A record of a localization."""
     estimate = record.estimate
     (xx, xy), (yx, yy) = estimate.covariance_m2.tolist()
     return RecordFields(
         sensed=SensedFields(
             index=index,
-            absent=absent,
+            absent=list(record.absent),
             config=record.config,
             reports=list(record.reports),
             problems=record.problems,
@@ -105,5 +105,6 @@ def record_of_fields(described: RecordFields) -> SensingRecord:
         status=described.estimate.status,
     )
     return SensingRecord(
-        described.sensed.config, sensed.looks, sensed.problems, estimate, described.error_m
+        described.sensed.config, sensed.looks, sensed.problems, estimate, described.error_m,
+        tuple(described.sensed.absent),
     )

@@ -21,6 +21,8 @@ Count = Annotated[int, Meta(ge=0)]
 Seconds = Annotated[float, Meta(ge=0.0, le=1e7)]
 Text = Annotated[str, Meta(max_length=4096)]
 Counts = dict[str, int]
+# Becomes a folder's name.
+PlainName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9_.-]{0,63}$")]
 
 
 class Part(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -399,7 +401,7 @@ class JobOptions(Part):
 
     seed: Count | None = None
     background: Literal["learned", "none", "perfect"] = "learned"
-    folder: Name | None = None
+    folder: PlainName = "dictionary"
     num_receivers: int | None = None
     max_sensings: int | None = None
     fusion: Name | None = None
@@ -410,7 +412,7 @@ class JobAsked(Message):
     """Starts a job; asked again, it is the same job."""
 
     request_id: int
-    job_id: Name
+    job_id: PlainName
     kind: Literal["localize", "calibrate"]
     options: JobOptions
 
@@ -419,7 +421,7 @@ class JobFollowed(Message):
     """Asks how a job is, and for its records from `first` on."""
 
     request_id: int
-    job_id: Name
+    job_id: PlainName
     first: Count
 
 
@@ -427,7 +429,7 @@ class JobCancelled(Message):
     """Ends a job."""
 
     request_id: int
-    job_id: Name
+    job_id: PlainName
 
 
 class SensedFields(Part):

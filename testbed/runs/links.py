@@ -52,10 +52,13 @@ class Sensed:
         What was processed, in the order of the receivers.
     problems
         Receivers that brought nothing, by id, and why.
+    unheard
+        Whether nothing was heard because nodes have gone: another choice of nodes takes its place.
     """
 
     looks: tuple[Look, ...]
     problems: dict[str, str]
+    unheard: bool = False
 
 
 class KnownLinks(Protocol):

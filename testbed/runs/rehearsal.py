@@ -21,8 +21,14 @@ _NUM_SENSINGS = 2
 _SNR_DB = 30.0  # of the matched cell
 
 
-def rehearse(site: Site, reporter: LinkReporter) -> None:
-    """Go through the steps of a run's sensings, from captures to plans."""
+def rehearse(site: Site, reporter: LinkReporter, *, aligned: bool | None = None) -> None:
+    """Go through the steps of a run's sensings, from captures to plans.
+
+    Parameters
+    ----------
+    aligned
+        Whether captures will have to be aligned; as the reporter says, if left out.
+    """
     rng = np.random.default_rng(0)
     controller = new_controller(site, reporter, rng)
     x_min, y_min, x_max, y_max = site.area_m
@@ -36,7 +42,7 @@ def rehearse(site: Site, reporter: LinkReporter) -> None:
         for rx_id in config.rx_ids:
             tx, rx = (network.nodes[network.index[name]] for name in (config.tx_id, rx_id))
             capture, background = _made_up(tx, rx, target_m, network.grid, rng)
-            if reporter.aligns:
+            if reporter.aligns if aligned is None else aligned:
                 aligned = replace(capture, needs_alignment=True)
                 reporter.look(aligned, background, index)
             reports.append(reporter.look(capture, background, index).report)

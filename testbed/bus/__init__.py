@@ -1,0 +1,1 @@
+"""What the processes of a testbed say to each other, and how it travels."""

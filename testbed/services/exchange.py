@@ -1,0 +1,232 @@
+"""The coordinator's side of the bus: its agents, its workers, and requests to them."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from testbed.bus.messages import (
+    Done,
+    LinkBackground,
+    LinkFound,
+    ProcessState,
+    Refused,
+    RunContext,
+    RunEnded,
+    WorkerRow,
+    WorkerState,
+)
+from testbed.bus.sockets import Peer, Server
+from testbed.bus.wire import Codec, Message
+from testbed.services.agent_link import AgentLink
+from testbed.services.identity import Identity
+from testbed.services.pending import LostError, Pending
+
+WORKER_ANSWERS: tuple[type[Message], ...] = (WorkerState, LinkFound, Done, Refused)
+
+_SILENT_S = 1.5
+
+Send = Callable[[Message, tuple[np.ndarray, ...]], bool]
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass
+class KnownWorker:
+    """A worker, as the coordinator sees it.
+
+    Attributes
+    ----------
+    peer
+        The way to it.
+    seen_s
+        When it was heard last.
+    told
+        Runs and links that it knows of.
+    num_asked
+        Captures that it was to have: workers take turns.
+    """
+
+    peer: bytes
+    state: ProcessState
+    seen_s: float
+    told: set[object] = field(default_factory=set)
+    num_asked: int = 0
+
+
+class Exchange:
+    """Knows who is there, and asks.
+
+    Parameters
+    ----------
+    me
+        The coordinator.
+    links
+        To all agents.
+    server
+        Where workers are connected.
+    codec
+        Of what workers are told.
+    pending
+        Where answers are brought.
+    """
+
+    def __init__(
+        self,
+        me: Identity,
+        links: Collection[AgentLink],
+        server: Server,
+        codec: Codec,
+        pending: Pending,
+    ) -> None:
+        self._me = me
+        self.links = tuple(links)
+        self._by_node = {name: link for link in links for name in link.section.node_ids}
+        self._server = server
+        self._codec = codec
+        self.pending = pending
+        self.workers: dict[str, KnownWorker] = {}
+
+    async def serve(self) -> None:
+        """Hold all leases until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for link in self.links:
+                group.create_task(link.serve())
+
+    def link(self, node_id: str) -> AgentLink:
+        """Link to the agent of a node."""
+        return self._by_node[node_id]
+
+    def absent(self, for_s: float) -> frozenset[str]:
+        """Nodes whose agents were not there for that long."""
+        now_s = time.monotonic()
+        return frozenset(
+            name
+            for name, link in self._by_node.items()
+            if link.absent_since_s is not None and now_s - link.absent_since_s >= for_s
+        )
+
+    def take(self, peer: Peer, message: Message) -> None:
+        """Take in what a worker says."""
+        if isinstance(message, WorkerState):
+            self._meet(peer, message.process)
+        else:
+            self.pending.bring(int(getattr(message, "request_id", -1)), message)
+
+    def _meet(self, peer: Peer, state: ProcessState) -> None:
+        if state.site_hash != self._me.site_hash:
+            self._me.counts["strange workers"] += 1
+            _log.warning("worker %s has another site file, seed or fidelity", state.name)
+            return
+        known, now_s = self.workers.get(state.name), time.monotonic()
+        if known is None or known.state.instance != state.instance:
+            if known is not None and known.seen_s + _SILENT_S > now_s:
+                self._me.counts["workers of one name"] += 1
+            _log.info("worker %s is there", state.name)
+            turn = max((other.num_asked for other in self.workers.values()), default=0)
+            known = KnownWorker(peer.identity, state, now_s, num_asked=turn)
+            self.workers[state.name] = known
+        known.peer, known.state, known.seen_s = peer.identity, state, now_s
+
+    def doubted(self, name: str) -> None:
+        """Take a worker that lost something as gone, until it is heard again."""
+        if name in self.workers:
+            self._me.counts["workers doubted"] += 1
+            self.workers[name].seen_s = -np.inf
+
+    def worker_of(self, rx_id: str) -> str | None:
+        """Who makes the report of a receiver's capture; ``None`` while nobody is there."""
+        link = self.link(rx_id)
+        if link.section.worker == "local":
+            return link.section.agent_id if link.present else None
+        connected = set(link.state.workers) if link.state is not None else set()
+        now_s = time.monotonic()
+        ready = [
+            (name not in connected, worker.num_asked, name)
+            for name, worker in list(self.workers.items())
+            if now_s - worker.seen_s < _SILENT_S
+        ]
+        if not ready:
+            return None
+        name = min(ready)[2]
+        self.workers[name].num_asked += 1
+        return name
+
+    async def tell(
+        self,
+        name: str,
+        context: RunContext,
+        background: LinkBackground,
+        buffers: tuple[np.ndarray, ...],
+        timeout_s: float,
+    ) -> None:
+        """Make sure that a worker knows a run and a link's background.
+
+        Parameters
+        ----------
+        background
+            Its `request_id` is set here.
+
+        Raises
+        ------
+        LostError
+        """
+        told, send = self._way_to(name)
+        link = background.run_id, background.tx_id, background.rx_id
+        if link in told:
+            return
+        if context.run_id not in told:
+            send(context, ())
+            told.add(context.run_id)
+
+        def ask(request_id: int) -> bool:
+            fields = {f: getattr(background, f) for f in background.__struct_fields__}
+            return send(LinkBackground(**{**fields, "request_id": request_id}), buffers)
+
+        answer = await self.pending.answer(ask, f"worker {name}", timeout_s)
+        fault = answer.message.fault if isinstance(answer.message, Done) else "no answer"
+        if fault is not None:
+            told.discard(context.run_id)
+            raise LostError(fault)
+        told.add(link)
+
+    def forget(self, run_id: str) -> None:
+        """Let everybody forget a run."""
+        ways = [self._way_to(name) for name in self.workers]
+        ways += [(link.told, link.send) for link in self.links if link.section.worker == "local"]
+        for told, send in ways:
+            if run_id in told:
+                told -= {k for k in told if k == run_id or (isinstance(k, tuple) and k[0] == run_id)}
+                send(RunEnded(run_id=run_id), ())
+
+    def untold(self, name: str, run_id: str, tx_id: str, rx_id: str) -> None:
+        """Take back that a worker knows a link: it says that it does not."""
+        told, _ = self._way_to(name)
+        told -= {run_id, (run_id, tx_id, rx_id)}
+
+    def _way_to(self, name: str) -> tuple[set[object], Send]:
+        """What a worker was told already, and how to tell it more."""
+        for link in self.links:
+            if link.section.worker == "local" and link.section.agent_id == name:
+                return link.told, link.send
+        known = self.workers[name]
+
+        def send(message: Message, buffers: tuple[np.ndarray, ...]) -> bool:
+            return self._server.send(known.peer, self._codec.encode(message, buffers))
+
+        return known.told, send
+
+    def rows(self) -> list[WorkerRow]:
+        """Workers for `testbed status`."""
+        now_s = time.monotonic()
+        return [
+            WorkerRow(
+                present=now_s - known.seen_s < _SILENT_S,
+                seen_s=min(now_s - known.seen_s, 1e9),
+                state=known.state,
+            )
+            for known in self.workers.values()
+        ]
