@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Meta
 
 from drivers.array import PatternKind
-from fusion.controller import Fusion, Initialization, Stopping
+from fusion.settings import Fusion, Initialization, Stopping
 from fusion.wls import Bearing
 from testbed.site_simulation import SimulationSection
 from testbed.site_types import (
@@ -134,7 +134,7 @@ class UniformNodes(Section, frozen=True):
 
 
 class SensingSection(Section, frozen=True):
-    """The sensing loop; see ``fusion.controller.FusionSettings``."""
+    """The sensing loop; see ``fusion.settings.FusionSettings``."""
 
     num_receivers: Count = 1
     max_sensings: Count = 10
