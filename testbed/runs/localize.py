@@ -13,6 +13,7 @@ from drivers.capture import Capture, CaptureRefusedError, CaptureSource
 from drivers.geometry import FloatArray, delay_limits_s
 from drivers.node import Node
 from drivers.waveform import OfdmGrid
+from fusion.candidates import Candidates
 from fusion.controller import Controller
 from fusion.network import Network
 from fusion.sensing import PositionEstimate, SensingConfig
@@ -153,6 +154,7 @@ class Localization:
 
     def run(self) -> Iterator[SensingRecord]:
         """Sense until converged or out of budget, yielding one record a sensing."""
+        candidates = Candidates([node.node_id for node in self.network.nodes])
         while (config := self.controller.next_config()) is not None:
             self._get_ready(config)
             index = self.controller.num_sensings
@@ -163,6 +165,8 @@ class Localization:
                     looks.append(self._look(capture, index))
                 except CaptureRefusedError as refusal:
                     problems[capture.rx_id] = str(refusal)
+            candidates.update(config, problems)
+            self.controller.set_absent(candidates.absent())
             estimate = self.controller.update([look.report for look in looks])
             yield SensingRecord(config, tuple(looks), problems, estimate, self._error_m(estimate))
 
