@@ -12,7 +12,7 @@ from drivers.geometry import Pose, area_corners_m, bistatic_delay_s
 from drivers.grids import fitting_sample_rate_hz, prefix_length
 from drivers.node import Node, SurveyUncertainty
 from drivers.waveform import OfdmGrid
-from fusion.controller import FusionSettings
+from fusion.settings import FusionSettings
 from processing.search import ProcessingSettings
 from sim_backend.impairments import PRESETS, Impairments
 from sim_backend.paths import Surfaces

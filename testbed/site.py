@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Meta
 
 from drivers.array import PatternKind
-from fusion.controller import Fusion, Initialization, Stopping
+from fusion.settings import Fusion, Initialization, Stopping
 from fusion.wls import Bearing
 from testbed.site_services import ServicesSection
 from testbed.site_simulation import SimulationSection
@@ -135,7 +135,7 @@ class UniformNodes(Section, frozen=True):
 
 
 class SensingSection(Section, frozen=True):
-    """The sensing loop; see ``fusion.controller.FusionSettings``."""
+    """The sensing loop; see ``fusion.settings.FusionSettings``."""
 
     num_receivers: Count = 1
     max_sensings: Count = 10

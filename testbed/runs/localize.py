@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from drivers.geometry import FloatArray
+from fusion.candidates import Candidates
 from fusion.controller import Controller
 from fusion.network import Network
 from fusion.sensing import PositionEstimate, SensingConfig
@@ -33,6 +34,8 @@ class SensingRecord:
         The position after fusing it.
     error_m
         Distance to the truth where a simulator knows it.
+    absent
+        Nodes that were out of reach when it was planned.
     """
 
     config: SensingConfig
@@ -40,6 +43,7 @@ class SensingRecord:
     problems: dict[str, str]
     estimate: PositionEstimate
     error_m: float | None
+    absent: tuple[str, ...] = ()
 
     @property
     def reports(self) -> tuple[LinkReport, ...]:
@@ -79,13 +83,30 @@ class Localization:
         return self._links.network
 
     def run(self) -> Iterator[SensingRecord]:
-        """Sense until converged or out of budget, yielding one record a sensing."""
-        while (config := self.controller.next_config()) is not None:
-            sensed = self._links.sense(config, self.controller.num_sensings)
+        """Sense until converged or out of budget, yielding one record a sensing.
+
+        Raises
+        ------
+        TooFewNodesError
+            If fewer nodes than can sense are left.
+        """
+        candidates = Candidates([node.node_id for node in self.network.nodes])
+        while True:
+            index = self.controller.num_sensings
+            gone = self._links.absent(index)
+            self.controller.set_absent(candidates.absent(gone))
+            config = self.controller.next_config()
+            if config is None:
+                return
+            sensed = self._links.sense(config, index)
+            if sensed.unheard:
+                continue
+            candidates.update(config, sensed.problems, gone)
             estimate = self.controller.update([look.report for look in sensed.looks])
             yield SensingRecord(
-                config, sensed.looks, sensed.problems, estimate, self._error_m(estimate)
-            )
+                config, sensed.looks, sensed.problems, estimate, self._error_m(estimate),
+                tuple(gone),
+            )  # fmt: skip
 
     def _error_m(self, estimate: PositionEstimate) -> float | None:
         if self._target_m is None:
@@ -128,6 +149,7 @@ def result_object(
                 "rx_ids": list(record.config.rx_ids),
                 "detected": _num_detected(record),
                 "problems": record.problems,
+                "absent": list(record.absent),
                 "estimate_m": record.estimate.position_m.tolist(),
                 "error_m": record.error_m,
                 "peb_m": record.estimate.peb_m,
