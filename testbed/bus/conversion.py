@@ -105,6 +105,10 @@ def record_of_fields(described: RecordFields) -> SensingRecord:
         status=described.estimate.status,
     )
     return SensingRecord(
-        described.sensed.config, sensed.looks, sensed.problems, estimate, described.error_m,
+        described.sensed.config,
+        sensed.looks,
+        sensed.problems,
+        estimate,
+        described.error_m,
         tuple(described.sensed.absent),
     )

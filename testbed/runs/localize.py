@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -14,7 +15,6 @@ from fusion.sensing import PositionEstimate, SensingConfig
 from processing.report import LinkReport
 from testbed.build import assumed_rcs_m2, build_fusion
 from testbed.runs.links import KnownLinks, Links, Look
-from testbed.runs.setup import Setup
 from testbed.site import Site
 
 
@@ -49,6 +49,24 @@ class SensingRecord:
     def reports(self) -> tuple[LinkReport, ...]:
         """Link reports of what was processed."""
         return tuple(look.report for look in self.looks)
+
+
+class Scene(Protocol):
+    """What is known of what was sensed.
+
+    Attributes
+    ----------
+    seed
+        What the scene, or the planner's samples, were drawn from.
+    target_m
+        The truth, shape ``(2,)``, where a simulator knows it.
+    """
+
+    @property
+    def seed(self) -> int: ...  # noqa: D102
+
+    @property
+    def target_m(self) -> FloatArray | None: ...  # noqa: D102
 
 
 class Localization:
@@ -127,7 +145,7 @@ def new_controller(site: Site, links: KnownLinks, planning_rng: np.random.Genera
 
 
 def result_object(
-    site: Site, records: Sequence[SensingRecord], setup: Setup, started_s: float
+    site: Site, records: Sequence[SensingRecord], scene: Scene, started_s: float
 ) -> dict[str, object]:
     """The object that ``localize --json`` prints; metres, square metres, seconds, per cent."""
     last = records[-1].estimate
@@ -135,13 +153,13 @@ def result_object(
         "site": site.name,
         "estimate_m": last.position_m.tolist(),
         "covariance_m2": last.covariance_m2.tolist(),
-        "truth_m": None if setup.target_m is None else setup.target_m.tolist(),
+        "truth_m": None if scene.target_m is None else scene.target_m.tolist(),
         "error_m": records[-1].error_m,
         "status": last.status,
         "probability": last.probability,
         "num_sensings": len(records),
         "throughput_loss_pct": throughput_loss_pct(site, len(records)),
-        "seed": setup.seed,
+        "seed": scene.seed,
         "elapsed_s": time.monotonic() - started_s,
         "sensings": [
             {

@@ -43,8 +43,8 @@ def rehearse(site: Site, reporter: LinkReporter, *, aligned: bool | None = None)
             tx, rx = (network.nodes[network.index[name]] for name in (config.tx_id, rx_id))
             capture, background = _made_up(tx, rx, target_m, network.grid, rng)
             if reporter.aligns if aligned is None else aligned:
-                aligned = replace(capture, needs_alignment=True)
-                reporter.look(aligned, background, index)
+                moved = replace(capture, needs_alignment=True)
+                reporter.look(moved, background, index)
             reports.append(reporter.look(capture, background, index).report)
         controller.update(reports)
 

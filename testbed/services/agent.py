@@ -100,6 +100,17 @@ class Agent:
         self._tasks: set[asyncio.Task[None]] = set()
         self._stalls = StallMeter()
 
+    async def open(self) -> None:
+        """Open all radios; one that cannot be opened is tried again whenever it is needed."""
+        opened = (crew.opened() for crew in self._crews.values())
+        for crew, problem in zip(
+            self._crews.values(), await asyncio.gather(*opened, return_exceptions=True), strict=True
+        ):
+            if isinstance(problem, RadioError):
+                self._count("radios not opened", f"node {crew.node_id}: {problem}")
+            elif problem is not None:
+                raise problem
+
     async def serve(self) -> None:
         """Serve until cancelled; then stop whatever is on air and release the radios."""
         try:
@@ -199,9 +210,7 @@ class Agent:
             self._count("forbidden", "was told of a run, but makes no reports itself")
             return
         loop = asyncio.get_running_loop()
-        answer = await loop.run_in_executor(
-            self._desk_thread, self._desk.told, message, arrays
-        )
+        answer = await loop.run_in_executor(self._desk_thread, self._desk.told, message, arrays)
         if answer is not None:
             self._send(peer, answer)
 
@@ -213,7 +222,7 @@ class Agent:
             answer = Refused(request_id=order.request_id, reason=str(busy)), ()
         except RadioError as error:
             answer = Done(request_id=order.request_id, fault=str(error)), ()
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  whatever it is, who waits is told
             _log.exception("an order failed")
             self._identity.counts["failed"] += 1
             reason = f"{type(error).__name__}: {error}"[:1000]

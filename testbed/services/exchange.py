@@ -199,7 +199,9 @@ class Exchange:
         ways += [(link.told, link.send) for link in self.links if link.section.worker == "local"]
         for told, send in ways:
             if run_id in told:
-                told -= {k for k in told if k == run_id or (isinstance(k, tuple) and k[0] == run_id)}
+                told -= {
+                    k for k in told if k == run_id or (isinstance(k, tuple) and k[0] == run_id)
+                }
                 send(RunEnded(run_id=run_id), ())
 
     def untold(self, name: str, run_id: str, tx_id: str, rx_id: str) -> None:

@@ -173,7 +173,9 @@ class Jobs:
 
     def _begin(self, job: Job) -> None:
         self._jobs[job.asked.job_id] = self._current = job
-        self._thread = threading.Thread(target=self._carry_out, args=(job,), name="job", daemon=True)
+        self._thread = threading.Thread(
+            target=self._carry_out, args=(job,), name="job", daemon=True
+        )
         self._thread.start()
 
     def _carry_out(self, job: Job) -> None:
@@ -185,7 +187,7 @@ class Jobs:
             if not job.cancelled.is_set():
                 return  # to be resumed
             job.progress, ended = str(stopped), "cancelled"
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  a job that fails ends, its coordinator does not
             if not isinstance(error, user_errors()):
                 _log.exception("job %s failed", job.asked.job_id)
             job.progress, ended = explain(error) or type(error).__name__, "failed"

@@ -81,9 +81,7 @@ class LiveBursts:
 
     def captures(self, cue: Cue, rx_ids: Sequence[str], session: int) -> dict[str, Outcome]:
         """Outcome of each receiver; those that were heard have captures."""
-        return self._again(
-            cue, rx_ids, lambda pending: sound(self.stations(session), cue, pending)
-        )
+        return self._again(cue, rx_ids, lambda pending: sound(self.stations(session), cue, pending))
 
     def reports(
         self,
@@ -143,8 +141,7 @@ class LiveBursts:
         pending = list(rx_ids)
         while pending:
             self._wait_for((cue.tx_id, *pending), until_s)
-            for rx_id, outcome in zip(pending, attempt(pending), strict=True):
-                outcomes[rx_id] = outcome
+            outcomes |= zip(pending, attempt(pending), strict=True)
             pending = [rx_id for rx_id in pending if outcomes[rx_id].lost]
             if time.monotonic() >= until_s:
                 break

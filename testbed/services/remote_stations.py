@@ -103,7 +103,7 @@ class RemoteStations:
                 continue
             read = reply.message.clocks.get(name)
             if read is None or read.fault is not None:
-                faults[name] = "its agent did not read its clock" if read is None else read.fault
+                faults[name] = (read and read.fault) or "its agent did not read its clock"
             elif read.tick is None:
                 untimed = True
             else:
@@ -192,12 +192,10 @@ class RemoteStations:
         faults[node_id] = reason
         self._lost.add(node_id)
 
-    async def _order(self, node_id: str, kind: type[Order], **fields: Any) -> tuple[_Reply, float]:
-        link = self._exchange.link(node_id)
+    async def _order(self, at: str, kind: type[Order], /, **fields: Any) -> tuple[_Reply, float]:
+        link = self._exchange.link(at)
         try:
-            reply: _Reply = await link.order(
-                kind, self._timeout_s, session=self._session, **fields
-            )
+            reply: _Reply = await link.order(kind, self._timeout_s, session=self._session, **fields)
         except LostError as lost:
             reply = lost
         return reply, time.monotonic()

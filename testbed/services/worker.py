@@ -131,7 +131,7 @@ class Worker:
                 answer = await loop.run_in_executor(self._thread, self._desk.told, message, arrays)
                 if answer is not None:
                     self._tell(answer)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  whatever it is, who waits is told
             _log.exception("%s could not be worked on", type(message).__name__)
             self._identity.counts["failed"] += 1
             if (request_id := getattr(message, "request_id", None)) is not None:
