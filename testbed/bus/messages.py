@@ -67,7 +67,7 @@ class Order(Message):
     serial: Count
     sent_s: float
     valid_s: Seconds
-    session: Annotated[int, Meta(ge=0, le=1)] = 1
+    session: Annotated[int, Meta(ge=0, le=1)]
 
 
 class ReadClocks(Order):
@@ -370,7 +370,7 @@ class JobRow(Part):
     """A job in short."""
 
     job_id: Name
-    kind: Name
+    task: Name
     status: Name
     progress: Text
 
@@ -413,7 +413,7 @@ class JobAsked(Message):
 
     request_id: int
     job_id: PlainName
-    kind: Literal["localize", "calibrate"]
+    task: Literal["localize", "calibrate"]
     options: JobOptions
 
 

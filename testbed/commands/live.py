@@ -29,7 +29,7 @@ class LiveScene:
 
 def run_live(
     site: Site,
-    kind: Literal["localize", "calibrate"],
+    task: Literal["localize", "calibrate"],
     options: JobOptions,
     port: int | None,
     keys_folder: Path | None,
@@ -52,7 +52,7 @@ def run_live(
         show(state)
 
     with call_coordinator(site, port, keys_folder) as caller:
-        end = LiveTestbed(caller, waiting=waiting).run(kind, options, follow)
+        end = LiveTestbed(caller, waiting=waiting).run(task, options, follow)
     target_m = None if end.target_m is None else np.array(end.target_m)
     return records, LiveScene(end.seed, target_m), end
 

@@ -73,7 +73,7 @@ class LiveTestbed:
 
     def run(
         self,
-        kind: Literal["localize", "calibrate"],
+        task: Literal["localize", "calibrate"],
         options: JobOptions,
         follow: Callable[[JobState], None],
         job_id: str | None = None,
@@ -94,9 +94,9 @@ class LiveTestbed:
         NoAnswerError
             If nobody answers for longer than patience.
         """
-        job_id = job_id or f"{kind}-{secrets.token_hex(8)}"
+        job_id = job_id or f"{task}-{secrets.token_hex(8)}"
         try:
-            return self._followed(job_id, kind, options, follow)
+            return self._followed(job_id, task, options, follow)
         except KeyboardInterrupt:
             with suppress(NoAnswerError):
                 number = next(self._numbers)
@@ -106,12 +106,12 @@ class LiveTestbed:
     def _followed(
         self,
         job_id: str,
-        kind: Literal["localize", "calibrate"],
+        task: Literal["localize", "calibrate"],
         options: JobOptions,
         follow: Callable[[JobState], None],
     ) -> JobState:
         state = self._job(
-            lambda n: JobAsked(request_id=n, job_id=job_id, kind=kind, options=options)
+            lambda n: JobAsked(request_id=n, job_id=job_id, task=task, options=options)
         )
         num_records = 0
         while True:
@@ -120,7 +120,7 @@ class LiveTestbed:
             if state.status == "done":
                 return state
             if state.status != "running":
-                msg = f"{kind} {state.status}: {state.progress}"
+                msg = f"{task} {state.status}: {state.progress}"
                 raise UsageError(msg)
             time.sleep(_FOLLOW_S)
             first = num_records

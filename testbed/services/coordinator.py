@@ -68,7 +68,7 @@ class Coordinator:
         """Serve until cancelled; a job that is running is left for the next coordinator."""
         job = self._jobs.resume()
         if job is not None:
-            _log.info("job %s goes on: %s", job.asked.job_id, job.asked.kind)
+            _log.info("job %s goes on: %s", job.asked.job_id, job.asked.task)
         async with asyncio.TaskGroup() as group:
             group.create_task(self._exchange.serve())
             group.create_task(self._receive())

@@ -74,7 +74,7 @@ class JobRuns:
         if setup.target_m is not None:
             job.target_m = (float(setup.target_m[0]), float(setup.target_m[1]))
         with threadpool_limits(limits=1):
-            if job.asked.kind == "calibrate":
+            if job.asked.task == "calibrate":
                 self._calibrate(job, setup)
             else:
                 self._localize(job, setup, bursts)

@@ -132,7 +132,7 @@ class Jobs:
         if self._current is not None and self._current.status == "running":
             other = self._current.asked
             return (
-                f"busy: job {other.job_id} ({other.kind}) is running: {self._current.progress}; "
+                f"busy: job {other.job_id} ({other.task}) is running: {self._current.progress}; "
                 "wait until it has ended"
             )
         job = Job(asked, self._folder / asked.job_id)
@@ -158,7 +158,7 @@ class Jobs:
         """Jobs in short, the latest last."""
         return [
             JobRow(
-                job_id=job.asked.job_id, kind=job.asked.kind, status=job.status,
+                job_id=job.asked.job_id, task=job.asked.task, status=job.status,
                 progress=job.progress[:4000],
             )
             for job in list(self._jobs.values())[-10:]
