@@ -120,6 +120,7 @@ class Localization:
             if sensed.unheard:
                 continue
             candidates.update(config, sensed.problems, gone)
+            self.controller.set_absent(candidates.absent(gone))  # or `update` plans with them
             estimate = self.controller.update([look.report for look in sensed.looks])
             yield SensingRecord(
                 config, sensed.looks, sensed.problems, estimate, self._error_m(estimate),

@@ -12,8 +12,9 @@ from sim_backend.radio import SimRadio
 from testbed.build import build_burst, build_scene
 from testbed.radio_source import RadioSource
 from testbed.runs.backgrounds import perfect_background
-from testbed.runs.localize import Localization, Processors, SensingRecord
-from testbed.runs.setup import simulate
+from testbed.runs.links import LocalLinks, Processors
+from testbed.runs.localize import Localization, SensingRecord
+from testbed.runs.setup import Simulation, simulate
 from testbed.site import Site
 from tests.unit.testbed.sites import as_site, changed, lab, tiny
 
@@ -39,13 +40,15 @@ class Interrupted:
         return self._source.sense_background(tx_id, rx_ids, capture_index, brief=brief)
 
 
+def run_over(site: Site, simulation: Simulation, source) -> Localization:
+    """A run over a source of the simulation's captures, with perfect backgrounds."""
+    links = LocalLinks(site, source, perfect_background(simulation.source), Processors(site))
+    return Localization(site, links, simulation.planning_rng(), simulation.target_m)
+
+
 def localized(site: Site, seed: int, broken: Callable[[int], set[str]]) -> list[SensingRecord]:
     simulation = simulate(site, seed)
-    run = Localization(
-        site, Interrupted(simulation.source, broken), perfect_background(simulation.source),
-        Processors(site), simulation.planning_rng(), simulation.target_m,
-    )  # fmt: skip
-    return list(run.run())
+    return list(run_over(site, simulation, Interrupted(simulation.source, broken)).run())
 
 
 def with_node(records: list[SensingRecord], node_id: str) -> list[int]:
@@ -108,10 +111,7 @@ def test_a_radio_that_is_gone_is_left_alone():
     source = RadioSource(
         nodes, radios, build_burst(site), "a test", world=ether, wait_s=ether.advance
     )
-    run = Localization(
-        site, source, perfect_background(simulation.source), Processors(site),
-        simulation.planning_rng(), simulation.target_m,
-    )  # fmt: skip
+    run = run_over(site, simulation, source)
     config = run.controller.next_config()
     gone = config.tx_id
     radios[gone].faults.inject("lost")
