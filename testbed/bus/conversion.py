@@ -8,13 +8,8 @@ from drivers.capture import Capture
 from drivers.geometry import ComplexArray
 from fusion.sensing import PositionEstimate
 from processing.suppression import Background
-from testbed.bus.messages import (
-    BackgroundFields,
-    CaptureFields,
-    EstimateFields,
-    RecordFields,
-    SensedFields,
-)
+from testbed.bus.job_messages import EstimateFields, RecordFields, SensedFields
+from testbed.bus.report_messages import BackgroundFields, CaptureFields
 from testbed.runs.links import Look, Sensed
 from testbed.runs.localize import SensingRecord
 

@@ -74,7 +74,7 @@ def _calibrated(site: Site, out: Path, seed: int, fidelity: Fidelity) -> tuple[i
 def _calibrated_live(
     site: Site, out: Path, port: int | None, keys_folder: Path | None
 ) -> tuple[str, int, int]:
-    from testbed.bus.messages import JobOptions, JobState
+    from testbed.bus.job_messages import JobOptions, JobState
     from testbed.commands.live import given_seed, plain_name, run_live
 
     options = JobOptions(seed=given_seed(), folder=plain_name(out, "--out"))

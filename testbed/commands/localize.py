@@ -56,7 +56,7 @@ def command(
         msg = f"--dictionary needs --background learned, got --background {background}"
         raise UsageError(msg)
     if live:
-        from testbed.bus.messages import JobOptions
+        from testbed.bus.job_messages import JobOptions
         from testbed.commands.live import given_seed, plain_name, refuse_with_live, run_live
 
         refuse_with_live(

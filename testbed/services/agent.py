@@ -11,24 +11,26 @@ import numpy as np
 
 from drivers.radio_errors import RadioError
 from testbed.bus.curve import Role, ServerCurve
-from testbed.bus.messages import (
+from testbed.bus.order_messages import (
     AgentState,
     ArmReceiver,
-    CaptureTaken,
     Done,
     FetchCapture,
     LeaseAnswer,
     LeaseAsked,
     LeaseReturned,
-    LinkBackground,
     Order,
     ReadClocks,
-    Refused,
     RetuneRadios,
-    RunContext,
-    RunEnded,
     SendBurst,
     StopBurst,
+)
+from testbed.bus.parts import Refused
+from testbed.bus.report_messages import (
+    CaptureTaken,
+    LinkBackground,
+    RunContext,
+    RunEnded,
     WorkerHere,
 )
 from testbed.bus.sockets import Peer, Server

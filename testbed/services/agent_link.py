@@ -7,20 +7,19 @@ from typing import Any
 
 import numpy as np
 
-from testbed.bus.messages import (
-    AgentRow,
+from testbed.bus.job_messages import AgentRow
+from testbed.bus.order_messages import (
     AgentState,
     BurstSent,
-    CaptureTaken,
     ClocksRead,
     Done,
     LeaseAnswer,
     LeaseAsked,
     LeaseReturned,
-    LinkFound,
     Order,
-    Refused,
 )
+from testbed.bus.parts import Refused
+from testbed.bus.report_messages import CaptureTaken, LinkFound
 from testbed.bus.sockets import Client
 from testbed.bus.wire import Codec, Message, WireError
 from testbed.services.identity import Identity

@@ -12,9 +12,9 @@ from drivers.capture import CaptureRefusedError
 from drivers.node import Node
 from processing.suppression import Background
 from testbed.bus.conversion import background_of_parts, capture_of_fields
-from testbed.bus.messages import (
+from testbed.bus.order_messages import Done
+from testbed.bus.report_messages import (
     CaptureTaken,
-    Done,
     LinkBackground,
     LinkFound,
     RunContext,

@@ -8,16 +8,16 @@ from contextlib import suppress
 from typing import Literal
 
 from testbed.bus.conversion import record_of_fields
-from testbed.bus.messages import (
+from testbed.bus.job_messages import (
     JobAsked,
     JobCancelled,
     JobFollowed,
     JobOptions,
     JobState,
-    Refused,
     StatusAsked,
     TestbedState,
 )
+from testbed.bus.parts import Refused
 from testbed.bus.sockets import Caller, NoAnswerError
 from testbed.bus.wire import Codec, Message
 from testbed.errors import UsageError

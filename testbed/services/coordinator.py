@@ -5,14 +5,8 @@ import logging
 from collections.abc import Callable
 
 from testbed.bus.curve import Role, ServerCurve
-from testbed.bus.messages import (
-    JobAsked,
-    JobCancelled,
-    JobFollowed,
-    Refused,
-    StatusAsked,
-    TestbedState,
-)
+from testbed.bus.job_messages import JobAsked, JobCancelled, JobFollowed, StatusAsked, TestbedState
+from testbed.bus.parts import Refused
 from testbed.bus.sockets import Peer, Server
 from testbed.bus.wire import Codec, Message, WireError
 from testbed.services.exchange import WORKER_ANSWERS, Exchange

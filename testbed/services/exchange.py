@@ -8,17 +8,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from testbed.bus.messages import (
-    Done,
-    LinkBackground,
-    LinkFound,
-    ProcessState,
-    Refused,
-    RunContext,
-    RunEnded,
-    WorkerRow,
-    WorkerState,
-)
+from testbed.bus.job_messages import WorkerRow
+from testbed.bus.order_messages import Done
+from testbed.bus.parts import ProcessState, Refused
+from testbed.bus.report_messages import LinkBackground, LinkFound, RunContext, RunEnded, WorkerState
 from testbed.bus.sockets import Peer, Server
 from testbed.bus.wire import Codec, Message
 from testbed.services.agent_link import AgentLink

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from testbed.bus.messages import ProcessState
+from testbed.bus.parts import ProcessState
 from testbed.site import Site
 
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")

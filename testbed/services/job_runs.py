@@ -11,7 +11,8 @@ from calibration.node_files import load_node_calibration, save_node_calibration,
 from drivers.node import Node
 from testbed.build import Overrides, build_burst, build_nodes, overridden
 from testbed.bus.conversion import record_fields
-from testbed.bus.messages import NodeState, RunContext
+from testbed.bus.order_messages import NodeState
+from testbed.bus.report_messages import RunContext
 from testbed.errors import UsageError, written_to
 from testbed.runs.backgrounds import BackgroundKind
 from testbed.runs.calibrate import calibrate

@@ -11,7 +11,7 @@ from typing import Literal, TypeVar
 import msgspec
 
 from calibration.dictionary import write_atomically
-from testbed.bus.messages import JobAsked, JobRow, JobState, RecordFields
+from testbed.bus.job_messages import JobAsked, JobRow, JobState, RecordFields
 from testbed.errors import explain, user_errors
 
 # Ended jobs that are kept, for clients that come back to them.
@@ -43,7 +43,7 @@ class Job:
     records
         Of a localization.
     done, total, result
-        Of a calibration; see `testbed.bus.messages.JobState`.
+        Of a calibration; see `testbed.bus.job_messages.JobState`.
     seed, target_m
         Of the simulated scene.
     """

@@ -10,7 +10,7 @@ import msgspec
 from fusion.network import Network
 from fusion.sensing import SensingConfig
 from testbed.bus.conversion import sensed_of_fields
-from testbed.bus.messages import SensedFields
+from testbed.bus.job_messages import SensedFields
 from testbed.runs.links import Links, Sensed
 
 _HEAD = struct.Struct("<II")  # length and CRC-32 of what follows

@@ -12,7 +12,7 @@ from fusion.network import Network
 from fusion.sensing import SensingConfig
 from processing.suppression import Background
 from testbed.bus.conversion import background_parts
-from testbed.bus.messages import LinkBackground, RunContext
+from testbed.bus.report_messages import LinkBackground, RunContext
 from testbed.choreography import sound
 from testbed.radio_source import StationSource
 from testbed.runs.backgrounds import BackgroundOf
@@ -173,7 +173,7 @@ class LiveSource(StationSource):
     bursts
         How they are taken.
     session
-        See `testbed.bus.messages.Order`.
+        See `testbed.bus.order_messages.Order`.
     """
 
     def __init__(

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from drivers.radio import RadioHealth
 from drivers.radio_errors import RadioError
-from testbed.bus.messages import NodeState
+from testbed.bus.order_messages import NodeState
 from testbed.stations import Station
 
 Result = TypeVar("Result")
@@ -16,7 +16,7 @@ Result = TypeVar("Result")
 # Calls that wait for a radio; more than a burst ever needs.
 _MOST_WAITING = 8
 
-# Makes the station of a session; see `testbed.bus.messages.Order.session`.
+# Makes the station of a session; see `testbed.bus.order_messages.Order.session`.
 OpenStation = Callable[[int], Station]
 
 

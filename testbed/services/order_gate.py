@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from testbed.bus.messages import LeaseAsked, Order
+from testbed.bus.order_messages import LeaseAsked, Order
 
 
 @dataclass

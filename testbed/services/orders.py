@@ -7,10 +7,9 @@ import numpy as np
 
 from drivers.radio_errors import RadioError
 from testbed.bus.conversion import capture_fields
-from testbed.bus.messages import (
+from testbed.bus.order_messages import (
     ArmReceiver,
     BurstSent,
-    CaptureTaken,
     ClockRead,
     ClocksRead,
     Done,
@@ -21,6 +20,7 @@ from testbed.bus.messages import (
     SendBurst,
     StopBurst,
 )
+from testbed.bus.report_messages import CaptureTaken
 from testbed.bus.wire import Message
 from testbed.services.node_crew import NodeCrew
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from testbed.bus.messages import Refused
+from testbed.bus.parts import Refused
 from testbed.bus.wire import Message
 
 

@@ -9,20 +9,19 @@ from typing import Any
 from drivers.capture import Capture
 from processing.report import LinkReport
 from testbed.bus.conversion import capture_of_fields
-from testbed.bus.messages import (
+from testbed.bus.order_messages import (
     ArmReceiver,
     BurstSent,
-    CaptureTaken,
     ClocksRead,
     Done,
     FetchCapture,
-    LinkFound,
     Order,
     ReadClocks,
     RetuneRadios,
     SendBurst,
     StopBurst,
 )
+from testbed.bus.report_messages import CaptureTaken, LinkFound
 from testbed.choreography import LEAD_S
 from testbed.services.common_time import ClockReading, start_tick
 from testbed.services.exchange import Exchange
@@ -64,7 +63,7 @@ class RemoteStations:
     timeout_s
         For each answer.
     session
-        See `testbed.bus.messages.Order`.
+        See `testbed.bus.order_messages.Order`.
     run_id
         Whose backgrounds workers take.
     workers

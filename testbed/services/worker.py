@@ -7,10 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from testbed.bus.messages import (
+from testbed.bus.parts import Refused
+from testbed.bus.report_messages import (
     CaptureTaken,
     LinkBackground,
-    Refused,
     RunContext,
     RunEnded,
     WorkerHere,
