@@ -1,0 +1,1 @@
+"""How the processes of a testbed talk: messages, sockets, keys."""
