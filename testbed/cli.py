@@ -6,6 +6,7 @@ from importlib import import_module
 import click
 
 _COMMANDS = {
+    "air": "simulate the world of radios that several processes share, at IQ",
     "bench": "measure the work of a sensing against its literal evaluation",
     "calibrate": "learn the background of every link into a dictionary",
     "init": "write a commented site file",

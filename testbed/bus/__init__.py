@@ -1,1 +1,1 @@
-"""What the processes of a testbed say to each other, and how it travels."""
+"""How the processes of a testbed talk: messages, sockets, keys."""

@@ -14,15 +14,6 @@ from tests.unit.testbed.sites import EXAMPLES, ROOT, call, changed, contents, ha
 SENSING_KEYS = [
     "tx_id", "rx_ids", "detected", "problems", "absent", "estimate_m", "error_m", "peb_m",
 ]  # fmt: skip
-    "tx_id",
-    "rx_ids",
-    "detected",
-    "problems",
-    "absent",
-    "estimate_m",
-    "error_m",
-    "peb_m",
-]
 RESULT_KEYS = {
     "estimate_m", "covariance_m2", "truth_m", "error_m", "status", "num_sensings",
     "throughput_loss_pct", "seed", "elapsed_s", "sensings",

@@ -1,0 +1,71 @@
+"""The end that connects."""
+
+import asyncio
+from collections.abc import Sequence
+
+import zmq
+
+from testbed.bus.addresses import check_address
+from testbed.bus.curve import ClientCurve
+from testbed.bus.sockets.libzmq import check_libzmq, connect, set_limits
+from testbed.bus.sockets.port import Port
+from testbed.bus.wire import Frame
+
+
+class Client(Port):
+    """Connects to a server, again whenever the link was cut; needs a running event loop.
+
+    Messages go on a connection that stands or nowhere: nothing waits for a link to return and then
+    arrives late. So right after it is made, `send` is refused until it is `connected`.
+
+    Counts: ``received, sent, connected, disconnected, handshake_failed, refused_key``; drops
+    ``unconnected, full, too_many_frames``. Parameters and errors as of `Server`.
+    """
+
+    def __init__(
+        self, address: str, *, max_frame_bytes: int, max_frames: int = 4,
+        high_water_mark: int = 64, curve: ClientCurve | None = None,
+    ) -> None:  # fmt: skip
+        check_libzmq()
+        check_address(address, has_keys=curve is not None)
+        self._connected = asyncio.Event()
+        super().__init__(zmq.Context.instance(), zmq.DEALER, max_frames)
+        set_limits(self._socket, max_frame_bytes, high_water_mark)
+        self._socket.set(zmq.IMMEDIATE, 1)
+        connect(self._socket, address, curve)
+
+    def _note(self, event: str) -> None:
+        super()._note(event)
+        if event == "connected":
+            self._connected.set()
+        elif event == "disconnected":
+            self._connected.clear()
+        elif event == "refused_key":
+            self._sparse_log.warning(event, f"{self.address} refuses this process's key")
+        else:
+            self._sparse_log.warning(event, f"{self.address}: the handshake fails; same keys?")
+
+    async def connected(self) -> None:
+        """Wait until a connection stands; put a deadline on it."""
+        await self._connected.wait()
+
+    async def receive(self) -> list[memoryview]:
+        """Take the next message.
+
+        Raises
+        ------
+        BusError
+            If it is closed.
+        """
+        frames = await self._take()
+        self.counts["received"] += 1
+        return [frame.buffer for frame in frames]
+
+    def send(self, frames: Sequence[Frame]) -> bool:
+        """Whether the message went on its way; never waits."""
+        error = self._give(frames)
+        if error == zmq.EAGAIN:
+            self.counts["full" if self._connected.is_set() else "unconnected"] += 1
+        elif error:
+            self.counts["closed"] += 1
+        return not error
