@@ -10,13 +10,13 @@ from testbed.bus.wire import Message
 from testbed.site_types import Name
 
 
-class StatusAsked(Message):
+class StatusAsked(Message, frozen=True, kw_only=True):
     """Asks for `TestbedState`."""
 
     request_id: int
 
 
-class AgentRow(Part):
+class AgentRow(Part, frozen=True, kw_only=True):
     """An agent as the coordinator knows it; no state where it never answered."""
 
     agent_id: Name
@@ -29,7 +29,7 @@ class AgentRow(Part):
     state: AgentState | None
 
 
-class WorkerRow(Part):
+class WorkerRow(Part, frozen=True, kw_only=True):
     """A worker as the coordinator knows it."""
 
     present: bool
@@ -37,7 +37,7 @@ class WorkerRow(Part):
     state: ProcessState
 
 
-class JobRow(Part):
+class JobRow(Part, frozen=True, kw_only=True):
     """A job in short."""
 
     job_id: Name
@@ -46,7 +46,7 @@ class JobRow(Part):
     progress: Text
 
 
-class TestbedState(Message):
+class TestbedState(Message, frozen=True, kw_only=True):
     """Everything that `testbed status` shows."""
 
     request_id: int
@@ -59,7 +59,7 @@ class TestbedState(Message):
     jobs: list[JobRow]
 
 
-class JobOptions(Part):
+class JobOptions(Part, frozen=True, kw_only=True):
     """What a client may change of the site for one job; ``None`` leaves the site's value.
 
     Attributes
@@ -79,7 +79,7 @@ class JobOptions(Part):
     tolerance_m: float | None = None
 
 
-class JobAsked(Message):
+class JobAsked(Message, frozen=True, kw_only=True):
     """Starts a job; asked again, it is the same job."""
 
     request_id: int
@@ -88,7 +88,7 @@ class JobAsked(Message):
     options: JobOptions
 
 
-class JobFollowed(Message):
+class JobFollowed(Message, frozen=True, kw_only=True):
     """Asks how a job is, and for its records from `first` on."""
 
     request_id: int
@@ -96,14 +96,14 @@ class JobFollowed(Message):
     first: Count
 
 
-class JobCancelled(Message):
+class JobCancelled(Message, frozen=True, kw_only=True):
     """Ends a job."""
 
     request_id: int
     job_id: PlainName
 
 
-class SensedFields(Part):
+class SensedFields(Part, frozen=True, kw_only=True):
     """What one sensing brought: all that fusion depends on."""
 
     index: Count
@@ -113,7 +113,7 @@ class SensedFields(Part):
     problems: dict[str, Text]
 
 
-class EstimateFields(Part):
+class EstimateFields(Part, frozen=True, kw_only=True):
     """See `fusion.sensing.PositionEstimate`."""
 
     position_m: tuple[float, float]
@@ -122,7 +122,7 @@ class EstimateFields(Part):
     status: Literal["searching", "converged", "unresolved"]
 
 
-class RecordFields(Part):
+class RecordFields(Part, frozen=True, kw_only=True):
     """One record of a localization."""
 
     sensed: SensedFields
@@ -130,7 +130,7 @@ class RecordFields(Part):
     error_m: float | None
 
 
-class JobState(Message):
+class JobState(Message, frozen=True, kw_only=True):
     """Where a job stands, and records from the number asked for on.
 
     Attributes

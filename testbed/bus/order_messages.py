@@ -11,7 +11,7 @@ from testbed.site_types import Name
 from testbed.stations import Cue, Sent
 
 
-class LeaseAsked(Message):
+class LeaseAsked(Message, frozen=True, kw_only=True):
     """Asks for the sole right to command an agent's radios, or for more time."""
 
     request_id: int
@@ -22,13 +22,13 @@ class LeaseAsked(Message):
     sent_s: float
 
 
-class LeaseReturned(Message):
+class LeaseReturned(Message, frozen=True, kw_only=True):
     """Gives it back."""
 
     lease: Name
 
 
-class Order(Message):
+class Order(Message, frozen=True, kw_only=True):
     """What only the holder of the lease may ask.
 
     Attributes
@@ -49,13 +49,13 @@ class Order(Message):
     session: Annotated[int, Meta(ge=0, le=1)]
 
 
-class ReadClocks(Order):
+class ReadClocks(Order, frozen=True, kw_only=True):
     """Asks for the device times of nodes now."""
 
     node_ids: Annotated[list[Name], Meta(max_length=1024)]
 
 
-class ArmReceiver(Order):
+class ArmReceiver(Order, frozen=True, kw_only=True):
     """See `testbed.stations.Station.arm`."""
 
     node_id: Name
@@ -63,14 +63,14 @@ class ArmReceiver(Order):
     start_tick: int | None
 
 
-class SendBurst(Order):
+class SendBurst(Order, frozen=True, kw_only=True):
     """See `testbed.stations.Station.transmit`."""
 
     cue: Cue
     start_tick: int | None
 
 
-class FetchCapture(Order):
+class FetchCapture(Order, frozen=True, kw_only=True):
     """See `testbed.stations.Station.fetch`.
 
     Attributes
@@ -89,19 +89,19 @@ class FetchCapture(Order):
     worker: Name | None
 
 
-class StopBurst(Order):
+class StopBurst(Order, frozen=True, kw_only=True):
     """See `testbed.stations.Station.stop`."""
 
     node_id: Name
 
 
-class RetuneRadios(Order):
+class RetuneRadios(Order, frozen=True, kw_only=True):
     """See `testbed.stations.Station.retune`."""
 
     node_ids: Annotated[list[Name], Meta(max_length=1024)]
 
 
-class NodeState(Part):
+class NodeState(Part, frozen=True, kw_only=True):
     """One node of an agent.
 
     Attributes
@@ -122,7 +122,7 @@ class NodeState(Part):
     fault: Text | None = None
 
 
-class AgentState(Part):
+class AgentState(Part, frozen=True, kw_only=True):
     """An agent, its nodes, and the workers that are connected to it."""
 
     process: ProcessState
@@ -131,7 +131,7 @@ class AgentState(Part):
     works_itself: bool
 
 
-class LeaseAnswer(Message):
+class LeaseAnswer(Message, frozen=True, kw_only=True):
     """Whether the lease was granted, and to whom it belongs."""
 
     request_id: int
@@ -141,14 +141,14 @@ class LeaseAnswer(Message):
     agent: AgentState
 
 
-class Done(Message):
+class Done(Message, frozen=True, kw_only=True):
     """An order was carried out, or failed for the reason given."""
 
     request_id: int
     fault: Text | None = None
 
 
-class ClockRead(Part):
+class ClockRead(Part, frozen=True, kw_only=True):
     """Device time of a node; ``None`` where it cannot be commanded by.
 
     Attributes
@@ -162,14 +162,14 @@ class ClockRead(Part):
     fault: Text | None = None
 
 
-class ClocksRead(Message):
+class ClocksRead(Message, frozen=True, kw_only=True):
     """Answers `ReadClocks`."""
 
     request_id: int
     clocks: dict[str, ClockRead]
 
 
-class BurstSent(Message):
+class BurstSent(Message, frozen=True, kw_only=True):
     """Answers `SendBurst`."""
 
     request_id: int

@@ -23,7 +23,7 @@ class Part(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Part of a message."""
 
 
-class ProcessState(Part):
+class ProcessState(Part, frozen=True, kw_only=True):
     """What every process tells of itself.
 
     Attributes
@@ -49,7 +49,7 @@ class ProcessState(Part):
     stall_s: float
 
 
-class Refused(Message):
+class Refused(Message, frozen=True, kw_only=True):
     """A request that was not carried out, and why."""
 
     request_id: int

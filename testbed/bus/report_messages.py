@@ -8,7 +8,7 @@ from testbed.bus.wire import Message
 from testbed.site_types import Name
 
 
-class CaptureFields(Part):
+class CaptureFields(Part, frozen=True, kw_only=True):
     """A capture without its pilots; see `drivers.capture.Capture`."""
 
     tx_id: Name
@@ -25,7 +25,7 @@ class CaptureFields(Part):
     demodulation: DemodulationReport | None
 
 
-class CaptureTaken(Message):
+class CaptureTaken(Message, frozen=True, kw_only=True):
     """A capture, its pilots as the only buffer: to a worker, or to the coordinator."""
 
     request_id: int
@@ -35,7 +35,7 @@ class CaptureTaken(Message):
     sent_s: float
 
 
-class WorkerHere(Message):
+class WorkerHere(Message, frozen=True, kw_only=True):
     """Tells an agent, again and again, that captures may be sent here."""
 
     name: Name
@@ -43,13 +43,13 @@ class WorkerHere(Message):
     site_hash: Name
 
 
-class WorkerState(Message):
+class WorkerState(Message, frozen=True, kw_only=True):
     """Tells the coordinator, again and again, that a worker is there."""
 
     process: ProcessState
 
 
-class LinkFound(Message):
+class LinkFound(Message, frozen=True, kw_only=True):
     """What a worker made of a capture: a report, or why there is none.
 
     Attributes
@@ -71,14 +71,14 @@ class LinkFound(Message):
     lacks_background: bool = False
 
 
-class RunContext(Message):
+class RunContext(Message, frozen=True, kw_only=True):
     """What a worker must know of a run: the nodes as calibrated, ``None`` as surveyed."""
 
     run_id: Name
     calibration: NodeCalibrationFile | None
 
 
-class BackgroundFields(Part):
+class BackgroundFields(Part, frozen=True, kw_only=True):
     """A background without its arrays; see `processing.suppression.Background`."""
 
     content_hash: Name
@@ -88,7 +88,7 @@ class BackgroundFields(Part):
     delay_var_s2: float
 
 
-class LinkBackground(Message):
+class LinkBackground(Message, frozen=True, kw_only=True):
     """A link's background as placed; its channel, and the elements' response if any, as buffers."""
 
     request_id: int
@@ -98,7 +98,7 @@ class LinkBackground(Message):
     background: BackgroundFields | None
 
 
-class RunEnded(Message):
+class RunEnded(Message, frozen=True, kw_only=True):
     """What belongs to a run may be forgotten."""
 
     run_id: Name

@@ -237,7 +237,7 @@ class Agent:
         if not isinstance(order, FetchCapture):
             return await answer_to(order, self._crews), ()
         taken, pilots = await fetched(order, self._crews)
-        if pilots is None:
+        if not isinstance(taken, CaptureTaken) or pilots is None:
             return taken, ()
         self._identity.counts["captures"] += 1
         if order.worker is None:

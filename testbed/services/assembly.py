@@ -4,12 +4,13 @@ import asyncio
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from drivers.node import Node
 from testbed.build import build_nodes
 from testbed.bus.curve import ClientCurve, Role, ServerCurve
 from testbed.bus.keys import KeyRing
-from testbed.bus.sockets import Caller, Client, Server
+from testbed.bus.sockets import Client, Server
 from testbed.bus.wire import Codec
 from testbed.errors import UsageError
 from testbed.runs.rehearsal import rehearse
@@ -28,6 +29,9 @@ from testbed.services.pending import Pending
 from testbed.services.worker import WORKER_TAKES, Worker
 from testbed.site import Site
 from testbed.site_services import AgentSection
+
+if TYPE_CHECKING:
+    from testbed.remote_radio import AirLink
 
 # A calibration of a hundred nodes, or a thousand records.
 _MAX_HEADER_BYTES = 1 << 23
@@ -86,12 +90,6 @@ class Lab:
             address, max_frame_bytes=self.max_frame_bytes, curve=self._expected(role, name)
         )
 
-    def caller(self, address: str, role: Role, name: str | None = None) -> Caller:
-        """A connection for a command, or a thread."""
-        return Caller(
-            address, max_frame_bytes=self.max_frame_bytes, curve=self._expected(role, name)
-        )
-
     def _expected(self, role: Role, name: str | None) -> ClientCurve | None:
         if self.keys is None:
             return None
@@ -137,6 +135,17 @@ async def until(stop: asyncio.Event, service: Awaitable[None], *closing: Server 
             socket.close()
 
 
+def _air_link(lab: Lab, address: str | None) -> "AirLink | None":
+    if lab.fidelity is None:
+        return None
+    if address is None:
+        msg = "radios that are simulated at IQ need --air ADDRESS, the process that testbed air is"
+        raise UsageError(msg)
+    from testbed.remote_radio import AirLink
+
+    return AirLink(address)
+
+
 async def run_agent(lab: Lab, section: AgentSection, air: str | None, stop: asyncio.Event) -> None:
     """Be an agent until told to stop; says on standard output when it serves."""
     desk = None
@@ -145,10 +154,8 @@ async def run_agent(lab: Lab, section: AgentSection, air: str | None, stop: asyn
         rehearse(lab.site, desk.reporter(), aligned=lab.fidelity != "pilot")
     if lab.fidelity == "pilot":
         opener = pilot_stations(lab.site, lab.seed)
-    elif air is None:
-        opener = radio_stations(lab.site, lab.seed)
     else:
-        opener = radio_stations(lab.site, lab.seed, lambda: lab.caller(air, "coordinator"))
+        opener = radio_stations(lab.site, lab.seed, _air_link(lab, air))
     crews = crews_of(section.node_ids, opener, follows_host=lab.fidelity is None)
     server, curve = lab.server(section.address, ("coordinator", "worker"))
     agent = Agent(

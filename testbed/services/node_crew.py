@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import TypeVar
 
 from drivers.radio import RadioHealth
-from drivers.radio_errors import RadioError
+from drivers.radio_errors import RadioError, RadioLostError
 from testbed.bus.order_messages import NodeState
 from testbed.stations import Station
 
@@ -82,7 +82,11 @@ class NodeCrew:
     def _called(self, session: int, call: Callable[[Station], Result]) -> Result:
         if session not in self._stations:
             self._stations[session] = self._open(session)
-        return call(self._stations[session])
+        try:
+            return call(self._stations[session])
+        except RadioLostError:  # opened again by the next call
+            _close_all([self._stations.pop(session)])
+            raise
 
     def stop_sending(self) -> None:
         """End what is on air, beside whatever the radio's thread waits for."""

@@ -59,7 +59,7 @@ async def answer_to(order: Order, crews: _Crews) -> Message:
 
 async def fetched(
     order: FetchCapture, crews: _Crews
-) -> tuple[CaptureTaken, np.ndarray] | tuple[Done, None]:
+) -> tuple[CaptureTaken | Done, np.ndarray | None]:
     """The capture that an order asks for with its pilots, or why there is none; raises as above."""
     capture = await _crew(crews, order.node_id).does(
         order.session, lambda station: station.fetch(order.cue, order.start_tick, order.sent)
