@@ -7,15 +7,19 @@ import click
 
 _COMMANDS = {
     "air": "simulate the world of radios that several processes share, at IQ",
+    "agent": "own the radios of one host",
     "bench": "measure the work of a sensing against its literal evaluation",
     "calibrate": "learn the background of every link into a dictionary",
+    "coordinator": "command agents, fuse reports, plan what is next",
     "init": "write a commented site file",
     "localize": "find the target: sense, fuse, choose nodes, repeat",
     "radio": "list the kinds of radio, check a site's radios",
     "record": "find the target and keep every capture, as SigMF",
     "replay": "run a recording again",
     "schema": "print the JSON schema of site files",
+    "status": "show a running testbed",
     "study": "run many seeded scenes and print their statistics",
+    "worker": "turn captures into reports",
 }
 
 
