@@ -68,8 +68,10 @@ def sensed_of_fields(described: SensedFields) -> Sensed:
     return Sensed(looks, dict(described.problems))
 
 
-def record_fields(record: SensingRecord, index: int) -> RecordFields:
-    """A record of a localization."""
+def record_fields(
+    record: SensingRecord, index: int, times_s: tuple[float | None, float | None]
+) -> RecordFields:
+    """A record of a localization, with the times of `RecordFields`."""
     estimate = record.estimate
     (xx, xy), (yx, yy) = estimate.covariance_m2.tolist()
     return RecordFields(
@@ -87,6 +89,8 @@ def record_fields(record: SensingRecord, index: int) -> RecordFields:
             status=estimate.status,
         ),
         error_m=record.error_m,
+        issued_s=times_s[0],
+        capture_sent_s=times_s[1],
     )
 
 

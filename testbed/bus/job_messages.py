@@ -123,11 +123,20 @@ class EstimateFields(Part, frozen=True, kw_only=True):
 
 
 class RecordFields(Part, frozen=True, kw_only=True):
-    """One record of a localization."""
+    """One record of a localization.
+
+    Attributes
+    ----------
+    issued_s, capture_sent_s
+        When its configuration was issued, on the coordinator's clock, and when the last of its
+        captures was sent, on its agent's; ``None`` of what another coordinator did.
+    """
 
     sensed: SensedFields
     estimate: EstimateFields
     error_m: float | None
+    issued_s: float | None = None
+    capture_sent_s: float | None = None
 
 
 class JobState(Message, frozen=True, kw_only=True):

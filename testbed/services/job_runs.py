@@ -166,7 +166,8 @@ class JobRuns:
                     site, JournaledLinks(links, journal), setup.planning_rng(), setup.target_m
                 )
                 for index, record in enumerate(run.run()):
-                    job.records.append(record_fields(record, index))
+                    times_s = links.times_s.get(index, (None, None))
+                    job.records.append(record_fields(record, index, times_s))
                     radius_m = record.estimate.radius_95_m
                     show(f"{index + 1} sensings; 95 % radius so far {radius_m:.3g} m")
             finally:

@@ -213,6 +213,12 @@ class LiveLinks:
         Of the run, for what planning must know.
     context
         Of the run, for workers.
+
+    Attributes
+    ----------
+    times_s
+        Of each sensing: when its configuration was issued, on this host's clock, and when the last
+        of its captures was sent, on its agent's.
     """
 
     def __init__(
@@ -226,6 +232,7 @@ class LiveLinks:
         self._background_of = background_of
         self._reporter = reporter
         self._context = context
+        self.times_s: dict[int, tuple[float, float | None]] = {}
 
     @property
     def network(self) -> Network:
@@ -243,6 +250,7 @@ class LiveLinks:
 
     def sense(self, config: SensingConfig, index: int) -> Sensed:
         """Sound one burst, again where something was lost, and let workers report."""
+        issued_s = time.monotonic()
         backgrounds: dict[str, Background | None] = {}
         problems: dict[str, str] = {}
         for rx_id in config.rx_ids:
@@ -252,6 +260,8 @@ class LiveLinks:
                 problems[rx_id] = str(refusal)
         cue = Cue("sensing", index, config.tx_id, "sensing")
         outcomes = self._bursts.reports(cue, backgrounds, self._context)
+        sent_s = [o.capture_sent_s for o in outcomes.values() if o.capture_sent_s is not None]
+        self.times_s[index] = issued_s, max(sent_s, default=None)
         looks = []
         for rx_id, outcome in outcomes.items():
             if outcome.report is not None:

@@ -41,12 +41,15 @@ class Outcome:
         Why there is neither capture nor report.
     lost
         Whether that is for want of an answer, so that it may be tried again.
+    capture_sent_s
+        When the agent sent the capture to the worker, on the agent's clock.
     """
 
     capture: Capture | None = None
     report: LinkReport | None = None
     problem: str | None = None
     lost: bool = False
+    capture_sent_s: float | None = None
 
 
 class RemoteStations:
@@ -165,7 +168,8 @@ class RemoteStations:
                 self._exchange.untold(worker or "", self._run_id, cue.tx_id, rx_id)
                 return Outcome(problem=reply.message.problem, lost=True)
             case LinkFound():
-                return Outcome(report=reply.message.report, problem=reply.message.problem)
+                found = reply.message
+                return Outcome(None, found.report, found.problem, False, found.capture_sent_s)
             case Done(fault=str(fault)):
                 return Outcome(problem=fault)
         return Outcome(problem=f"an answer of kind {type(reply.message).__name__}", lost=True)
