@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -49,6 +49,8 @@ AGENT_TAKES: tuple[type[Message], ...] = (
 )  # fmt: skip
 
 _WATCH_S = 0.1
+# For stopping and closing radios, when that is all that is left to do.
+_STOP_S = 1.5
 _HEALTH_S = 2.0
 # A worker that was silent for so long gets no captures.
 _WORKER_SILENT_S = 2.0
@@ -122,8 +124,7 @@ class Agent:
                 group.create_task(every(_HEALTH_S, self._look_after))
                 group.create_task(self._stalls.run())
         finally:
-            for crew in self._crews.values():
-                crew.close()
+            await self._at_once(NodeCrew.close)
             self._desk_thread.shutdown(wait=False, cancel_futures=True)
 
     async def _receive(self) -> None:
@@ -272,8 +273,12 @@ class Agent:
         if self._gate.ended(time.monotonic()):
             _log.warning("the lease has ended: nothing is sent any more")
             self._identity.counts["leases ended"] += 1
-            for crew in self._crews.values():
-                await asyncio.to_thread(crew.stop_sending)
+            await self._at_once(NodeCrew.stop_sending)
+
+    async def _at_once(self, act: Callable[[NodeCrew], None]) -> None:
+        """Do something with all radios, beside whatever they are doing; one that hangs is left."""
+        acts = [asyncio.create_task(asyncio.to_thread(act, crew)) for crew in self._crews.values()]
+        await asyncio.wait(acts, timeout=_STOP_S)
 
     async def _look_after(self) -> None:
         for crew in self._crews.values():
