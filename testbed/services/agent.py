@@ -156,7 +156,7 @@ class Agent:
             case LeaseAsked():
                 self._send(peer, self._lease_answer(message, now_s))
             case LeaseReturned():
-                self._gate.returned(message.lease)
+                self._gate.returned(message.lease, now_s)
             case WorkerHere():
                 self._meet(peer, message, now_s)
             case RunContext() | LinkBackground() | RunEnded():
@@ -195,6 +195,7 @@ class Agent:
             granted=granted,
             holder=self._gate.holder(now_s) or "nobody",
             reason=reason,
+            clock_s=now_s,
             agent=state,
         )
 

@@ -74,6 +74,7 @@ class AgentLink:
         self._serial = 0
         self._seen_s: float | None = None
         self._latency_s: float | None = None
+        self._ahead_s = 0.0  # the agent's clock, as it told it, less this one when that came
         self._problem: str | None = "it has not answered yet"
         self.state: AgentState | None = None
         self.absent_since_s: float | None = time.monotonic()
@@ -123,7 +124,6 @@ class AgentLink:
                     coordinator=self._me.name,
                     ttl_s=TTL_S,
                     site_hash=self._me.site_hash,
-                    sent_s=asked_s,
                 )
             )
 
@@ -140,6 +140,7 @@ class AgentLink:
         if before != answer.agent.process.instance:
             self.told.clear()
         self.state, self._latency_s = answer.agent, latency_s
+        self._ahead_s = answer.clock_s - time.monotonic()
         if not answer.granted:
             if self._problem != answer.reason:
                 _log.warning("%s: %s", self.who, answer.reason)
@@ -164,7 +165,7 @@ class AgentLink:
         LostError
         """
         self._serial += 1
-        serial, sent_s = self._serial, time.monotonic()
+        serial, until_s = self._serial, time.monotonic() + self._ahead_s + timeout_s
 
         def send(request_id: int) -> bool:
             return self.send(
@@ -172,8 +173,7 @@ class AgentLink:
                     request_id=request_id,
                     lease=self._me.instance,
                     serial=serial,
-                    sent_s=sent_s,
-                    valid_s=timeout_s,
+                    until_s=until_s,
                     **fields,
                 )
             )
