@@ -25,6 +25,7 @@ _OVERHEAD_BYTES = 512  # of an encrypted frame; and the handshake needs as much
 _COPY_BELOW_BYTES = 1 << 16  # lending memory costs more than copying so little
 _EVENTS = {
     zmq.EVENT_HANDSHAKE_SUCCEEDED: "connected",
+    zmq.EVENT_CONNECT_RETRIED: "retried",
     zmq.EVENT_DISCONNECTED: "disconnected",
     zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL: "handshake_failed",
     zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL: "handshake_failed",
