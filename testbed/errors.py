@@ -21,9 +21,10 @@ def user_errors() -> tuple[type[Exception], ...]:
     from calibration.dictionary import DictionaryError
     from drivers.radio_errors import RadioError
     from drivers.recording import RecordingError
+    from testbed.bus.errors import BusError
     from testbed.yaml_file import YamlFileError
 
-    known = (UsageError, YamlFileError, DictionaryError, RadioError, RecordingError)
+    known = (UsageError, YamlFileError, DictionaryError, RadioError, RecordingError, BusError)
     return (*known, OSError, MemoryError)
 
 

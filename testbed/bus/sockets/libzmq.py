@@ -58,6 +58,11 @@ def new_key_pair() -> tuple[str, str]:
     return new_key_pair() if public.startswith(b"-") else (public.decode(), secret.decode())
 
 
+def public_key_of(secret: str) -> str:
+    """Public key that belongs to a secret one, both in Z85."""
+    return zmq.curve_public(secret.encode()).decode()
+
+
 def monitor_of(socket: zmq.Socket[bytes]) -> zmq.Socket[bytes]:
     """Socket that tells what happens to the connections of another; see `event_name`."""
     # pyzmq names monitors by file descriptor, which the next socket may have before this is gone.
