@@ -20,6 +20,7 @@ _COMMANDS = {
     "schema": "print the JSON schema of site files",
     "status": "show a running testbed",
     "study": "run many seeded scenes and print their statistics",
+    "up": "start all processes of a testbed on this machine",
     "worker": "turn captures into reports",
 }
 

@@ -6,7 +6,6 @@ import os
 from collections.abc import Coroutine, Sequence
 from contextlib import suppress
 
-from testbed.errors import UsageError
 from testbed.services.child import Child, ChildSpec, ChildState, Patience, StartError
 from testbed.services.child_process import ChildProcess, all_ended
 
@@ -27,6 +26,11 @@ class Supervisor:
     ----------
     groups
         Each is started when the one before it serves.
+
+    Attributes
+    ----------
+    ready
+        Set when all serve for the first time.
     """
 
     def __init__(
@@ -34,6 +38,7 @@ class Supervisor:
     ) -> None:
         self._patience = patience or Patience()
         self._groups = [[Child(spec, self._patience) for spec in group] for group in groups]
+        self.ready = asyncio.Event()
         self._keeping: set[asyncio.Task[None]] = set()
         self._begun: list[list[Child]] = []
 
@@ -46,13 +51,13 @@ class Supervisor:
 
         Raises
         ------
-        UsageError
+        StartError
             If there is no child of that name, or it does not get ready.
         """
         named = {child.spec.name: child for group in self._begun for child in group}
         if name not in named:
             msg = f"no child {name!r} runs here; there are {', '.join(named)}"
-            raise UsageError(msg)
+            raise StartError(msg)
         await named[name].restart()
 
     async def serve(self, stop: asyncio.Event) -> None:
@@ -71,6 +76,7 @@ class Supervisor:
                 await self._unless(stop, self._until_ready(group))
                 if stop.is_set():
                     return
+            self.ready.set()
             await self._unless(stop, asyncio.Event().wait())
         finally:
             await self._end()
