@@ -12,6 +12,7 @@ _COMMANDS = {
     "calibrate": "learn the background of every link into a dictionary",
     "coordinator": "command agents, fuse reports, plan what is next",
     "init": "write a commented site file",
+    "keys": "make keys, and say whose this process takes",
     "localize": "find the target: sense, fuse, choose nodes, repeat",
     "radio": "list the kinds of radio, check a site's radios",
     "record": "find the target and keep every capture, as SigMF",
@@ -19,6 +20,7 @@ _COMMANDS = {
     "schema": "print the JSON schema of site files",
     "status": "show a running testbed",
     "study": "run many seeded scenes and print their statistics",
+    "up": "start all processes of a testbed on this machine",
     "worker": "turn captures into reports",
 }
 

@@ -57,6 +57,15 @@ class ServicesSection(Section, frozen=True):
     patience_s: Positive = 10.0
 
 
+_PORT = re.compile(r":(\d+)$")
+
+
+def port_of(address: str) -> int | None:
+    """Port of a TCP address."""
+    found = _PORT.search(address)
+    return None if found is None else int(found[1])
+
+
 def spread(node_ids: Sequence[str], num_agents: int, port: int) -> list[AgentSection]:
     """Nodes spread over agents on this machine, whose ports follow the coordinator's."""
     shares = [list(node_ids[n::num_agents]) for n in range(num_agents)]

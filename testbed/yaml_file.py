@@ -30,15 +30,22 @@ def read_yaml(path: Path, error_type: type[YamlFileError]) -> Any:
         Of the type given, with the place and the reason.
     """
     try:
-        return yaml.load(path.read_text(encoding="utf-8"), Loader=_StrictLoader)  # noqa: S506
+        text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise error_type(path, [error.strerror or str(error)]) from error
     except UnicodeDecodeError as error:
         raise error_type(path, [f"not a text file in UTF-8: {error}"]) from error
+    return parse_yaml(text, path, error_type)
+
+
+def parse_yaml(text: str, path: Path, error_type: type[YamlFileError]) -> Any:
+    """What the text of a YAML file holds; errors as of `read_yaml`."""
+    try:
+        return yaml.load(text, Loader=_StrictLoader)  # noqa: S506
     except yaml.YAMLError as error:
         raise error_type(path, [_yaml_problem(error)]) from error
     except RecursionError as error:
-        raise error_type(path, ["not a site: nested too deeply"]) from error
+        raise error_type(path, ["nested too deeply"]) from error
 
 
 def _yaml_problem(error: yaml.YAMLError) -> str:

@@ -1,5 +1,6 @@
 """Who may connect: keys of both ends, and the answer to a peer that shows its key (ZAP, RFC 27)."""
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, get_args
@@ -7,6 +8,10 @@ from typing import Literal, get_args
 Role = Literal["coordinator", "agent", "worker", "client"]
 ROLES: tuple[Role, ...] = get_args(Role)
 
+NAME_RULE = (
+    "a name has up to 64 letters, digits, '_', '.' and '-', and begins with none of the last two"
+)
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
 _Z85 = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#"
 
 
@@ -57,3 +62,18 @@ def z85(raw: bytes) -> str:
         value = int.from_bytes(raw[start : start + 4], "big")
         digits += [_Z85[value // 85**power % 85] for power in (4, 3, 2, 1, 0)]
     return "".join(digits)
+
+
+def is_name(text: str) -> bool:
+    """Whether a text may name a process; see `NAME_RULE`."""
+    return _NAME.fullmatch(text) is not None
+
+
+def is_z85_key(text: str) -> bool:
+    """Whether a text is a key of CURVE: 32 bytes as of RFC 32."""
+    if len(text) != 40 or not set(text) <= set(_Z85):
+        return False
+    groups = [[_Z85.index(digit) for digit in text[n : n + 5]] for n in range(0, 40, 5)]
+    return all(
+        sum(d * 85**p for d, p in zip(g, (4, 3, 2, 1, 0), strict=True)) < 1 << 32 for g in groups
+    )

@@ -1,17 +1,16 @@
 """`testbed air`: the world of radios that are simulated at IQ, for processes that share it."""
 
 import asyncio
-import signal
-from contextlib import suppress
 from pathlib import Path
 
 import click
-from threadpoolctl import threadpool_limits
 
 from sim_backend.impairments import PRESETS
 from testbed.build import Overrides
 from testbed.commands.options import resolve_site
+from testbed.commands.service_options import log_option, run_service
 from testbed.services.air import Air, bound, serve
+from testbed.services.ending import until
 
 
 @click.command("air")
@@ -34,24 +33,19 @@ from testbed.services.air import Air, bound, serve
     show_default=True,
     help="Where to listen, on this machine; port * takes a free one.",
 )
+@log_option
 def command(
-    site_path: Path, seed: int, impairments: str | None, num_elements: int | None, bind: str
-) -> None:
+    site_path: Path, seed: int, impairments: str | None, num_elements: int | None, bind: str,
+    log_folder: Path | None,
+) -> None:  # fmt: skip
     """Own scene and virtual time of radios that are simulated at IQ, until it is interrupted."""
     overrides = Overrides(num_elements=num_elements, impairments=impairments)
     site = resolve_site(site_path, overrides, simulate=True, fidelity="iq")
-    with threadpool_limits(limits=1):
-        asyncio.run(_run(Air(site, seed), bind, f"air of {site.name}, seed {seed}"))
+    air = Air(site, seed)
 
+    async def run(stop: asyncio.Event) -> None:
+        server = bound(bind)
+        click.echo(f"air of {site.name}, seed {seed}: {server.address}")
+        await until(stop, serve(air, server), server)
 
-async def _run(air: Air, address: str, name: str) -> None:
-    server = bound(address)
-    try:
-        serving = asyncio.create_task(serve(air, server))
-        for number in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(number, serving.cancel)
-        click.echo(f"{name}: {server.address}")
-        with suppress(asyncio.CancelledError):
-            await serving
-    finally:
-        server.close()
+    run_service("air", log_folder, run)

@@ -29,16 +29,23 @@ _OPTIONS = (
     click.option("--impairments", type=click.Choice(list(PRESETS)),
                  help="What simulated radios do wrong, with --fidelity iq."),
     click.option("--num-elements", type=click.IntRange(min=1), help="Elements M of every array."),
-    click.option("--keys", "keys_folder", metavar="DIR", type=click.Path(path_type=Path),
-                 help="Keys of this process; without them everything stays on this machine."),
+)  # fmt: skip
+_KEYS = click.option(
+    "--keys", "keys_folder", metavar="DIR", type=click.Path(path_type=Path),
+    help="Keys of this process; without them everything stays on this machine.",
 )  # fmt: skip
 
 
-def service_options(function: Callable[..., Any]) -> Callable[..., Any]:
+def lab_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add the site and what all processes of one testbed must be started with alike."""
     for decorate in reversed(_OPTIONS):
         function = decorate(function)
     return function
+
+
+def service_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The same and the keys of the process."""
+    return lab_options(_KEYS(function))
 
 
 def lab_of(

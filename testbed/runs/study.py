@@ -1,11 +1,11 @@
 """Monte Carlo studies: many seeded scenes of one site, on one machine."""
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import repeat
 from multiprocessing import active_children, get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -201,8 +201,11 @@ def _finished_chunks(
     )
     try:
         with interrupts_held_back():
-            found = pool.map(_run_chunk, repeat(site), chunks, repeat(background), repeat(fidelity))
-        yield from found
+            # `map` would cancel what is left, and the pool's thread fails on what is cancelled when
+            # it sees its workers die (CPython before 3.12.1).
+            left = deque(pool.submit(_run_chunk, site, c, background, fidelity) for c in chunks)
+        while left:
+            yield left.popleft().result()
     except BaseException:
         for worker in set(active_children()) - others:
             worker.terminate()  # what it computes is not wanted any more, and may take long

@@ -1,7 +1,7 @@
 """From a site to running services: sockets, codecs, keys, and what they are given to."""
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +19,7 @@ from testbed.services.agent import AGENT_TAKES, Agent
 from testbed.services.agent_link import AGENT_ANSWERS, AgentLink
 from testbed.services.capture_desk import CaptureDesk
 from testbed.services.coordinator import COORDINATOR_TAKES, Coordinator
+from testbed.services.ending import until
 from testbed.services.exchange import Exchange
 from testbed.services.identity import Identity, hash_of_site
 from testbed.services.job_runs import JobRuns
@@ -117,22 +118,6 @@ class Lab:
             msg = f"these nodes are driven by several agents ({names}); start one for each"
             raise UsageError(msg)
         return found[0]
-
-
-async def until(stop: asyncio.Event, service: Awaitable[None], *closing: Server | Client) -> None:
-    """Run a service until it is told to stop; then cancel it, and close its sockets."""
-    task = asyncio.ensure_future(service)
-    waiting = asyncio.ensure_future(stop.wait())
-    try:
-        await asyncio.wait({task, waiting}, return_when=asyncio.FIRST_COMPLETED)
-        if task.done():
-            task.result()
-    finally:
-        waiting.cancel()
-        task.cancel()
-        await asyncio.gather(task, waiting, return_exceptions=True)
-        for socket in closing:
-            socket.close()
 
 
 def _air_link(lab: Lab, address: str | None) -> "AirLink | None":

@@ -125,7 +125,7 @@ class JobRuns:
                 "dictionary; start their agents (testbed status says what they report)"
             )
             raise UsageError(msg)
-        return {name: known[name].radio[:2] for name in names}  # type: ignore[index, misc]
+        return {name: known[name].radio[:2] for name in names}  # type: ignore[index]
 
     def _calibrate(self, job: Job, setup: Setup) -> None:
         out = self._folder / job.asked.options.folder

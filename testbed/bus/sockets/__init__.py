@@ -8,10 +8,10 @@ sent from where they lie.
 from testbed.bus.errors import AddressInUseError, BusError, NoAnswerError, SecurityError
 from testbed.bus.sockets.caller import Caller
 from testbed.bus.sockets.client import Client
-from testbed.bus.sockets.libzmq import check_libzmq, new_key_pair
+from testbed.bus.sockets.libzmq import check_libzmq, new_key_pair, public_key_of
 from testbed.bus.sockets.server import Peer, Server
 
 __all__ = [
     "AddressInUseError", "BusError", "Caller", "Client", "NoAnswerError", "Peer", "SecurityError",
-    "Server", "check_libzmq", "new_key_pair",
+    "Server", "check_libzmq", "new_key_pair", "public_key_of",
 ]  # fmt: skip

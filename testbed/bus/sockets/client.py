@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 
 import zmq
 
@@ -11,6 +12,8 @@ from testbed.bus.sockets.libzmq import check_libzmq, connect, set_limits
 from testbed.bus.sockets.port import Port
 from testbed.bus.wire import Frame
 
+_NO_NEWS_S = 3.5  # longer than any step of connecting takes
+
 
 class Client(Port):
     """Connects to a server, again whenever the link was cut; needs a running event loop.
@@ -18,8 +21,8 @@ class Client(Port):
     Messages go on a connection that stands or nowhere: nothing waits for a link to return and then
     arrives late. So right after it is made, `send` is refused until it is `connected`.
 
-    Counts: ``received, sent, connected, disconnected, handshake_failed, refused_key``; drops
-    ``unconnected, full, too_many_frames``. Parameters and errors as of `Server`.
+    Counts: ``received, sent, connected, disconnected, retried, handshake_failed, refused_key``;
+    drops ``unconnected, full, too_many_frames``. Parameters and errors as of `Server`.
     """
 
     def __init__(
@@ -29,6 +32,7 @@ class Client(Port):
         check_libzmq()
         check_address(address, has_keys=curve is not None)
         self._connected = asyncio.Event()
+        self._redial: asyncio.TimerHandle | None = None
         super().__init__(zmq.Context.instance(), zmq.DEALER, max_frames)
         set_limits(self._socket, max_frame_bytes, high_water_mark)
         self._socket.set(zmq.IMMEDIATE, 1)
@@ -42,8 +46,28 @@ class Client(Port):
             self._connected.clear()
         elif event == "refused_key":
             self._sparse_log.warning(event, f"{self.address} refuses this process's key")
-        else:
+        elif event == "handshake_failed":
             self._sparse_log.warning(event, f"{self.address}: the handshake fails; same keys?")
+        self._cancel_redial()
+        if not self._connected.is_set():
+            self._redial = self._loop.call_later(_NO_NEWS_S, self._dial_again)
+
+    def _dial_again(self) -> None:
+        """Connect anew: libzmq never does after its key was refused or a frame was too large."""
+        address = self.address
+        with suppress(zmq.ZMQError):  # it may have forgotten that it was connected
+            self._socket.disconnect(address)
+        self._socket.connect(address)
+        self._redial = self._loop.call_later(_NO_NEWS_S, self._dial_again)
+
+    def _cancel_redial(self) -> None:
+        if self._redial is not None:
+            self._redial.cancel()
+
+    def close(self) -> None:
+        """Close; what was not sent yet is not. Whoever waits to receive gets a `BusError`."""
+        self._cancel_redial()
+        super().close()
 
     async def connected(self) -> None:
         """Wait until a connection stands; put a deadline on it."""

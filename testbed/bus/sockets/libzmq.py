@@ -25,6 +25,7 @@ _OVERHEAD_BYTES = 512  # of an encrypted frame; and the handshake needs as much
 _COPY_BELOW_BYTES = 1 << 16  # lending memory costs more than copying so little
 _EVENTS = {
     zmq.EVENT_HANDSHAKE_SUCCEEDED: "connected",
+    zmq.EVENT_CONNECT_RETRIED: "retried",
     zmq.EVENT_DISCONNECTED: "disconnected",
     zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL: "handshake_failed",
     zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL: "handshake_failed",
@@ -55,6 +56,11 @@ def new_key_pair() -> tuple[str, str]:
     check_libzmq()
     public, secret = zmq.curve_keypair()
     return new_key_pair() if public.startswith(b"-") else (public.decode(), secret.decode())
+
+
+def public_key_of(secret: str) -> str:
+    """Public key that belongs to a secret one, both in Z85."""
+    return zmq.curve_public(secret.encode()).decode()
 
 
 def monitor_of(socket: zmq.Socket[bytes]) -> zmq.Socket[bytes]:
