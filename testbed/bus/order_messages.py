@@ -22,8 +22,9 @@ class LeaseAsked(Message, frozen=True, kw_only=True):
 
 
 class LeaseReturned(Message, frozen=True, kw_only=True):
-    """Gives it back."""
+    """Gives it back; the answer says that nobody holds it."""
 
+    request_id: int
     lease: Name
 
 

@@ -10,6 +10,7 @@ from typing import TypeVar
 from drivers.radio import RadioHealth
 from drivers.radio_errors import RadioError, RadioLostError
 from testbed.bus.order_messages import NodeState
+from testbed.bus.parts import as_text
 from testbed.stations import Station
 
 Result = TypeVar("Result")
@@ -87,8 +88,8 @@ class NodeCrew:
         try:
             loop = asyncio.get_running_loop()
             return await loop.run_in_executor(self._thread, self._called, session, call, until_s)
-        except RadioError as error:
-            self.fault = str(error)
+        except Exception as error:
+            self.fault = as_text(str(error))
             raise
         finally:
             self.num_waiting -= 1
@@ -114,7 +115,7 @@ class NodeCrew:
     async def look_after(self) -> None:
         """Ask for the radio's health, unless it is busy."""
         if self.num_waiting == 0 and 1 in self._stations:
-            with suppress(RadioError):
+            with suppress(Exception):  # it is kept as the fault
                 self._health = await self.does(1, lambda station: station.health())
 
     def state(self) -> NodeState:

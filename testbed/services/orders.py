@@ -20,6 +20,7 @@ from testbed.bus.order_messages import (
     SendBurst,
     StopBurst,
 )
+from testbed.bus.parts import as_text
 from testbed.bus.report_messages import CaptureTaken
 from testbed.bus.wire import Message
 from testbed.services.node_crew import NodeCrew, Result
@@ -61,7 +62,7 @@ async def fetched(
     cue, tick, sent = order.cue, order.start_tick, order.sent
     capture = await _done(order, crews, order.node_id, lambda s: s.fetch(cue, tick, sent))
     if capture.quality.fault is not None:
-        return Done(request_id=order.request_id, fault=capture.quality.fault), None
+        return Done(request_id=order.request_id, fault=as_text(capture.quality.fault)), None
     taken = CaptureTaken(
         request_id=order.request_id,
         run_id=order.run_id,
@@ -90,7 +91,7 @@ async def _clocks(order: ReadClocks, crews: _Crews) -> ClocksRead:
         try:
             tick = await _done(order, crews, node_id, lambda station: station.common_tick())
         except RadioError as error:
-            fault = str(error)
+            fault = as_text(str(error))
         took_s = time.monotonic() - began_s
         read[node_id] = ClockRead(tick=tick, took_s=took_s, fault=fault)
     return ClocksRead(request_id=order.request_id, clocks=read)
