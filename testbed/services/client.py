@@ -52,7 +52,7 @@ class LiveTestbed:
         waiting: Callable[[str], None] = lambda _text: None,
     ) -> None:
         self._caller = caller
-        self._codec = Codec(CLIENT_TAKES, max_header_bytes=1 << 22, max_buffer_bytes=0)
+        self._codec = Codec(CLIENT_TAKES, max_header_bytes=1 << 23, max_buffer_bytes=0)
         self._patience_s = patience_s
         self._waiting = waiting
         self._numbers = itertools.count(secrets.randbits(48))
