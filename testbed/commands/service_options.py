@@ -79,6 +79,10 @@ def lab_of(
     return Lab(site, seed, fidelity if kinds == {"sim"} else None, keys)
 
 
+bind_option = click.option(
+    "--bind", metavar="ADDRESS",
+    help="Where to listen, if that is not the site's address: tcp://0.0.0.0:PORT, say.",
+)  # fmt: skip
 log_option = click.option(
     "--log", "log_folder", metavar="DIR", type=click.Path(path_type=Path),
     help="Keep a log there as well.",

@@ -38,6 +38,9 @@ def command(site_path: Path, port: int | None, keys_folder: Path | None, as_json
             out.print()
     if any(agent.state and any(n.health for n in agent.state.nodes) for agent in state.agents):
         out.print("lost: blocks with overflow, bursts with underflow, commands that came late")
+    for agent in state.agents:
+        if not agent.present:
+            out.print(f"agent {agent.agent_id} is gone: {agent.problem}", soft_wrap=True)
     for line in _drops(state):
         out.print(line, soft_wrap=True)
 
@@ -50,11 +53,9 @@ def _table(*names: str) -> Table:
 
 
 def _headline(state: TestbedState) -> str:
-    simulated = (
-        ""
-        if state.fidelity is None
-        else (f", simulated at {state.fidelity} fidelity, seed {state.seed}")
-    )
+    simulated = ""
+    if state.fidelity is not None:
+        simulated = f", simulated at {state.fidelity} fidelity, seed {state.seed}"
     present = sum(len(agent.node_ids) for agent in state.agents if agent.present)
     total = sum(len(agent.node_ids) for agent in state.agents)
     return f"{state.site}: {present} of {total} nodes are there{simulated}"
@@ -84,7 +85,7 @@ def _processes(state: TestbedState) -> Table:
 
 
 def _is(agent: AgentRow) -> str:
-    return "there" if agent.present else f"gone: {agent.problem or 'silent'}"
+    return "there" if agent.present else "gone"
 
 
 def _ago(seen_s: float | None) -> str:
