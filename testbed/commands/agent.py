@@ -29,8 +29,8 @@ from testbed.commands.service_options import (
 @bind_option
 @log_option
 def command(
-    site_path: Path, node_ids: tuple[str, ...], bind: str | None, air: str | None, log_folder: Path | None,
-    **options: Any,
+    site_path: Path, node_ids: tuple[str, ...], bind: str | None, air: str | None,
+    log_folder: Path | None, **options: Any,
 ) -> None:  # fmt: skip
     """Own radios: do what the holder of the lease orders, and hand captures to workers.
 
@@ -40,8 +40,7 @@ def command(
 
     lab = lab_of(site_path, **options)
     section = replace(lab.agent_section(node_ids), node_ids=list(dict.fromkeys(node_ids)))
+    address = bind or section.address
     run_service(
-        section.agent_id,
-        log_folder,
-        lambda stop: run_agent(lab, section, bind or section.address, air, stop),
+        section.agent_id, log_folder, lambda stop: run_agent(lab, section, address, air, stop)
     )

@@ -176,7 +176,15 @@ async def run_worker(lab: Lab, name: str, stop: asyncio.Event) -> None:
 
 
 async def run_coordinator(lab: Lab, bind: str, folder: Path, stop: asyncio.Event) -> None:
-    """Be the coordinator until told to stop; `bind` as of `run_agent`, `folder` for what it keeps."""
+    """Be the coordinator until told to stop.
+
+    Parameters
+    ----------
+    bind
+        As of `run_agent`.
+    folder
+        For jobs and dictionaries.
+    """
     server, curve = lab.server(bind, ("worker", "client"))
     me, pending = lab.identity("coordinator"), Pending()
     clients = [
