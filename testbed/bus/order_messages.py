@@ -19,12 +19,12 @@ class LeaseAsked(Message, frozen=True, kw_only=True):
     coordinator: Name
     ttl_s: Annotated[float, Meta(gt=0.0, le=60.0)]
     site_hash: Name
-    sent_s: float
 
 
 class LeaseReturned(Message, frozen=True, kw_only=True):
-    """Gives it back."""
+    """Gives it back; the answer says that nobody holds it."""
 
+    request_id: int
     lease: Name
 
 
@@ -35,8 +35,8 @@ class Order(Message, frozen=True, kw_only=True):
     ----------
     serial
         Goes up with every order under one lease.
-    sent_s, valid_s
-        When it was sent, and for how long it may be carried out.
+    until_s
+        When its time is over, on the agent's clock, which `LeaseAnswer` tells.
     session
         Of simulated radios: 0 is the one that backgrounds are learned in; real ones have only 1.
     """
@@ -44,8 +44,7 @@ class Order(Message, frozen=True, kw_only=True):
     request_id: int
     lease: Name
     serial: Count
-    sent_s: float
-    valid_s: Seconds
+    until_s: float
     session: Annotated[int, Meta(ge=0, le=1)]
 
 
@@ -131,12 +130,19 @@ class AgentState(Part, frozen=True, kw_only=True):
 
 
 class LeaseAnswer(Message, frozen=True, kw_only=True):
-    """Whether the lease was granted, and to whom it belongs."""
+    """Whether the lease was granted, and to whom it belongs.
+
+    Attributes
+    ----------
+    clock_s
+        The agent's monotonic clock when it answered.
+    """
 
     request_id: int
     granted: bool
     holder: Name
     reason: Text
+    clock_s: float
     agent: AgentState
 
 

@@ -16,7 +16,9 @@ Seconds = Annotated[float, Meta(ge=0.0, le=1e7)]
 Text = Annotated[str, Meta(max_length=4096)]
 Counts = dict[str, int]
 # Becomes a folder's name.
-PlainName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9_.-]{0,63}$")]
+PlainName = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9_-][A-Za-z0-9_.-]{0,63}\Z")]
+
+_MOST_WORDS = 1000
 
 
 class Part(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -54,3 +56,8 @@ class Refused(Message, frozen=True, kw_only=True):
 
     request_id: int
     reason: Text
+
+
+def as_text(words: str) -> str:
+    """Words as a message takes them: not too many, and without what is no text."""
+    return words[:_MOST_WORDS].encode("utf-8", "replace").decode()

@@ -4,8 +4,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -25,7 +23,7 @@ from testbed.bus.order_messages import (
     SendBurst,
     StopBurst,
 )
-from testbed.bus.parts import Refused
+from testbed.bus.parts import Refused, as_text
 from testbed.bus.report_messages import (
     CaptureTaken,
     LinkBackground,
@@ -35,12 +33,13 @@ from testbed.bus.report_messages import (
 )
 from testbed.bus.sockets import Peer, Server
 from testbed.bus.wire import Codec, Message, WireError
-from testbed.services.capture_desk import CaptureDesk
+from testbed.services.desk_thread import DeskThread
 from testbed.services.identity import Identity
 from testbed.services.node_crew import NodeBusyError, NodeCrew
 from testbed.services.order_gate import OrderGate
 from testbed.services.orders import Answer, answer_to, fetched
 from testbed.services.periodic import every
+from testbed.services.ready_workers import ReadyWorkers
 from testbed.services.stall import StallMeter
 
 AGENT_TAKES: tuple[type[Message], ...] = (
@@ -52,16 +51,10 @@ _WATCH_S = 0.1
 # For stopping and closing radios, when that is all that is left to do.
 _STOP_S = 1.5
 _HEALTH_S = 2.0
-# A worker that was silent for so long gets no captures.
-_WORKER_SILENT_S = 2.0
+# For opening radios, before those that are open are of use.
+_OPEN_S = 10.0
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass
-class _KnownWorker:
-    peer: bytes
-    seen_s: float
 
 
 class Agent:
@@ -89,7 +82,7 @@ class Agent:
         crews: Mapping[str, NodeCrew],
         server: Server,
         codec: Codec,
-        desk: CaptureDesk | None = None,
+        desk: DeskThread | None = None,
         curve: ServerCurve | None = None,
     ) -> None:
         self._identity = identity
@@ -99,33 +92,43 @@ class Agent:
         self._desk = desk
         self._curve = curve
         self._gate = OrderGate()
-        self._workers: dict[str, _KnownWorker] = {}
-        self._desk_thread = ThreadPoolExecutor(1, thread_name_prefix="desk")
+        self._workers = ReadyWorkers()
         self._tasks: set[asyncio.Task[None]] = set()
         self._stalls = StallMeter()
 
-    async def open(self) -> None:
-        """Open all radios; one that cannot be opened is tried again whenever it is needed."""
-        opened = (crew.opened() for crew in self._crews.values())
-        for crew, problem in zip(
-            self._crews.values(), await asyncio.gather(*opened, return_exceptions=True), strict=True
-        ):
-            if isinstance(problem, RadioError):
-                self._count("radios not opened", f"node {crew.node_id}: {problem}")
-            elif problem is not None:
-                raise problem
+    async def serve(self, ready: Callable[[], None] = lambda: None) -> None:
+        """Open the radios and serve until cancelled; then stop what is on air and release them.
 
-    async def serve(self) -> None:
-        """Serve until cancelled; then stop whatever is on air and release the radios."""
+        Parameters
+        ----------
+        ready
+            Called when the radios are open, as far as they can be.
+        """
         try:
+            await self._open()
+            ready()
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._receive())
                 group.create_task(every(_WATCH_S, self._end_without_lease))
-                group.create_task(every(_HEALTH_S, self._look_after))
+                for crew in self._crews.values():
+                    group.create_task(every(_HEALTH_S, crew.look_after))
                 group.create_task(self._stalls.run())
         finally:
             await self._at_once(NodeCrew.close)
-            self._desk_thread.shutdown(wait=False, cancel_futures=True)
+            if self._desk is not None:
+                self._desk.close()
+
+    async def _open(self) -> None:
+        """Open all radios; one that cannot be opened is tried again whenever it is needed."""
+        for crew in self._crews.values():
+            self._start(self._opened(crew))
+        await asyncio.wait(set(self._tasks), timeout=_OPEN_S)
+
+    async def _opened(self, crew: NodeCrew) -> None:
+        try:
+            await crew.opened()
+        except Exception as error:  # noqa: BLE001  the other radios are of use without it
+            self._count("radios not opened", f"node {crew.node_id}: {error}")
 
     async def _receive(self) -> None:
         while True:
@@ -138,7 +141,11 @@ class Agent:
             if problem := self._role_problem(peer, received.message):
                 self._count("forbidden", problem)
                 continue
-            self._take(peer, received.message, received.arrays)
+            try:
+                self._take(peer, received.message, received.arrays)
+            except Exception:  # noqa: BLE001  whatever a peer says, the others are served
+                self._identity.counts["failed"] += 1
+                _log.exception("%s could not be taken", type(received.message).__name__)
 
     def _role_problem(self, peer: Peer, message: Message) -> str | None:
         """Why this peer may not say that; without keys everybody on this machine may."""
@@ -156,7 +163,8 @@ class Agent:
             case LeaseAsked():
                 self._send(peer, self._lease_answer(message, now_s))
             case LeaseReturned():
-                self._gate.returned(message.lease)
+                self._gate.returned(message.lease, now_s)
+                self._send(peer, self._state(message.request_id, now_s))
             case WorkerHere():
                 self._meet(peer, message, now_s)
             case RunContext() | LinkBackground() | RunEnded():
@@ -180,21 +188,26 @@ class Agent:
             reason = "" if granted else f"its radios belong to {self._gate.holder(now_s)}"
         if not granted:
             self._count("leases refused", f"no lease for {asked.coordinator}: {reason}")
-        present = [n for n, w in self._workers.items() if now_s - w.seen_s < _WORKER_SILENT_S]
+        return self._state(asked.request_id, now_s, granted=granted, reason=reason)
+
+    def _state(
+        self, request_id: int, now_s: float, *, granted: bool = False, reason: str = ""
+    ) -> LeaseAnswer:
         state = AgentState(
             process=self._identity.state(
                 queued=sum(crew.num_waiting for crew in self._crews.values()),
                 stall_s=self._stalls.worst_s,
             ),
             nodes=[crew.state() for crew in self._crews.values()],
-            workers=present,
+            workers=self._workers.names(now_s),
             works_itself=self._desk is not None,
         )
         return LeaseAnswer(
-            request_id=asked.request_id,
+            request_id=request_id,
             granted=granted,
             holder=self._gate.holder(now_s) or "nobody",
             reason=reason,
+            clock_s=now_s,
             agent=state,
         )
 
@@ -202,9 +215,8 @@ class Agent:
         if worker.site_hash != self._identity.site_hash:
             self._count("strange workers", f"worker {worker.name} has another site file")
             return
-        if worker.name not in self._workers:
+        if self._workers.meet(worker.name, peer.identity, now_s):
             _log.info("worker %s is there", worker.name)
-        self._workers[worker.name] = _KnownWorker(peer.identity, now_s)
 
     async def _tell_desk(
         self, peer: Peer, message: Message, arrays: tuple[np.ndarray, ...]
@@ -212,8 +224,7 @@ class Agent:
         if self._desk is None:
             self._count("forbidden", "was told of a run, but makes no reports itself")
             return
-        loop = asyncio.get_running_loop()
-        answer = await loop.run_in_executor(self._desk_thread, self._desk.told, message, arrays)
+        answer = await self._desk.answer(message, arrays)
         if answer is not None:
             self._send(peer, answer)
 
@@ -224,11 +235,11 @@ class Agent:
             self._count("busy", str(busy))
             answer = Refused(request_id=order.request_id, reason=str(busy)), ()
         except RadioError as error:
-            answer = Done(request_id=order.request_id, fault=str(error)), ()
+            answer = Done(request_id=order.request_id, fault=as_text(str(error))), ()
         except Exception as error:  # noqa: BLE001  whatever it is, who waits is told
             _log.exception("an order failed")
             self._identity.counts["failed"] += 1
-            reason = f"{type(error).__name__}: {error}"[:1000]
+            reason = as_text(f"{type(error).__name__}: {error}")
             answer = Refused(request_id=order.request_id, reason=reason), ()
         if answer is not None:
             self._send(peer, *answer)
@@ -244,18 +255,17 @@ class Agent:
         if order.worker is None:
             return taken, (pilots,)
         if order.worker == self._identity.name and self._desk is not None:
-            loop = asyncio.get_running_loop()
-            found = self._desk.found
-            return await loop.run_in_executor(self._desk_thread, found, taken, pilots), ()
+            found = await self._desk.answer(taken, (pilots,))
+            return None if found is None else (found, ())
         return self._handed_on(order, taken, pilots)
 
     def _handed_on(
         self, order: FetchCapture, taken: CaptureTaken, pilots: np.ndarray
     ) -> Answer | None:
         """Send a capture to its worker, who answers; the answer if that cannot be."""
-        worker = self._workers.get(order.worker or "")
+        peer = self._workers.peer(order.worker or "", time.monotonic())
         frames = self._codec.encode(taken, (pilots,))
-        if worker is not None and self._server.send(worker.peer, frames):
+        if peer is not None and self._server.send(peer, frames):
             return None
         reason = f"worker {order.worker} is not connected to agent {self._identity.name}"
         self._count("captures dropped", f"{reason}: a capture of {order.node_id} is dropped")
@@ -279,7 +289,3 @@ class Agent:
         """Do something with all radios, beside whatever they are doing; one that hangs is left."""
         acts = [asyncio.create_task(asyncio.to_thread(act, crew)) for crew in self._crews.values()]
         await asyncio.wait(acts, timeout=_STOP_S)
-
-    async def _look_after(self) -> None:
-        for crew in self._crews.values():
-            await crew.look_after()

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import time
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,8 @@ AGENT_ANSWERS: tuple[type[Message], ...] = (
 TTL_S = 2.0
 RENEW_S = 0.4
 SILENT_S = 1.5
+# For an answer when a lease is given back; nothing is lost if none comes, only time.
+_LEAVE_S = 0.3
 
 _log = logging.getLogger(__name__)
 
@@ -60,7 +63,8 @@ class AgentLink:
     state
         As the agent told it last.
     absent_since_s
-        When it was there last; ``None`` while it is.
+        When it was found to be gone; ``None`` while it is there. Not when it was heard last: that
+        may be long ago only because this process was stopped.
     """
 
     def __init__(
@@ -74,9 +78,11 @@ class AgentLink:
         self._serial = 0
         self._seen_s: float | None = None
         self._latency_s: float | None = None
+        self._ahead_s = 0.0  # the agent's clock, as it told it, less this one when that came
         self._problem: str | None = "it has not answered yet"
         self.state: AgentState | None = None
         self.absent_since_s: float | None = time.monotonic()
+        self._leaves = False
         self.told: set[object] = set()  # what this instance of it knows of runs
 
     @property
@@ -90,14 +96,22 @@ class AgentLink:
         return self.absent_since_s is None
 
     async def serve(self) -> None:
-        """Hold the lease and bring answers, until cancelled; then give it back."""
-        try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._receive())
-                group.create_task(every(RENEW_S, self._renew))
-                group.create_task(every(SILENT_S / 10.0, self._look))
-        finally:
-            self._client.send(self._codec.encode(LeaseReturned(lease=self._me.instance)))
+        """Hold the lease and bring answers, until cancelled."""
+        if self.absent_since_s is not None:
+            self.absent_since_s = time.monotonic()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._receive())
+            group.create_task(every(RENEW_S, self._renew))
+            group.create_task(every(SILENT_S / 10.0, self._look))
+
+    async def leave(self) -> None:
+        """Give the lease back, so that another coordinator need not wait until it runs out."""
+        self._leaves = True
+        with suppress(LostError):
+            await self._pending.answer(
+                lambda n: self.send(LeaseReturned(request_id=n, lease=self._me.instance)),
+                self.who, _LEAVE_S,
+            )  # fmt: skip
 
     async def _receive(self) -> None:
         while True:
@@ -113,6 +127,8 @@ class AgentLink:
             )
 
     async def _renew(self) -> None:
+        if self._leaves:
+            return
         asked_s = time.monotonic()
 
         def send(request_id: int) -> bool:
@@ -123,7 +139,6 @@ class AgentLink:
                     coordinator=self._me.name,
                     ttl_s=TTL_S,
                     site_hash=self._me.site_hash,
-                    sent_s=asked_s,
                 )
             )
 
@@ -140,6 +155,7 @@ class AgentLink:
         if before != answer.agent.process.instance:
             self.told.clear()
         self.state, self._latency_s = answer.agent, latency_s
+        self._ahead_s = answer.clock_s - time.monotonic()
         if not answer.granted:
             if self._problem != answer.reason:
                 _log.warning("%s: %s", self.who, answer.reason)
@@ -152,7 +168,7 @@ class AgentLink:
     def _look(self) -> None:
         now_s = time.monotonic()
         if self.present and self._seen_s is not None and now_s - self._seen_s > SILENT_S:
-            self.absent_since_s = self._seen_s
+            self.absent_since_s = now_s
             self._me.counts["agents lost"] += 1
             _log.warning("%s is gone: %s", self.who, self._problem)
 
@@ -164,7 +180,7 @@ class AgentLink:
         LostError
         """
         self._serial += 1
-        serial, sent_s = self._serial, time.monotonic()
+        serial, until_s = self._serial, time.monotonic() + self._ahead_s + timeout_s
 
         def send(request_id: int) -> bool:
             return self.send(
@@ -172,8 +188,7 @@ class AgentLink:
                     request_id=request_id,
                     lease=self._me.instance,
                     serial=serial,
-                    sent_s=sent_s,
-                    valid_s=timeout_s,
+                    until_s=until_s,
                     **fields,
                 )
             )

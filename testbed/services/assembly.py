@@ -19,6 +19,7 @@ from testbed.services.agent import AGENT_TAKES, Agent
 from testbed.services.agent_link import AGENT_ANSWERS, AgentLink
 from testbed.services.capture_desk import CaptureDesk
 from testbed.services.coordinator import COORDINATOR_TAKES, Coordinator
+from testbed.services.desk_thread import DeskThread
 from testbed.services.ending import until
 from testbed.services.exchange import Exchange
 from testbed.services.identity import Identity, hash_of_site
@@ -143,34 +144,39 @@ async def run_agent(
     air
         Where the process listens that simulates its radios, if one does.
     """
-    desk = None
+    identity, desk = lab.identity(section.agent_id), None
     if section.worker == "local":
-        desk = CaptureDesk(lab.site, lab.nodes, section.agent_id)
-        rehearse(lab.site, desk.reporter(), aligned=lab.fidelity != "pilot")
+        desk = _desk(lab, identity)
     if lab.fidelity == "pilot":
         opener = pilot_stations(lab.site, lab.seed)
     else:
         opener = radio_stations(lab.site, lab.seed, _air_link(lab, air))
     crews = crews_of(section.node_ids, opener, follows_host=lab.fidelity is None)
     server, curve = lab.server(bind, ("coordinator", "worker"))
-    agent = Agent(
-        lab.identity(section.agent_id), crews, server, lab.codec(AGENT_TAKES), desk, curve
-    )
-    await agent.open()
-    print(f"agent {section.agent_id} serves at {server.address}", flush=True)  # noqa: T201
-    await until(stop, agent.serve(), server)
+    agent = Agent(identity, crews, server, lab.codec(AGENT_TAKES), desk, curve)
+
+    def say() -> None:
+        print(f"agent {section.agent_id} serves at {server.address}", flush=True)  # noqa: T201
+
+    await until(stop, agent.serve(say), server)
+
+
+def _desk(lab: Lab, identity: Identity) -> DeskThread:
+    desk = CaptureDesk(lab.site, lab.nodes, identity.name)
+    rehearse(lab.site, desk.reporter(), aligned=lab.fidelity != "pilot")
+    return DeskThread(desk, identity)
 
 
 async def run_worker(lab: Lab, name: str, stop: asyncio.Event) -> None:
     """Be a worker until told to stop."""
-    desk = CaptureDesk(lab.site, lab.nodes, name)
-    rehearse(lab.site, desk.reporter(), aligned=lab.fidelity != "pilot")
+    identity = lab.identity(name)
+    desk = _desk(lab, identity)
     coordinator = lab.client(lab.site.services.coordinator, "coordinator")
     agents = {
         section.agent_id: lab.client(section.address, "agent", section.agent_id)
         for section in lab.site.services.agents
     }
-    worker = Worker(lab.identity(name), desk, coordinator, agents, lab.codec(WORKER_TAKES))
+    worker = Worker(identity, desk, coordinator, agents, lab.codec(WORKER_TAKES))
     print(f"worker {name} serves {lab.site.services.coordinator}", flush=True)  # noqa: T201
     await until(stop, worker.serve(), coordinator, *agents.values())
 

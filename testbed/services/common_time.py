@@ -49,13 +49,17 @@ def start_tick(
         A node whose time is not that of the others is entered here: its pulse per second set it
         to another second.
     """
+    if not readings:
+        return int(lead_s * rate_hz)
     low = {name: _ticks_at(r, r.answered_s, now_s, rate_hz) for name, r in readings.items()}
     high = {name: _ticks_at(r, r.asked_s, now_s, rate_hz) for name, r in readings.items()}
-    middle = float(np.median([(low[name] + high[name]) / 2.0 for name in readings]))
+    centre = {name: (low[name] + high[name]) / 2.0 for name in readings}
+    middle = float(np.median(list(centre.values())))
     for name in readings:
         off_s = max(low[name] - middle, middle - high[name]) / rate_hz
         if off_s > _SAME_EPOCH_S:
-            ahead_s = ((low[name] + high[name]) / 2.0 - middle) / rate_hz
+            others = [centre[other] for other in readings if other != name]
+            ahead_s = (centre[name] - float(np.median(others))) / rate_hz
             faults[name] = (
                 f"its device time is {ahead_s:+.3f} s off that of the other nodes: it was set at "
                 "another pulse; restart its agent"

@@ -21,6 +21,9 @@ from testbed.services.pending import LostError, Pending
 WORKER_ANSWERS: tuple[type[Message], ...] = (WorkerState, LinkFound, Done, Refused)
 
 _SILENT_S = 1.5
+# A worker that was silent for so long is forgotten; so are the longest silent of very many.
+_FORGET_S = 600.0
+_MOST_WORKERS = 256
 
 Send = Callable[[Message, tuple[np.ndarray, ...]], bool]
 
@@ -37,6 +40,8 @@ class KnownWorker:
         The way to it.
     seen_s
         When it was heard last.
+    is_doubted
+        Whether something was lost there since.
     told
         Runs and links that it knows of.
     num_asked
@@ -46,8 +51,13 @@ class KnownWorker:
     peer: bytes
     state: ProcessState
     seen_s: float
+    is_doubted: bool = False
     told: set[object] = field(default_factory=set)
     num_asked: int = 0
+
+    def is_there(self, now_s: float) -> bool:
+        """Whether it may be asked."""
+        return not self.is_doubted and now_s - self.seen_s < _SILENT_S
 
 
 class Exchange:
@@ -84,10 +94,14 @@ class Exchange:
         self.workers: dict[str, KnownWorker] = {}
 
     async def serve(self) -> None:
-        """Hold all leases until cancelled."""
+        """Ask for all leases, and hold them, until cancelled."""
         async with asyncio.TaskGroup() as group:
             for link in self.links:
                 group.create_task(link.serve())
+
+    async def leave(self) -> None:
+        """Give all leases back."""
+        await asyncio.gather(*(link.leave() for link in self.links))
 
     def link(self, node_id: str) -> AgentLink:
         """Link to the agent of a node."""
@@ -96,11 +110,9 @@ class Exchange:
     def absent(self, for_s: float) -> frozenset[str]:
         """Nodes whose agents were not there for that long."""
         now_s = time.monotonic()
-        return frozenset(
-            name
-            for name, link in self._by_node.items()
-            if link.absent_since_s is not None and now_s - link.absent_since_s >= for_s
-        )
+        # Each is read once: the event loop may change it meanwhile.
+        since_s = {name: link.absent_since_s for name, link in self._by_node.items()}
+        return frozenset(n for n, s in since_s.items() if s is not None and now_s - s >= for_s)
 
     def take(self, peer: Peer, message: Message) -> None:
         """Take in what a worker says."""
@@ -116,19 +128,27 @@ class Exchange:
             return
         known, now_s = self.workers.get(state.name), time.monotonic()
         if known is None or known.state.instance != state.instance:
-            if known is not None and known.seen_s + _SILENT_S > now_s:
+            if known is not None and known.is_there(now_s):
                 self._me.counts["workers of one name"] += 1
             _log.info("worker %s is there", state.name)
             turn = max((other.num_asked for other in self.workers.values()), default=0)
             known = KnownWorker(peer.identity, state, now_s, num_asked=turn)
             self.workers[state.name] = known
-        known.peer, known.state, known.seen_s = peer.identity, state, now_s
+            self._forget_workers(now_s)
+        known.peer, known.state = peer.identity, state
+        known.seen_s, known.is_doubted = now_s, False
+
+    def _forget_workers(self, now_s: float) -> None:
+        for name, known in sorted(self.workers.items(), key=lambda item: item[1].seen_s):
+            if now_s - known.seen_s > _FORGET_S or len(self.workers) > _MOST_WORKERS:
+                del self.workers[name]
 
     def doubted(self, name: str) -> None:
         """Take a worker that lost something as gone, until it is heard again."""
-        if name in self.workers:
+        known = self.workers.get(name)
+        if known is not None:
             self._me.counts["workers doubted"] += 1
-            self.workers[name].seen_s = -np.inf
+            known.is_doubted = True
 
     def worker_of(self, rx_id: str) -> str | None:
         """Who makes the report of a receiver's capture; ``None`` while nobody is there."""
@@ -137,15 +157,13 @@ class Exchange:
             return link.section.agent_id if link.present else None
         connected = set(link.state.workers) if link.state is not None else set()
         now_s = time.monotonic()
-        ready = [
-            (name not in connected, worker.num_asked, name)
-            for name, worker in list(self.workers.items())
-            if now_s - worker.seen_s < _SILENT_S
-        ]
+        ready = [item for item in list(self.workers.items()) if item[1].is_there(now_s)]
         if not ready:
             return None
-        name = min(ready)[2]
-        self.workers[name].num_asked += 1
+        name, worker = min(
+            ready, key=lambda item: (item[0] not in connected, item[1].num_asked, item[0])
+        )
+        worker.num_asked += 1
         return name
 
     async def tell(
@@ -167,12 +185,15 @@ class Exchange:
         ------
         LostError
         """
-        told, send = self._way_to(name)
+        way = self._way_to(name)
+        if way is None:
+            msg = f"worker {name} is gone"
+            raise LostError(msg)
+        told, send = way
         link = background.run_id, background.tx_id, background.rx_id
         if link in told:
             return
-        if context.run_id not in told:
-            send(context, ())
+        if context.run_id not in told and send(context, ()):
             told.add(context.run_id)
 
         def ask(request_id: int) -> bool:
@@ -188,9 +209,8 @@ class Exchange:
 
     def forget(self, run_id: str) -> None:
         """Let everybody forget a run."""
-        ways = [self._way_to(name) for name in self.workers]
-        ways += [(link.told, link.send) for link in self.links if link.section.worker == "local"]
-        for told, send in ways:
+        names = [*self.workers, *(link.section.agent_id for link in self.links)]
+        for told, send in filter(None, map(self._way_to, names)):
             if run_id in told:
                 told -= {
                     k for k in told if k == run_id or (isinstance(k, tuple) and k[0] == run_id)
@@ -199,15 +219,18 @@ class Exchange:
 
     def untold(self, name: str, run_id: str, tx_id: str, rx_id: str) -> None:
         """Take back that a worker knows a link: it says that it does not."""
-        told, _ = self._way_to(name)
-        told -= {run_id, (run_id, tx_id, rx_id)}
+        if way := self._way_to(name):
+            told, _ = way
+            told -= {run_id, (run_id, tx_id, rx_id)}
 
-    def _way_to(self, name: str) -> tuple[set[object], Send]:
-        """What a worker was told already, and how to tell it more."""
+    def _way_to(self, name: str) -> tuple[set[object], Send] | None:
+        """What a worker was told already, and how to tell it more; ``None`` if it is gone."""
         for link in self.links:
             if link.section.worker == "local" and link.section.agent_id == name:
                 return link.told, link.send
-        known = self.workers[name]
+        known = self.workers.get(name)
+        if known is None:
+            return None
 
         def send(message: Message, buffers: tuple[np.ndarray, ...]) -> bool:
             return self._server.send(known.peer, self._codec.encode(message, buffers))
@@ -219,8 +242,8 @@ class Exchange:
         now_s = time.monotonic()
         return [
             WorkerRow(
-                present=now_s - known.seen_s < _SILENT_S,
-                seen_s=min(now_s - known.seen_s, 1e9),
+                present=known.is_there(now_s),
+                seen_s=now_s - known.seen_s,
                 state=known.state,
             )
             for known in self.workers.values()

@@ -1,6 +1,7 @@
 """One node of an agent: its radio has a thread of its own, and a bounded queue in front of it."""
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -9,6 +10,7 @@ from typing import TypeVar
 from drivers.radio import RadioHealth
 from drivers.radio_errors import RadioError, RadioLostError
 from testbed.bus.order_messages import NodeState
+from testbed.bus.parts import as_text
 from testbed.stations import Station
 
 Result = TypeVar("Result")
@@ -21,7 +23,7 @@ OpenStation = Callable[[int], Station]
 
 
 class NodeBusyError(Exception):
-    """A radio has not finished what it was told before."""
+    """A radio has not finished what it was told before, or not in time."""
 
 
 class NodeCrew:
@@ -35,12 +37,18 @@ class NodeCrew:
         Opens the radio, in a session.
     follows_host
         Whether device time goes on with the host's.
+    clock
+        Seconds, as of `does`.
     """
 
-    def __init__(self, node_id: str, open_station: OpenStation, *, follows_host: bool) -> None:
+    def __init__(
+        self, node_id: str, open_station: OpenStation, *, follows_host: bool,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:  # fmt: skip
         self.node_id = node_id
         self._open = open_station
         self._follows_host = follows_host
+        self._clock = clock
         self._stations: dict[int, Station] = {}
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"node-{node_id}")
         self.num_waiting = 0
@@ -56,13 +64,20 @@ class NodeCrew:
         """
         await self.does(session, lambda _station: None)
 
-    async def does(self, session: int, call: Callable[[Station], Result]) -> Result:
+    async def does(
+        self, session: int, call: Callable[[Station], Result], until_s: float = float("inf")
+    ) -> Result:
         """Result of a call.
+
+        Parameters
+        ----------
+        until_s
+            When it is too late to begin.
 
         Raises
         ------
         NodeBusyError
-            If too many calls wait already.
+            If too many calls wait already, or those before took too long.
         RadioError
             As the call does, and if the radio cannot be opened; the next call tries again.
         """
@@ -72,14 +87,17 @@ class NodeCrew:
         self.num_waiting += 1
         try:
             loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._thread, self._called, session, call)
-        except RadioError as error:
-            self.fault = str(error)
+            return await loop.run_in_executor(self._thread, self._called, session, call, until_s)
+        except Exception as error:
+            self.fault = as_text(str(error))
             raise
         finally:
             self.num_waiting -= 1
 
-    def _called(self, session: int, call: Callable[[Station], Result]) -> Result:
+    def _called(self, session: int, call: Callable[[Station], Result], until_s: float) -> Result:
+        if self._clock() > until_s:
+            msg = f"node {self.node_id} was busy until the time of what waited was over"
+            raise NodeBusyError(msg)
         if session not in self._stations:
             self._stations[session] = self._open(session)
         try:
@@ -97,7 +115,7 @@ class NodeCrew:
     async def look_after(self) -> None:
         """Ask for the radio's health, unless it is busy."""
         if self.num_waiting == 0 and 1 in self._stations:
-            with suppress(RadioError):
+            with suppress(Exception):  # it is kept as the fault
                 self._health = await self.does(1, lambda station: station.health())
 
     def state(self) -> NodeState:

@@ -6,74 +6,77 @@ from testbed.bus.order_messages import LeaseAsked, Order
 
 
 @dataclass
-class _Holder:
-    lease: str
+class _Lease:
+    name: str
     coordinator: str
-    until_s: float
+    until_s: float | None = None  # `None` once it has ended
     last_serial: int = -1
-    # Least difference of the two hosts' clocks that was ever seen: the fastest message's.
-    offset_s: float = float("inf")
 
 
 class OrderGate:
     """Lets orders of one coordinator through, each once and none late.
 
-    A lease lasts until its holder was silent for as long as it asked for. Clocks of two hosts are
-    not compared: of all messages under a lease the fastest one tells how far they differ, and a
-    message that took longer than that by more than it is valid for is refused.
+    A lease lasts until its holder was silent for as long as it asked for. Until when an order may
+    be carried out is said on this agent's own clock, so no two hosts' clocks are compared.
     """
 
     def __init__(self) -> None:
-        self._holder: _Holder | None = None
+        # Of a lease that ended as well: who takes it up again does not repeat orders either.
+        self._last: _Lease | None = None
         self._ended = False
 
     def holder(self, now_s: float) -> str | None:
         """Name of the coordinator that holds the lease."""
-        holder = self._current(now_s)
-        return None if holder is None else holder.coordinator
+        held = self._held(now_s)
+        return None if held is None else held.coordinator
 
     def grants(self, asked: LeaseAsked, now_s: float) -> bool:
         """Give or extend the lease, unless another one holds it."""
-        holder = self._current(now_s)
-        if holder is not None and holder.lease != asked.lease:
+        held = self._held(now_s)
+        if held is not None and held.name != asked.lease:
             return False
-        if holder is None:
-            holder = self._holder = _Holder(asked.lease, asked.coordinator, now_s)
-        holder.until_s = now_s + asked.ttl_s
-        holder.offset_s = min(holder.offset_s, now_s - asked.sent_s)
+        if self._last is None or self._last.name != asked.lease:
+            self._last = _Lease(asked.lease, asked.coordinator)
+        self._last.until_s = now_s + asked.ttl_s
         return True
 
-    def returned(self, lease: str) -> None:
+    def returned(self, lease: str, now_s: float) -> None:
         """Take the lease back from its holder."""
-        if self._holder is not None and self._holder.lease == lease:
-            self._holder, self._ended = None, True
+        held = self._held(now_s)
+        if held is not None and held.name == lease:
+            self._end(held)
 
     def problem_of(self, order: Order, now_s: float) -> tuple[str, str] | None:
         """Kind of what is wrong with an order, and in words; ``None`` if it is to be done."""
-        holder = self._current(now_s)
-        if holder is None or order.lease != holder.lease:
-            held = f"it belongs to {holder.coordinator}" if holder else "nobody holds it"
-            return "without lease", f"an order needs the lease; {held}"
-        if order.serial <= holder.last_serial:
+        held = self._held(now_s)
+        if held is None or order.lease != held.name:
+            owner = f"it belongs to {held.coordinator}" if held else "nobody holds it"
+            return "without lease", f"an order needs the lease; {owner}"
+        if order.serial <= held.last_serial:
             return (
                 "replayed",
-                f"order {order.serial} is not newer than {holder.last_serial}, which was done",
+                f"order {order.serial} is not newer than {held.last_serial}, which was done",
             )
-        holder.last_serial = order.serial
-        offset_s = now_s - order.sent_s
-        holder.offset_s = min(holder.offset_s, offset_s)
-        late_s = offset_s - holder.offset_s
-        if late_s > order.valid_s:
-            return "late", f"the order is {late_s:.2f} s old, valid for {order.valid_s:.2f} s"
+        held.last_serial = order.serial
+        if not now_s <= order.until_s:  # so that no number at all is late, too
+            return "late", f"the order came {now_s - order.until_s:.2f} s after its time was over"
         return None
 
     def ended(self, now_s: float) -> bool:
         """Whether a lease has run out, or was returned, since this was asked last."""
-        self._current(now_s)
+        self._held(now_s)
         ended, self._ended = self._ended, False
         return ended
 
-    def _current(self, now_s: float) -> _Holder | None:
-        if self._holder is not None and now_s > self._holder.until_s:
-            self._holder, self._ended = None, True
-        return self._holder
+    def _held(self, now_s: float) -> _Lease | None:
+        last = self._last
+        if last is None or last.until_s is None:
+            return None
+        if now_s > last.until_s:
+            self._end(last)
+            return None
+        return last
+
+    def _end(self, lease: _Lease) -> None:
+        lease.until_s = None
+        self._ended = True

@@ -1,7 +1,7 @@
 """What a node does when it is told to: from an order to its answer."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -20,9 +20,11 @@ from testbed.bus.order_messages import (
     SendBurst,
     StopBurst,
 )
+from testbed.bus.parts import as_text
 from testbed.bus.report_messages import CaptureTaken
 from testbed.bus.wire import Message
-from testbed.services.node_crew import NodeCrew
+from testbed.services.node_crew import NodeCrew, Result
+from testbed.stations import Station
 
 Answer = tuple[Message, Sequence[np.ndarray]]
 _Crews = Mapping[str, NodeCrew]
@@ -40,20 +42,16 @@ async def answer_to(order: Order, crews: _Crews) -> Message:
     match order:
         case ReadClocks():
             return await _clocks(order, crews)
-        case ArmReceiver():
-            await _crew(crews, order.node_id).does(
-                order.session, lambda station: station.arm(order.cue, order.start_tick)
-            )
-        case SendBurst():
-            sent = await _crew(crews, order.cue.tx_id).does(
-                order.session, lambda station: station.transmit(order.cue, order.start_tick)
-            )
+        case ArmReceiver(node_id=node_id, cue=cue, start_tick=tick):
+            await _done(order, crews, node_id, lambda station: station.arm(cue, tick))
+        case SendBurst(cue=cue, start_tick=tick):
+            sent = await _done(order, crews, cue.tx_id, lambda s: s.transmit(cue, tick))
             return BurstSent(request_id=order.request_id, sent=sent)
         case StopBurst():
-            await _crew(crews, order.node_id).does(order.session, lambda s: s.stop())
+            await _done(order, crews, order.node_id, lambda station: station.stop())
         case RetuneRadios():
             for node_id in order.node_ids:
-                await _crew(crews, node_id).does(order.session, lambda s: s.retune())
+                await _done(order, crews, node_id, lambda station: station.retune())
     return Done(request_id=order.request_id)
 
 
@@ -61,11 +59,10 @@ async def fetched(
     order: FetchCapture, crews: _Crews
 ) -> tuple[CaptureTaken | Done, np.ndarray | None]:
     """The capture that an order asks for with its pilots, or why there is none; raises as above."""
-    capture = await _crew(crews, order.node_id).does(
-        order.session, lambda station: station.fetch(order.cue, order.start_tick, order.sent)
-    )
+    cue, tick, sent = order.cue, order.start_tick, order.sent
+    capture = await _done(order, crews, order.node_id, lambda s: s.fetch(cue, tick, sent))
     if capture.quality.fault is not None:
-        return Done(request_id=order.request_id, fault=capture.quality.fault), None
+        return Done(request_id=order.request_id, fault=as_text(capture.quality.fault)), None
     taken = CaptureTaken(
         request_id=order.request_id,
         run_id=order.run_id,
@@ -76,11 +73,14 @@ async def fetched(
     return taken, capture.rx_pilots
 
 
-def _crew(crews: _Crews, node_id: str) -> NodeCrew:
+async def _done(
+    order: Order, crews: _Crews, node_id: str, call: Callable[[Station], Result]
+) -> Result:
+    """Result of what a node does of an order; not begun once the order's time is over."""
     if node_id not in crews:
         msg = f"node {node_id!r} is not one of this agent's"
         raise RadioError(msg, "check services.agents in the site file")
-    return crews[node_id]
+    return await crews[node_id].does(order.session, call, order.until_s)
 
 
 async def _clocks(order: ReadClocks, crews: _Crews) -> ClocksRead:
@@ -89,9 +89,9 @@ async def _clocks(order: ReadClocks, crews: _Crews) -> ClocksRead:
         began_s = time.monotonic()
         tick, fault = None, None
         try:
-            tick = await _crew(crews, node_id).does(order.session, lambda s: s.common_tick())
+            tick = await _done(order, crews, node_id, lambda station: station.common_tick())
         except RadioError as error:
-            fault = str(error)
+            fault = as_text(str(error))
         took_s = time.monotonic() - began_s
         read[node_id] = ClockRead(tick=tick, took_s=took_s, fault=fault)
     return ClocksRead(request_id=order.request_id, clocks=read)

@@ -3,14 +3,13 @@
 import asyncio
 import logging
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from testbed.bus.parts import Refused
 from testbed.bus.report_messages import (
     CaptureTaken,
     LinkBackground,
+    LinkFound,
     RunContext,
     RunEnded,
     WorkerHere,
@@ -18,7 +17,7 @@ from testbed.bus.report_messages import (
 )
 from testbed.bus.sockets import Client
 from testbed.bus.wire import Codec, Message, WireError
-from testbed.services.capture_desk import CaptureDesk
+from testbed.services.desk_thread import DeskThread
 from testbed.services.identity import Identity
 from testbed.services.periodic import every
 from testbed.services.stall import StallMeter
@@ -26,8 +25,6 @@ from testbed.services.stall import StallMeter
 WORKER_TAKES: tuple[type[Message], ...] = (CaptureTaken, RunContext, LinkBackground, RunEnded)
 
 ANNOUNCE_S = 0.5
-# Captures that wait; more are turned away at once, so that others may have them.
-_MOST_WAITING = 8
 
 _log = logging.getLogger(__name__)
 
@@ -50,7 +47,7 @@ class Worker:
     def __init__(
         self,
         identity: Identity,
-        desk: CaptureDesk,
+        desk: DeskThread,
         coordinator: Client,
         agents: Mapping[str, Client],
         codec: Codec,
@@ -60,8 +57,6 @@ class Worker:
         self._coordinator = coordinator
         self._agents = agents
         self._codec = codec
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="desk")
-        self._num_waiting = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._stalls = StallMeter()
 
@@ -75,7 +70,7 @@ class Worker:
                     group.create_task(self._listen(client))
                 group.create_task(self._stalls.run())
         finally:
-            self._thread.shutdown(wait=False, cancel_futures=True)
+            self._desk.close()
 
     def _announce(self) -> None:
         name, instance = self._identity.name, self._identity.instance
@@ -83,7 +78,7 @@ class Worker:
         frames = self._codec.encode(here)
         for client in self._agents.values():
             client.send(frames)  # one that is not there does not miss it
-        state = self._identity.state(queued=self._num_waiting, stall_s=self._stalls.worst_s)
+        state = self._identity.state(queued=self._desk.num_waiting, stall_s=self._stalls.worst_s)
         self._tell(WorkerState(process=state))
 
     async def _listen(self, client: Client) -> None:
@@ -105,40 +100,15 @@ class Worker:
         return in_place
 
     def _take(self, message: Message, arrays: tuple[np.ndarray, ...]) -> None:
-        if isinstance(message, CaptureTaken):
-            if len(arrays) != 1:
-                self._count("malformed", "dropped a capture without pilots")
-                return
-            if self._num_waiting >= _MOST_WAITING:
-                reason = f"worker {self._identity.name} has {self._num_waiting} captures waiting"
-                self._count("captures dropped", reason)
-                self._tell(Refused(request_id=message.request_id, reason=reason))
-                return
-            self._num_waiting += 1
         task = asyncio.get_running_loop().create_task(self._work(message, arrays))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     async def _work(self, message: Message, arrays: tuple[np.ndarray, ...]) -> None:
-        loop = asyncio.get_running_loop()
-        try:
-            if isinstance(message, CaptureTaken):
-                self._tell(
-                    await loop.run_in_executor(self._thread, self._desk.found, message, arrays[0])
-                )
-                self._identity.counts["captures"] += 1
-            else:
-                answer = await loop.run_in_executor(self._thread, self._desk.told, message, arrays)
-                if answer is not None:
-                    self._tell(answer)
-        except Exception as error:  # noqa: BLE001  whatever it is, who waits is told
-            _log.exception("%s could not be worked on", type(message).__name__)
-            self._identity.counts["failed"] += 1
-            if (request_id := getattr(message, "request_id", None)) is not None:
-                reason = f"{type(error).__name__}: {error}"[:1000]
-                self._tell(Refused(request_id=request_id, reason=reason))
-        finally:
-            self._num_waiting -= isinstance(message, CaptureTaken)
+        answer = await self._desk.answer(message, arrays)
+        self._identity.counts["captures"] += isinstance(answer, LinkFound)
+        if answer is not None:
+            self._tell(answer)
 
     def _tell(self, message: Message) -> None:
         if not self._coordinator.send(self._codec.encode(message)):
