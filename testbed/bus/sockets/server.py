@@ -69,6 +69,7 @@ class Server(Port):
         self._context = zmq.Context()
         super().__init__(self._context, zmq.ROUTER, max_frames + 1)
         self._curve = curve
+        self._gate: zmq.Socket[bytes] | None = None
         set_limits(self._socket, max_frame_bytes, high_water_mark)
         self._socket.set(zmq.ROUTER_MANDATORY, 1)
         if curve is not None:
@@ -80,7 +81,7 @@ class Server(Port):
             raise
 
     def _guard(self, curve: ServerCurve) -> None:
-        gate = self._context.socket(zmq.REP)
+        gate = self._gate = self._context.socket(zmq.REP)
         gate.bind("inproc://zeromq.zap.01")
 
         def answer(request: list[bytes]) -> None:
@@ -131,6 +132,8 @@ class Server(Port):
     def close(self) -> None:
         """Close; the address is free when this returns."""
         super().close()
+        if self._gate is not None and not self._gate.closed:
+            self._loop.remove_reader(self._gate.fileno())
         self._context.destroy(0)
 
 
