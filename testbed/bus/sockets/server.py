@@ -1,5 +1,6 @@
 """The end that binds."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -64,7 +65,7 @@ class Server(Port):
         high_water_mark: int = 64, curve: ServerCurve | None = None,
     ) -> None:  # fmt: skip
         check_libzmq()
-        check_address(address, has_keys=curve is not None)
+        check_address(address, has_keys=curve is not None, binds=True)
         # A context of its own: its list of keys is for it alone, and closing it frees the port.
         self._context = zmq.Context()
         super().__init__(self._context, zmq.ROUTER, max_frames + 1)
@@ -144,5 +145,5 @@ def _bind(socket: zmq.Socket[bytes], address: str) -> None:
     except zmq.ZMQError as error:
         if error.errno == zmq.EADDRINUSE:
             raise AddressInUseError(address) from error
-        msg = f"{address}: cannot be bound: {error.strerror}"
+        msg = f"{address}: cannot be bound: {os.strerror(error.errno or 0)}"
         raise BusError(msg) from error
