@@ -13,6 +13,7 @@ from testbed.bus.curve import ClientCurve
 from testbed.bus.errors import NoAnswerError, SecurityError
 from testbed.bus.sockets.libzmq import (
     check_libzmq,
+    close_monitored,
     connect,
     event_name,
     monitor_of,
@@ -86,8 +87,7 @@ class Caller:
 
     def close(self) -> None:
         """Close; what was not sent yet is not."""
-        self._monitor.close(0)
-        self._socket.close(0)
+        close_monitored(self._socket, self._monitor)
 
     def __enter__(self) -> Self:
         return self

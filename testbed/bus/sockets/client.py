@@ -89,6 +89,7 @@ class Client(Port):
         """Whether the message went on its way; never waits."""
         error = self._give(frames)
         if error == zmq.EAGAIN:
+            self._drain(self._monitor, self._read_event)  # perhaps it has just ended
             self.counts["full" if self._connected.is_set() else "unconnected"] += 1
         elif error:
             self.counts["closed"] += 1
