@@ -69,13 +69,13 @@ def _processes(state: TestbedState) -> Table:
     for agent in state.agents:
         latency = "-" if agent.latency_s is None else f"{1e3 * agent.latency_s:.1f} ms"
         table.add_row(
-            f"agent {agent.agent_id}", _is(agent), _ago(agent.seen_s), latency,
+            agent.agent_id, _is(agent), _ago(agent.seen_s), latency,
             *(_figures(agent.state.process) if agent.state else ("-",) * 4),
         )  # fmt: skip
     for worker in state.workers:
         there = "there" if worker.present else "gone"
         table.add_row(
-            f"worker {worker.state.name}",
+            worker.state.name,
             there,
             _ago(worker.seen_s),
             "-",
