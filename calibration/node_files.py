@@ -1,4 +1,4 @@
-"""Calibrations of nodes on disk."""
+"""Calibrations of nodes as they are written down, on disk or in a message."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -43,7 +43,9 @@ class _Link(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     config_epoch: int
 
 
-class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class NodeCalibrationFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A calibration of nodes, written down."""
+
     schema: Literal[1]
     nodes: list[_NodeRecord]
     links: list[_Link]
@@ -54,6 +56,12 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def save_node_calibration(root: Path, calibration: NodeCalibration) -> None:
     """Keep a calibration in a dictionary's directory, whole or not at all."""
+    content = msgspec.json.encode(written_down(calibration))
+    write_atomically(root / FILE_NAME, msgspec.json.format(content))
+
+
+def written_down(calibration: NodeCalibration) -> NodeCalibrationFile:
+    """A calibration as it is written down."""
     records = []
     for node in calibration.nodes:
         response = calibration.responses[node.node_id]
@@ -72,11 +80,10 @@ def save_node_calibration(root: Path, calibration: NodeCalibration) -> None:
                 element_error_var=response.error_var,
             )
         )
-    content = _File(
+    return NodeCalibrationFile(
         1, records, [_Link(*link, epoch) for link, epoch in calibration.epochs.items()],
         calibration.range_scale, calibration.sine_scale, calibration.errors.covariance.tolist(),
     )  # fmt: skip
-    write_atomically(root / FILE_NAME, msgspec.json.format(msgspec.json.encode(content)))
 
 
 def load_node_calibration(root: Path, nodes: tuple[Node, ...]) -> NodeCalibration | None:
@@ -96,23 +103,41 @@ def load_node_calibration(root: Path, nodes: tuple[Node, ...]) -> NodeCalibratio
     if not path.exists():
         return None
     try:
-        found = msgspec.json.decode(path.read_bytes(), type=_File)
-        errors = NodeErrors(
-            tuple(record.node_id for record in found.nodes), np.array(found.covariance)
-        )
+        found = msgspec.json.decode(path.read_bytes(), type=NodeCalibrationFile)
+        return read_back(found, nodes, str(path))
     except (msgspec.DecodeError, ValueError) as error:
         msg = f"{path}: not a calibration of nodes: {error}; delete it and calibrate again"
         raise DictionaryError(msg) from error
+
+
+def read_back(found: NodeCalibrationFile, nodes: tuple[Node, ...], place: str) -> NodeCalibration:
+    """The calibration that was written down.
+
+    Parameters
+    ----------
+    nodes
+        As surveyed, the same as it was made of.
+    place
+        Where it comes from, for errors.
+
+    Raises
+    ------
+    DictionaryError
+        If it is of other nodes.
+    ValueError
+        If its parts do not go together.
+    """
+    errors = NodeErrors(tuple(record.node_id for record in found.nodes), np.array(found.covariance))
     if errors.node_ids != tuple(node.node_id for node in nodes):
         names = ", ".join(errors.node_ids)
-        msg = f"{path}: of nodes {names}; calibrate again into another directory"
+        msg = f"{place}: of nodes {names}; calibrate again into another directory"
         raise DictionaryError(msg)
     records = {record.node_id: record for record in found.nodes}
     for node in nodes:
         known, needed = len(records[node.node_id].element_gain), node.array.num_elements
         if known != needed:
             msg = (
-                f"{path}: of node {node.node_id!r} with {known} elements, not {needed}; calibrate "
+                f"{place}: of node {node.node_id!r} with {known} elements, not {needed}; calibrate "
                 "again into another directory"
             )
             raise DictionaryError(msg)

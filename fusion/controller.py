@@ -1,78 +1,25 @@
 """Algorithm 1, PEB-based sensing reconfiguration, as a state machine without I/O."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Literal
+from collections.abc import Collection, Sequence
+from contextlib import suppress
+from dataclasses import replace
 
 import numpy as np
 
-from drivers.geometry import FloatArray
 from fusion.belief import Belief
-from fusion.initialization import expected_error_plan, field_of_view_plan
-from fusion.likelihood import detection_probability
-from fusion.modes import Mode
 from fusion.network import Network
-from fusion.planning import Plan, best_configuration
-from fusion.sensing import PositionEstimate, SensingConfig
-from fusion.wls import Bearing
+from fusion.planner import Planner
+from fusion.planning import Plan
+from fusion.sensing import PositionEstimate, SensingConfig, TooFewNodesError
+from fusion.settings import FusionSettings
 from processing.report import LinkReport
-
-Fusion = Literal["accumulate", "latest"]
-Initialization = Literal["expected_error", "field_of_view", "random"]
-Stopping = Literal["radius", "repeat"]
-
-# A mode is sensed by P2 once it is more probable than not; below that the search goes on.
-_REFINE_PROBABILITY = 0.5
-# Below this spread (root of the trace) every link looks the same from all over the mode.
-_NARROW_M = 0.1
-
-
-@dataclass(frozen=True, slots=True)
-class FusionSettings:
-    """How the controller senses, fuses and stops.
-
-    Attributes
-    ----------
-    num_receivers
-        Receivers per sensing, ``N_r``.
-    max_sensings
-        Budget, ``J_max``.
-    tolerance_m
-        The posterior's 95 % radius that is asked for.
-    min_improvement
-        Once within tolerance, sense on only while the best next configuration promises to
-        shrink the error bound by at least this fraction.
-    min_probability
-        Posterior probability that the best mode needs to count as converged.
-    fusion
-        ``accumulate``: all sensings; ``latest``: the current one only (the paper).
-    initialization
-        ``expected_error``; ``field_of_view`` (the paper's SFI); ``random`` (without SFI).
-    stopping
-        ``radius``; ``repeat``: when the configuration repeats (the paper).
-    bearing
-        Residual of P1: ``sine``, or ``angle`` (the paper).
-    num_scene_samples
-        Samples of the belief for the initialization, ``N_s``.
-    """
-
-    num_receivers: int = 1
-    max_sensings: int = 10
-    tolerance_m: float = 0.5
-    min_improvement: float = 0.35
-    min_probability: float = 0.999
-    fusion: Fusion = "accumulate"
-    initialization: Initialization = "expected_error"
-    stopping: Stopping = "radius"
-    bearing: Bearing = "sine"
-    num_scene_samples: int = 128
 
 
 class Controller:
     """Senses, fuses, and chooses the next configuration until the target is found.
 
     Call `next_config`, sense it, hand the reports to `update`; repeat until `next_config`
-    returns ``None``.
+    returns ``None``. Say by `set_absent` which nodes cannot take part, at any time.
 
     Parameters
     ----------
@@ -85,9 +32,20 @@ class Controller:
     detection_snr
         Matched-cell SNR of the detectors' threshold, for planning.
     settings
-        See `FusionSettings`.
+        See `fusion.settings.FusionSettings`.
     rng
         For the samples of the initialization.
+
+    Attributes
+    ----------
+    absent
+        Nodes that cannot take part now. What they have reported stays.
+    belief
+        Where the target may be, given all reports.
+    estimate
+        The position now, with its status.
+    num_sensings
+        How many there have been, with those in which nothing was heard.
     """
 
     def __init__(
@@ -102,62 +60,88 @@ class Controller:
         self._network = network
         self._area_m = area_m
         self._mean_rcs_m2 = mean_rcs_m2
-        self._detection_snr = detection_snr
         self._settings = settings
-        self._rng = rng
-        self._looks: dict[tuple[str, str], list[float]] = {}
         self.belief = self._new_belief()
+        self._planner = Planner(
+            network, area_m, mean_rcs_m2, detection_snr, settings, rng, self.belief
+        )
         self.num_sensings = 0
-        self._plan: Plan | None = self._initial_plan()
+        self.absent: frozenset[str] = frozenset()
+        self._ended = False
+        self._plan: Plan | None = None
+        self._planned_without = self.absent
+        with suppress(TooFewNodesError):  # `next_config` will say so
+            self._make_plan()
         self.estimate = self.belief.summary()
 
     def _new_belief(self) -> Belief:
         return Belief(self._network, self._area_m, self._mean_rcs_m2, self._settings.bearing)
 
+    def set_absent(self, node_ids: Collection[str]) -> None:
+        """Say which nodes cannot take part from now on; all others can.
+
+        The next configuration is chosen accordingly, and the same whatever was said in between.
+        Before `update` it saves making that choice twice.
+
+        Raises
+        ------
+        ValueError
+            If a node is not of the network.
+        """
+        absent = frozenset(node_ids)
+        if unknown := sorted(absent - self._network.index.keys()):
+            msg = f"no nodes {unknown} to be absent; there are {list(self._network.index)}"
+            raise ValueError(msg)
+        self.absent = absent
+
     def next_config(self) -> SensingConfig | None:
-        """Configuration to sense next, or ``None`` when there is nothing more to do."""
-        return None if self._plan is None else self._plan.config
+        """Configuration to sense next, or ``None`` when there is nothing more to do.
+
+        Raises
+        ------
+        TooFewNodesError
+            If fewer than two nodes can take part; ask again once one has come back.
+        """
+        if self._ended:
+            return None
+        if self._plan is None or self._planned_without != self.absent:
+            return self._make_plan().config
+        return self._plan.config
+
+    def _make_plan(self) -> Plan:
+        self._plan = None
+        self._plan = self._planner.plan(self.absent)
+        self._planned_without = self.absent
+        return self._plan
 
     def update(self, reports: Sequence[LinkReport]) -> PositionEstimate:
-        """Take in one sensing's reports; the new estimate, with its status."""
-        if self._plan is None:
+        """Take in one sensing's reports, none if nothing was heard; the new estimate."""
+        if self._ended:
             msg = "update() after the end: next_config() has returned None"
             raise RuntimeError(msg)
         self.num_sensings += 1
-        if self._settings.fusion == "latest":
-            self._fuse_latest(reports)
-        else:
-            self.belief.update(reports)
-        self._remember()
+        if reports:
+            self._fuse(reports)
         before = self._plan
-        found = self.belief.best
-        self._plan = self._next_plan(found)
-        repeated = self._plan.config.same_nodes(before.config)
-        self._conclude(found, repeated=repeated)
+        self._planner.begin(self.belief)
+        with suppress(TooFewNodesError):  # what was heard counts in any case
+            self._make_plan()
+        # That a plan stays where nothing was heard proves nothing.
+        self._conclude(repeated=bool(reports) and _same_nodes(before, self._plan))
         return self.estimate
 
-    def _fuse_latest(self, reports: Sequence[LinkReport]) -> None:
-        """Forget earlier sensings; but keep the estimate where this one detected nothing."""
+    def _fuse(self, reports: Sequence[LinkReport]) -> None:
+        if self._settings.fusion == "accumulate":
+            self.belief.update(reports)
+            return
+        # Forget earlier sensings; but keep the estimate where this one detected nothing.
         fresh = self._new_belief()
         fresh.update(reports)
         if fresh.modes or not self.belief.modes:
             self.belief = fresh
 
-    def _remember(self) -> None:
-        """Keep the SNR that each link has shown of the best mode, relative to the prediction."""
-        self._looks.clear()
-        if self.belief.best is None:
-            return
-        mode = self.belief.best[0]
-        for link, chosen in self.belief.explained(mode):
-            expected = float(link.unit_snr(mode.position_m)) * mode.rcs_m2
-            if expected > 0.0:
-                seen = 0.0 if chosen is None else link.report.hypotheses[chosen].snr
-                key = link.report.tx_id, link.report.rx_id
-                self._looks.setdefault(key, []).append(seen / expected)
-
-    def _conclude(self, found: tuple[Mode, float] | None, *, repeated: bool) -> None:
-        settings = self._settings
+    def _conclude(self, *, repeated: bool) -> None:
+        settings, found = self._settings, self.belief.best
         summary = self.belief.summary()
         converged = (
             found is not None
@@ -168,74 +152,15 @@ class Controller:
         if settings.stopping == "repeat":
             done = converged = repeated and found is not None
         else:
-            promised = self._plan.peb_m if self._plan is not None else 0.0
+            promised = self._plan.peb_m if self._plan is not None else float("inf")
             worthwhile = promised < (1.0 - settings.min_improvement) * summary.peb_m
             done = converged and not worthwhile
         if done or spent:
-            self._plan = None
+            self._ended = True
             self.estimate = replace(summary, status="converged" if converged else "unresolved")
         else:
             self.estimate = summary
 
-    def _initial_plan(self) -> Plan:
-        settings = self._settings
-        if settings.initialization == "random":
-            picked = self._rng.permutation(len(self._network.nodes))[: settings.num_receivers + 1]
-            tx, *rx = (self._network.nodes[int(n)].node_id for n in picked)
-            return Plan(SensingConfig(tx, tuple(rx)), float("inf"))
-        if settings.initialization == "field_of_view":
-            points = self._rng.uniform(
-                self._area_m[:2], self._area_m[2:], size=(settings.num_scene_samples, 2)
-            )
-            return field_of_view_plan(
-                self._network, points, self._mean_rcs_m2, settings.num_receivers
-            )
-        return self._search_plan()
 
-    def _next_plan(self, found: tuple[Mode, float] | None) -> Plan:
-        literal = self._settings.fusion == "latest"
-        if found is None or (not literal and found[1] < _REFINE_PROBABILITY):
-            return self._search_plan()
-        return self._refine_plan(found[0])
-
-    def _search_plan(self) -> Plan:
-        points, rcs = self.belief.grid.sample(self._rng, self._settings.num_scene_samples)
-        span = float(np.hypot(*np.subtract(self._area_m[2:], self._area_m[:2])))
-        return expected_error_plan(
-            self._network, points, rcs, self._detection_snr, span, self._settings.num_receivers
-        )
-
-    def _refine_plan(self, mode: Mode) -> Plan:
-        """P2 at the mode, averaged over its covariance, on top of what is known already."""
-        literal = self._settings.fusion == "latest"
-        prior = np.zeros(3) if literal else _entries(np.asarray(np.linalg.inv(mode.covariance_m2)))
-        points, weights = mode.points_m, mode.weights
-        if literal or np.trace(mode.covariance_m2) < _NARROW_M**2:
-            points, weights = mode.position_m[None], np.ones(1)
-        snr = self._network.snr(points, np.full(len(points), mode.rcs_m2))
-        if literal:
-            information = self._network.information(points, snr)
-        else:
-            snr *= self._link_memory()
-            seen = detection_probability(snr, self._detection_snr)
-            information = self._network.information(points, snr) * seen[..., None]
-        mean = np.tensordot(weights, information, axes=1)
-        plan = best_configuration(self._network, mean, prior, self._settings.num_receivers)
-        return plan if np.isfinite(plan.peb_m) else self._search_plan()
-
-    def _link_memory(self) -> FloatArray:
-        """What each link has shown over what was predicted, drawn towards one; ``(N, N)``.
-
-        Whether fades last is unknown. The mean of one imagined average look and the looks taken
-        moves away from a link that keeps fading, and costs little where every look is new.
-        """
-        size = len(self._network.nodes)
-        memory = np.ones((size, size))
-        for (tx_id, rx_id), looks in self._looks.items():
-            key = self._network.index[tx_id], self._network.index[rx_id]
-            memory[key] = (1.0 + sum(looks)) / (1.0 + len(looks))
-        return memory
-
-
-def _entries(matrix: FloatArray) -> FloatArray:
-    return np.array([matrix[0, 0], matrix[0, 1], matrix[1, 1]])
+def _same_nodes(first: Plan | None, second: Plan | None) -> bool:
+    return first is not None and second is not None and first.config.same_nodes(second.config)

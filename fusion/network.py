@@ -1,15 +1,13 @@
 """The nodes as the fusion sees them: predicted SNR and Fisher information of every link."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from drivers.array import ElementPattern
 from drivers.geometry import (
     SPEED_OF_LIGHT_M_PER_S,
     FloatArray,
-    angle_from_boresight_rad,
     distance_m,
 )
 from drivers.link_budget import delay_var_s2, leg_gain_per_m2, sine_var, snr_scale_m2
@@ -18,6 +16,8 @@ from drivers.node_errors import BORESIGHT_RAD, SINE, X_M, Y_M, NodeErrors, surve
 from drivers.waveform import OfdmGrid
 from fusion.alignment_loss import AlignmentLoss, Phasors
 from fusion.link_information import links_information, links_snr
+from fusion.patterns import NodePatterns
+from fusion.sensing import MIN_NODES
 
 # A point closer than this to a node is planned for as if it were this far: the radar equation's
 # 1/d^2 is meaningless inside an antenna's own size.
@@ -25,6 +25,9 @@ MIN_DISTANCE_M = 0.5
 
 # Links times points whose information is at hand at once: what a core's own cache holds.
 _LINKS_TOGETHER = 12_000
+
+# Restrictions to some of the nodes that are kept: nodes leave and come back, but one at a time.
+_NUM_PARTS = 8
 
 _Indices = NDArray[np.intp]
 _Gains = tuple[FloatArray, FloatArray, Phasors | None]
@@ -49,6 +52,9 @@ class Network:
     aligned
         Whether captures are aligned to their background, which takes a part of echoes beside a
         direct path away; the predicted SNR of planning is then what is left.
+    scale_m2
+        `drivers.link_budget.snr_scale_m2` of every link, shape ``(N, N)`` as tx, rx; evaluated
+        here, if left out.
     """
 
     def __init__(
@@ -59,6 +65,7 @@ class Network:
         link_delay_var_s2: FloatArray | None = None,
         *,
         aligned: bool = False,
+        scale_m2: FloatArray | None = None,
     ) -> None:
         self.nodes = tuple(nodes)
         self.grid = grid
@@ -67,18 +74,57 @@ class Network:
         self._position_m = np.array([node.pose.position_m for node in self.nodes])
         self._boresight_rad = np.array([node.pose.boresight_rad for node in self.nodes])
         self._ahead = np.stack((np.cos(self._boresight_rad), np.sin(self._boresight_rad)), axis=-1)
-        self._scale_m2 = self._snr_scales_m2()
+        self._scale_m2 = _snr_scales_m2(self.nodes, grid) if scale_m2 is None else scale_m2
         self._unit_delay_var = float(delay_var_s2(1.0, grid.rms_bandwidth_hz))
         self._unit_sine_var = np.array([self._sine_var(node) for node in self.nodes])
         var = self.errors.variances
         self._position_var_m2 = var[:, [X_M, Y_M]].mean(axis=1)
         self._boresight_var_rad2 = var[:, BORESIGHT_RAD]
         self._constant_sine_var = var[:, SINE]
+        self._link_delay_var_s2 = link_delay_var_s2
         range_var_m2 = self._link_range_var_m2(link_delay_var_s2)
         self._delay_var_s2 = range_var_m2 / SPEED_OF_LIGHT_M_PER_S**2
+        self._patterns = NodePatterns(self.nodes)
         self._loss = self._alignment_loss() if aligned else None
         self._every = np.arange(len(self.nodes))
-        self._patterns = self._nodes_of_patterns()
+        self._parts: dict[frozenset[str], Network] = {}
+
+    def only(self, node_ids: Collection[str]) -> "Network":
+        """The network that some of the nodes are, in their order here; of all of them, itself.
+
+        Raises
+        ------
+        ValueError
+            If a node is not of this network, or fewer than two are given.
+        """
+        wanted = frozenset(node_ids)
+        if unknown := sorted(wanted - self.index.keys()):
+            msg = f"no nodes {unknown} in this network; it has {list(self.index)}"
+            raise ValueError(msg)
+        if len(wanted) < MIN_NODES:
+            msg = f"a network needs at least {MIN_NODES} nodes, one to send and one to hear it"
+            raise ValueError(f"{msg}; got {sorted(wanted)}")
+        if len(wanted) == len(self.nodes):
+            return self
+        if wanted not in self._parts:
+            if len(self._parts) == _NUM_PARTS:
+                del self._parts[next(iter(self._parts))]
+            self._parts[wanted] = self._part(wanted)
+        return self._parts[wanted]
+
+    def _part(self, wanted: frozenset[str]) -> "Network":
+        nodes = [node for node in self.nodes if node.node_id in wanted]
+        node_ids = tuple(node.node_id for node in nodes)
+        kept = np.ix_(*2 * [[self.index[node_id] for node_id in node_ids]])
+        shared = self._link_delay_var_s2
+        return Network(
+            nodes,
+            self.grid,
+            NodeErrors(node_ids, self.errors.of(node_ids)),
+            None if shared is None else shared[kept],
+            aligned=self._loss is not None,
+            scale_m2=self._scale_m2[kept],
+        )
 
     def _link_range_var_m2(self, link_delay_var_s2: FloatArray | None) -> FloatArray:
         """Variance of bistatic ranges that no look averages away, ``(N, N)``, in square metres."""
@@ -97,18 +143,6 @@ class Network:
     def node_var(self, node: Node) -> FloatArray:
         """Variances of one node's six errors, see `drivers.node_errors`."""
         return np.asarray(self.errors.variances[self.index[node.node_id]])
-
-    def _snr_scales_m2(self) -> FloatArray:
-        """SNR scale of every link, shape ``(N, N)``; equal radios are evaluated once."""
-        known: dict[tuple[float, float, int], float] = {}
-        scales = np.empty((len(self.nodes), len(self.nodes)))
-        for i, tx in enumerate(self.nodes):
-            for j, rx in enumerate(self.nodes):
-                key = tx.tx_power_dbm, rx.noise_figure_db, rx.array.num_elements
-                if key not in known:
-                    known[key] = snr_scale_m2(tx, rx, self.grid)
-                scales[i, j] = known[key]
-        return scales
 
     def _sine_var(self, node: Node) -> float:
         wavelengths = node.array.spacing_m / self.grid.wavelength_m
@@ -173,54 +207,19 @@ class Network:
             self._position_m, self._boresight_rad,
             np.array([array.num_elements for array in arrays]),
             np.array([array.spacing_m for array in arrays]) / self.grid.wavelength_m,
-            self._mutual_view(), self.grid,
+            self._patterns.mutual_view(), self.grid,
         )  # fmt: skip
-
-    def _mutual_view(self) -> NDArray[np.bool_]:
-        """Whether both ends of each link have each other in view, shape ``(N, N)`` as tx, rx."""
-        position, boresight = self._position_m, self._boresight_rad
-        angle = angle_from_boresight_rad(position[:, None], boresight[:, None], position)
-        heard = [n.receive_pattern.in_view(own) for n, own in zip(self.nodes, angle, strict=True)]
-        sent = [n.transmit_pattern.in_view(own) for n, own in zip(self.nodes, angle, strict=True)]
-        return np.array(sent) & np.array(heard).T
-
-    def _nodes_of_patterns(self) -> list[tuple[ElementPattern, _Indices, _Indices]]:
-        """Distinct patterns, each with the nodes that send and the nodes that receive with it."""
-        sent = [node.transmit_pattern for node in self.nodes]
-        received = [node.receive_pattern for node in self.nodes]
-        return [
-            (
-                pattern,
-                np.flatnonzero([own == pattern for own in sent]),
-                np.flatnonzero([own == pattern for own in received]),
-            )
-            for pattern in dict.fromkeys(sent + received)
-        ]
 
     def in_view(self, points_m: FloatArray) -> NDArray[np.bool_]:
         """Whether each node's receiving pattern has points in view, shape ``(P, N)``."""
-        angle = self._angles_rad(points_m)
-        seen = np.empty(angle.shape, dtype=bool)
-        for pattern, _, members in self._patterns:
-            seen[:, members] = pattern.in_view(angle[:, members])
-        return seen
-
-    def _angles_rad(self, points_m: FloatArray) -> FloatArray:
-        """Angles of points from each node's boresight, shape ``(P, N)``."""
-        return angle_from_boresight_rad(self._position_m, self._boresight_rad, points_m[:, None])
+        return self._patterns.in_view(points_m)
 
     def _gains(self, points_m: FloatArray, rcs_m2: FloatArray) -> _Gains:
         """Gains over squared distance, of sending times RCS and of receiving; ``(P, N)`` each.
 
         And the phases that tell what alignment takes, if it does.
         """
-        angle = self._angles_rad(points_m)
-        transmit, receive = np.empty(angle.shape), np.empty(angle.shape)
-        for pattern, senders, receivers in self._patterns:
-            transmit[:, senders] = gain = pattern.power_gain(angle[:, senders])
-            if not np.array_equal(senders, receivers):
-                gain = pattern.power_gain(angle[:, receivers])
-            receive[:, receivers] = gain
+        transmit, receive = self._patterns.gains(points_m)
         leg_m = np.maximum(distance_m(self._position_m, points_m[:, None]), MIN_DISTANCE_M)
         phasors = None if self._loss is None else self._loss.phasors(points_m)
         return transmit / leg_m**2 * rcs_m2[:, None], receive / leg_m**2, phasors
@@ -272,3 +271,16 @@ class Network:
         products = np.stack((across_x**2, across_x * across_y, across_y**2), axis=-1)
         sine_var = cosine**2 * bearing_var + self._constant_sine_var
         return unit / SPEED_OF_LIGHT_M_PER_S, products, sine_var
+
+
+def _snr_scales_m2(nodes: Sequence[Node], grid: OfdmGrid) -> FloatArray:
+    """SNR scale of every link, shape ``(N, N)``; equal radios are evaluated once."""
+    known: dict[tuple[float, float, int], float] = {}
+    scales = np.empty((len(nodes), len(nodes)))
+    for i, tx in enumerate(nodes):
+        for j, rx in enumerate(nodes):
+            key = tx.tx_power_dbm, rx.noise_figure_db, rx.array.num_elements
+            if key not in known:
+                known[key] = snr_scale_m2(tx, rx, grid)
+            scales[i, j] = known[key]
+    return scales

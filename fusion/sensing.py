@@ -10,9 +10,15 @@ from drivers.geometry import FloatArray
 
 Status = Literal["searching", "converged", "unresolved"]
 
+MIN_NODES = 2  # one sends, one listens
+
 # Quantiles of chi-square with two degrees of freedom, -2 ln(1 - p).
 CHI2_95 = -2.0 * np.log(0.05)
 CHI2_50 = -2.0 * np.log(0.5)
+
+
+class TooFewNodesError(RuntimeError):
+    """Fewer nodes can take part than a sensing needs; the message names those that cannot."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from drivers.geometry import Pose, area_corners_m, bistatic_delay_s
 from drivers.grids import fitting_sample_rate_hz, prefix_length
 from drivers.node import Node, SurveyUncertainty
 from drivers.waveform import OfdmGrid
-from fusion.controller import FusionSettings
+from fusion.settings import FusionSettings
 from processing.search import ProcessingSettings
 from sim_backend.impairments import PRESETS, Impairments
 from sim_backend.paths import Surfaces
@@ -24,6 +24,7 @@ from testbed.site import (
     RadioSection,
     Site,
     SiteError,
+    drawn_node_id,
 )
 
 
@@ -103,7 +104,7 @@ def build_nodes(site: Site, seed: int) -> tuple[Node, ...]:
     if site.uniform_nodes:
         poses = draw_uniform_poses(seed, site.area_m, site.uniform_nodes.num_nodes)
         return tuple(
-            _node(f"n{n:02d}", f"loc{n:02d}", pose, site.node_defaults, grid)
+            _node(drawn_node_id(n), f"loc{n:02d}", pose, site.node_defaults, grid)
             for n, pose in enumerate(poses)
         )
     position = {location.location_id: location.position_m for location in site.locations}

@@ -6,8 +6,11 @@ from importlib import import_module
 import click
 
 _COMMANDS = {
+    "air": "simulate the world of radios that several processes share, at IQ",
+    "agent": "own the radios of one host",
     "bench": "measure the work of a sensing against its literal evaluation",
     "calibrate": "learn the background of every link into a dictionary",
+    "coordinator": "command agents, fuse reports, plan what is next",
     "init": "write a commented site file",
     "keys": "make keys, and say whose this process takes",
     "localize": "find the target: sense, fuse, choose nodes, repeat",
@@ -15,7 +18,10 @@ _COMMANDS = {
     "record": "find the target and keep every capture, as SigMF",
     "replay": "run a recording again",
     "schema": "print the JSON schema of site files",
+    "status": "show a running testbed",
     "study": "run many seeded scenes and print their statistics",
+    "up": "start all processes of a testbed on this machine",
+    "worker": "turn captures into reports",
 }
 
 

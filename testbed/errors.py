@@ -21,11 +21,12 @@ def user_errors() -> tuple[type[Exception], ...]:
     from calibration.dictionary import DictionaryError
     from drivers.radio_errors import RadioError
     from drivers.recording import RecordingError
+    from fusion.sensing import TooFewNodesError
     from testbed.bus.errors import BusError
     from testbed.yaml_file import YamlFileError
 
-    known = (UsageError, YamlFileError, DictionaryError, RadioError, RecordingError, BusError)
-    return (*known, OSError, MemoryError)
+    known = (UsageError, YamlFileError, BusError, DictionaryError, RadioError, RecordingError)
+    return (*known, TooFewNodesError, OSError, MemoryError)
 
 
 def explain(error: BaseException) -> str:

@@ -7,8 +7,9 @@ import msgspec
 from msgspec import Meta
 
 from drivers.array import PatternKind
-from fusion.controller import Fusion, Initialization, Stopping
+from fusion.settings import Fusion, Initialization, Stopping
 from fusion.wls import Bearing
+from testbed.site_services import ServicesSection
 from testbed.site_simulation import SimulationSection
 from testbed.site_types import (
     Coordinate,
@@ -134,7 +135,7 @@ class UniformNodes(Section, frozen=True):
 
 
 class SensingSection(Section, frozen=True):
-    """The sensing loop; see ``fusion.controller.FusionSettings``."""
+    """The sensing loop; see ``fusion.settings.FusionSettings``."""
 
     num_receivers: Count = 1
     max_sensings: Count = 10
@@ -192,6 +193,12 @@ class Site(Section, frozen=True):
     processing: ProcessingSection = ProcessingSection()
     calibration: CalibrationSection = CalibrationSection()
     simulation: SimulationSection = SimulationSection()
+    services: ServicesSection = ServicesSection()
+
+
+def drawn_node_id(number: int) -> str:
+    """Id of a node that is drawn at random."""
+    return f"n{number:02d}"
 
 
 def load_site(path: Path) -> Site:

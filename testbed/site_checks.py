@@ -10,7 +10,8 @@ from typing import Any
 import msgspec
 
 from drivers.geometry import SPEED_OF_LIGHT_M_PER_S
-from testbed.site import ArraySection, Site
+from testbed.site import ArraySection, Site, drawn_node_id
+from testbed.site_services import services_problems
 
 # An OFDM symbol of more tones than this is beyond any transform a radio or this project makes.
 _MAX_SUBCARRIERS = 1 << 17
@@ -26,12 +27,20 @@ def site_problems(site: Site) -> list[str]:
     return list(_not_finite(site)) or [
         *_names(site), *_waveform(site), *_area(site), *_nodes(site), *_arrays(site),
         *_echoes(site), *_sensing(site), *_simulation(site),
+        *services_problems(site.services, node_ids(site)),
     ]  # fmt: skip
 
 
 def num_nodes(site: Site) -> int:
     """Nodes that the site has, drawn or listed."""
     return site.uniform_nodes.num_nodes if site.uniform_nodes else len(site.nodes)
+
+
+def node_ids(site: Site) -> list[str]:
+    """Ids of the site's nodes, drawn or listed."""
+    if site.uniform_nodes:
+        return [drawn_node_id(n) for n in range(site.uniform_nodes.num_nodes)]
+    return [node.node_id for node in site.nodes]
 
 
 def _numbers(value: object, place: str) -> Iterator[tuple[str, float]]:

@@ -15,6 +15,7 @@ from testbed.bench.case import Counts, Work
 from testbed.bench.measuring import timed
 from testbed.bench.receiving import map_counts
 from testbed.bench.workload import Workload
+from testbed.runs.links import LocalLinks
 from testbed.runs.localize import Localization
 
 _NUM_STARTS = 7
@@ -69,14 +70,14 @@ def ready_sensings(
     whether there is a next configuration: after the last of a scene nothing is planned.
     """
     while True:
-        run, simulation = load.localization(seed, aligned=aligned)
+        run, links, simulation = load.localization(seed, aligned=aligned)
         source, controller = simulation.source, run.controller
         while (config := controller.next_config()) is not None:
             index = controller.num_sensings
             captures = source.sense(config.tx_id, config.rx_ids, index)
             if aligned:
                 captures = tuple(load.moved(capture) for capture in captures)
-            ready = [(capture, run.background_of(capture)) for capture in captures]
+            ready = [(capture, links.background_of(capture)) for capture in captures]
             for _, background in ready:
                 if aligned and background is not None:
                     load.processor.prepared(background, ())
@@ -84,9 +85,12 @@ def ready_sensings(
             def sensing(
                 ready: Sequence[tuple[Capture, Background | None]] = ready,
                 run: Localization = run,
+                links: LocalLinks = links,
                 index: int = index,
             ) -> bool:
-                looks = [run.look(capture, background, index) for capture, background in ready]
+                looks = [
+                    links.reporter.look(capture, background, index) for capture, background in ready
+                ]
                 run.controller.update([look.report for look in looks])
                 return run.controller.next_config() is not None
 

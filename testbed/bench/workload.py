@@ -18,7 +18,8 @@ from processing.report import LinkReport
 from processing.suppression import Background
 from testbed.bench.literal import literal_module
 from testbed.runs.backgrounds import equivalent_background, perfect_background
-from testbed.runs.localize import Localization, Processors
+from testbed.runs.links import LocalLinks, Processors
+from testbed.runs.localize import Localization
 from testbed.runs.setup import Simulation, simulate
 from testbed.site import Site, load_site
 
@@ -184,7 +185,9 @@ class Workload:
         point = self.simulation.target_m[None]
         return self.network.information(point, self.network.snr(point, np.ones(1)))[0]
 
-    def localization(self, seed: int, *, aligned: bool) -> tuple[Localization, Simulation]:
+    def localization(
+        self, seed: int, *, aligned: bool
+    ) -> tuple[Localization, LocalLinks, Simulation]:
         """A run over another scene; with backgrounds in their equivalent form, as in studies.
 
         Captures that are to be aligned need backgrounds as they are.
@@ -195,11 +198,9 @@ class Workload:
             if aligned
             else equivalent_background(simulation.source, self.sizes.num_captures)
         )
-        run = Localization(
-            self.site, simulation.source, background_of, self.processors,
-            simulation.planning_rng(), simulation.target_m,
-        )  # fmt: skip
-        return run, simulation
+        links = LocalLinks(self.site, simulation.source, background_of, self.processors)
+        run = Localization(self.site, links, simulation.planning_rng(), simulation.target_m)
+        return run, links, simulation
 
     def chain(self) -> object | None:
         """The literal chain with this link's constants, ``None`` without a checkout."""

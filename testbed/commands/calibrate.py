@@ -3,14 +3,17 @@
 from pathlib import Path
 
 import click
+from rich.markup import escape
 from threadpoolctl import threadpool_limits
 
 from testbed.build import Overrides
+from testbed.commands.live_options import live_options
 from testbed.commands.options import fidelity_options, resolve_site
 from testbed.commands.tables import progress_bar
 from testbed.errors import written_to
 from testbed.runs.calibrate import calibrate
 from testbed.runs.setup import Fidelity, opened_setup
+from testbed.site import Site
 
 
 @click.command("calibrate")
@@ -34,20 +37,56 @@ from testbed.runs.setup import Fidelity, opened_setup
 @click.option(
     "--simulate", is_flag=True, help="Replace every radio of the site by a simulated one."
 )
+@live_options
 def command(
     site_path: Path, out: Path, seed: int, num_elements: int | None, simulate: bool,
-    fidelity: Fidelity, impairments: str | None,
+    fidelity: Fidelity, impairments: str | None, live: bool, port: int | None,
+    keys_folder: Path | None,
 ) -> None:  # fmt: skip
     """Learn the background of every ordered pair of nodes; stopped, it goes on where it was."""
     overrides = Overrides(num_elements=num_elements, impairments=impairments)
     site = resolve_site(site_path, overrides, simulate=simulate, fidelity=fidelity)
+    if live:
+        from testbed.commands.live import refuse_with_live
+
+        refuse_with_live(
+            simulate=simulate, fidelity=fidelity, impairments=impairments, num_elements=num_elements
+        )
+        place, total, learned = _calibrated_live(site, out, port, keys_folder)
+    else:
+        place = str(out)
+        learned, total = _calibrated(site, out, seed, fidelity)
+    click.echo(f"{place}: {total} entries, {learned} learned now, {total - learned} kept")
+
+
+def _calibrated(site: Site, out: Path, seed: int, fidelity: Fidelity) -> tuple[int, int]:
     with (
         threadpool_limits(limits=1), opened_setup(site, seed, fidelity) as setup,
         written_to(out), progress_bar() as progress,
     ):  # fmt: skip
         task = progress.add_task("entries", total=None)
-        learned, total = calibrate(
+        return calibrate(
             site, setup, out,
             lambda done, links: progress.update(task, completed=done, total=links),
         )  # fmt: skip
-    click.echo(f"{out}: {total} entries, {learned} learned now, {total - learned} kept")
+
+
+def _calibrated_live(
+    site: Site, out: Path, port: int | None, keys_folder: Path | None
+) -> tuple[str, int, int]:
+    from testbed.bus.job_messages import JobOptions, JobState
+    from testbed.commands.live import given_seed, plain_name, run_live
+
+    options = JobOptions(seed=given_seed(), folder=plain_name(out, "--out"))
+    with progress_bar() as progress:
+        task = progress.add_task("entries", total=None)
+
+        def show(state: JobState) -> None:
+            text = "entries" if state.total else escape(state.progress)
+            progress.update(task, description=text, completed=state.done, total=state.total or None)
+
+        _, _, end = run_live(
+            site, "calibrate", options, port, keys_folder, show,
+            lambda text: progress.update(task, description=escape(text)),
+        )  # fmt: skip
+    return end.result or (str(out), 0, 0)

@@ -17,7 +17,8 @@ from testbed.commands.sensing import backgrounds, followed
 from testbed.commands.tables import screen, sensing_table, verdict
 from testbed.errors import written_to
 from testbed.runs.backgrounds import BackgroundKind
-from testbed.runs.localize import Localization, Processors, result_object
+from testbed.runs.links import LocalLinks, Processors
+from testbed.runs.localize import Localization, result_object
 from testbed.runs.recording import RecordingSource, describe_run, dictionary_of
 from testbed.runs.setup import Fidelity, opened_setup
 
@@ -77,16 +78,9 @@ def command(
         recorded = replace(setup, source=source)
         has_entries = kept if background == "learned" else None
         with backgrounds(site, recorded, background, has_entries, status) as known:
-            run = Localization(
-                site,
-                source,
-                known.background_of,
-                processors,
-                setup.planning_rng(),
-                setup.target_m,
-                known.calibration,
-            )
-            records = list(followed(run, site, status.update))
+            links = LocalLinks(site, source, known.background_of, processors, known.calibration)
+            run = Localization(site, links, setup.planning_rng(), setup.target_m)
+            records = list(followed(run, site, links, status.update))
     if as_json:
         result = result_object(site, records, setup, started_s)
         result["recording"] = {"path": str(out), "num_records": writer.num_records}

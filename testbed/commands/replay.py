@@ -16,7 +16,8 @@ from testbed.commands.sensing import backgrounds, followed
 from testbed.commands.tables import screen, sensing_table, verdict
 from testbed.errors import UsageError
 from testbed.figure_files import save_figure
-from testbed.runs.localize import Localization, Processors, SensingRecord, result_object
+from testbed.runs.links import LocalLinks, Processors
+from testbed.runs.localize import Localization, SensingRecord, result_object
 from testbed.runs.recording import (
     RecordedSource,
     dictionary_of,
@@ -57,16 +58,9 @@ def command(root: Path, figure_path: Path | None, as_json: bool) -> None:
         Console(stderr=True).status("replaying") as status,
         backgrounds(site, setup, background, has_entries, status) as known,
     ):
-        run = Localization(
-            site,
-            source,
-            known.background_of,
-            processors,
-            setup.planning_rng(),
-            setup.target_m,
-            known.calibration,
-        )
-        records, end = _until_the_end(followed(run, site, status.update))
+        links = LocalLinks(site, source, known.background_of, processors, known.calibration)
+        run = Localization(site, links, setup.planning_rng(), setup.target_m)
+        records, end = _until_the_end(followed(run, site, links, status.update))
         if figure_path is not None:
             from testbed.figures import localization_figure
 

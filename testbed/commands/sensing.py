@@ -9,6 +9,7 @@ from rich.markup import escape
 from rich.status import Status
 
 from testbed.runs.backgrounds import BackgroundKind
+from testbed.runs.links import LocalLinks
 from testbed.runs.localize import Localization, SensingRecord
 from testbed.runs.preparation import Prepared, prepared
 from testbed.runs.rehearsal import rehearse
@@ -16,10 +17,12 @@ from testbed.runs.setup import Setup
 from testbed.site import Site
 
 
-def followed(run: Localization, site: Site, show: Callable[[str], None]) -> Iterator[SensingRecord]:
+def followed(
+    run: Localization, site: Site, links: LocalLinks, show: Callable[[str], None]
+) -> Iterator[SensingRecord]:
     """The run's records, with progress shown while the next one is sensed."""
     show("getting ready; the first time on a machine this takes half a minute")
-    rehearse(run)
+    rehearse(site, links.reporter)
     show(f"sensing 1 of at most {site.sensing.max_sensings}")
     for number, record in enumerate(run.run(), start=1):
         yield record

@@ -15,8 +15,7 @@ from rich.progress import (
 from rich.table import Table
 
 from fusion.sensing import CHI2_95
-from testbed.runs.localize import SensingRecord, throughput_loss_pct
-from testbed.runs.setup import Setup
+from testbed.runs.localize import Scene, SensingRecord, throughput_loss_pct
 from testbed.site import Site
 
 
@@ -81,7 +80,7 @@ def _detected(record: SensingRecord) -> list[str]:
     return list(texts.values())
 
 
-def verdict(site: Site, records: Sequence[SensingRecord], setup: Setup) -> str:
+def verdict(site: Site, records: Sequence[SensingRecord], scene: Scene) -> str:
     """The final position with its 95 % ellipse, and what it cost."""
     last = records[-1].estimate
     values, vectors = np.linalg.eigh(last.covariance_m2)
@@ -99,8 +98,8 @@ def verdict(site: Site, records: Sequence[SensingRecord], setup: Setup) -> str:
             f"frame's symbols"
         ),
     ]
-    if setup.target_m is not None:
-        tx, ty = setup.target_m
+    if scene.target_m is not None:
+        tx, ty = scene.target_m
         lines.append(f"truth: x = {tx:.4f} m, y = {ty:.4f} m, error {metres(records[-1].error_m)}")
     lines += [
         f"sensing {number}: no capture from {rx_id}: {problem}"

@@ -19,7 +19,8 @@ from fusion.grid import PositionGrid
 from fusion.sensing import CHI2_50, CHI2_95, PositionEstimate
 from processing.power_map import bistatic_range_m
 from processing.report import LinkReport
-from testbed.runs.localize import Localization, Processors, SensingRecord
+from testbed.runs.links import Processors
+from testbed.runs.localize import Localization, SensingRecord
 from testbed.runs.setup import Setup
 from testbed.site import Site
 
@@ -235,6 +236,9 @@ def _draw_maps(
         return
     number, look = heard[-1]
     report, capture, background = look.report, look.capture, look.background
+    if capture is None:
+        figure.text(0.85, 0.5, "no maps: the captures stayed with the workers", ha="center")
+        return
     processor = processors.of(nodes[report.rx_id])
     raw, clean = (processor.map_of(processor.residual(capture, b)) for b in (None, background))
     raw_db, clean_db = (10.0 * np.log10(m.power / clean.noise_power) for m in (raw, clean))

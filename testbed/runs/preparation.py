@@ -43,6 +43,7 @@ def prepared(
     kind: BackgroundKind,
     root: Path | None,
     show: Callable[[str], None] = lambda _text: None,
+    calibration: NodeCalibration | None = None,
 ) -> Iterator[Prepared]:
     """Backgrounds of a kind; learned ones are kept in a dictionary, and learned when needed.
 
@@ -52,6 +53,8 @@ def prepared(
         The dictionary.
     show
         Told, in words, what takes a while.
+    calibration
+        Of the nodes, where it was made before; made now, if left out.
 
     Raises
     ------
@@ -76,10 +79,11 @@ def prepared(
     num_captures = site.calibration.num_captures
     with written_to(root):
         dictionary = open_dictionary(root, setup.source, num_captures)
-        calibration = node_calibration_of(
-            setup, root, num_captures,
-            lambda done, total: show(f"calibrating the nodes, {done} of {total} bursts"),
-        )  # fmt: skip
+        if calibration is None:
+            calibration = node_calibration_of(
+                setup, root, num_captures,
+                lambda done, total: show(f"calibrating the nodes, {done} of {total} bursts"),
+            )  # fmt: skip
 
         def announce(tx_id: str, rx_id: str) -> None:
             show(f"learning the background of {tx_id} -> {rx_id}, {num_captures} captures")

@@ -11,7 +11,7 @@ from drivers.radio_errors import RadioError
 from drivers.tuning import Tuning
 from sim_backend.ether import Ether
 from testbed.build import build_burst, build_nodes, build_scene
-from testbed.radio_source import tx_gain_db
+from testbed.gains import tx_gain_db
 from testbed.radios import open_radios, simulated_radios
 from testbed.site import Site
 

@@ -13,31 +13,39 @@ from drivers.geometry import ComplexArray, FloatArray, arrival_angle_rad, bistat
 from drivers.node import Node
 from drivers.waveform import OfdmGrid, pilot_symbols
 from processing.suppression import Background
-from testbed.runs.localize import Localization
+from testbed.runs.links import LinkReporter
+from testbed.runs.localize import new_controller
+from testbed.site import Site
 
 _NUM_SENSINGS = 2
 _SNR_DB = 30.0  # of the matched cell
 
 
-def rehearse(run: Localization) -> None:
-    """Go through the steps of a run's sensings without its source, and leave the run as it was."""
+def rehearse(site: Site, reporter: LinkReporter, *, aligned: bool | None = None) -> None:
+    """Go through the steps of a run's sensings, from captures to plans.
+
+    Parameters
+    ----------
+    aligned
+        Whether captures will have to be aligned; as the reporter says, if left out.
+    """
     rng = np.random.default_rng(0)
-    controller = run.new_controller(rng)
-    x_min, y_min, x_max, y_max = run.area_m
+    controller = new_controller(site, reporter, rng)
+    x_min, y_min, x_max, y_max = site.area_m
     target_m = np.array([0.6 * x_min + 0.4 * x_max, 0.55 * y_min + 0.45 * y_max])
-    nodes, order = run.network.nodes, run.network.index
+    network = reporter.network
     for index in range(_NUM_SENSINGS):
         config = controller.next_config()
         if config is None:
             return
         reports = []
         for rx_id in config.rx_ids:
-            tx, rx = nodes[order[config.tx_id]], nodes[order[rx_id]]
-            capture, background = _made_up(tx, rx, target_m, run.network.grid, rng)
-            if run.aligns:
-                aligned = replace(capture, needs_alignment=True)
-                run.look(aligned, background, index)
-            reports.append(run.look(capture, background, index).report)
+            tx, rx = (network.nodes[network.index[name]] for name in (config.tx_id, rx_id))
+            capture, background = _made_up(tx, rx, target_m, network.grid, rng)
+            if reporter.aligns if aligned is None else aligned:
+                moved = replace(capture, needs_alignment=True)
+                reporter.look(moved, background, index)
+            reports.append(reporter.look(capture, background, index).report)
         controller.update(reports)
 
 

@@ -1,7 +1,7 @@
 """What a run senses with: a simulated scene at pilot or IQ fidelity, or a site's own radios."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Literal
@@ -116,8 +116,7 @@ def _simulated_iq(site: Site, seed: int, opened: ExitStack) -> Setup:
     """Two sessions of the same radios: backgrounds are of the first, all else of the second."""
     pilots = simulate(site, seed)
     scene = build_scene(site, pilots.source.nodes, seed)
-    described = hashlib.sha256(repr(build_impairments(site)).encode()).hexdigest()[:8]
-    origin = f"{pilots.source.origin}, IQ with impairments {described}"
+    origin = iq_origin(site, pilots)
 
     from testbed.radio_source import RadioSource  # what finds bursts takes long to import
 
@@ -136,17 +135,26 @@ def _simulated_iq(site: Site, seed: int, opened: ExitStack) -> Setup:
     return Setup(now, seed, scene.target_m, pilots.pilots, has_radios=True, earlier=earlier)
 
 
+def iq_origin(site: Site, pilots: Simulation) -> str:
+    """Origin of captures through simulated radios; see `drivers.capture.CaptureSource`."""
+    described = hashlib.sha256(repr(build_impairments(site)).encode()).hexdigest()[:8]
+    return f"{pilots.source.origin}, IQ with impairments {described}"
+
+
+def radios_origin(infos: Mapping[str, tuple[str, str]]) -> str:
+    """Origin of captures through radios, of their kinds and serials by node id."""
+    return "; ".join(f"{name} {kind} {serial}" for name, (kind, serial) in infos.items())
+
+
 def _hardware(site: Site, seed: int, opened: ExitStack) -> Setup:
     from testbed.radio_source import RadioSource
 
     nodes = build_nodes(site, seed)
     radios = open_radios(site, nodes, {})
     try:
-        serials = [
-            f"{name} {radio.info.kind} {radio.info.serial}" for name, radio in radios.items()
-        ]
+        infos = {name: (radio.info.kind, radio.info.serial) for name, radio in radios.items()}
         source = RadioSource(
-            nodes, radios, build_burst(site), "; ".join(serials),
+            nodes, radios, build_burst(site), radios_origin(infos),
             calibration_burst=build_calibration_burst(site),
             fresh_tuning=site.calibration.fresh_tuning,
         )  # fmt: skip

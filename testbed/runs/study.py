@@ -1,11 +1,11 @@
 """Monte Carlo studies: many seeded scenes of one site, on one machine."""
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import repeat
 from multiprocessing import active_children, get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -24,7 +24,8 @@ from testbed.runs.backgrounds import (
     equivalent_background,
     no_background,
 )
-from testbed.runs.localize import Localization, Processors, throughput_loss_pct
+from testbed.runs.links import LocalLinks, Processors
+from testbed.runs.localize import Localization, throughput_loss_pct
 from testbed.runs.preparation import prepared
 from testbed.runs.setup import Fidelity, opened_setup, simulate
 from testbed.runs.workers import interrupts_held_back, leave_with_parent
@@ -88,9 +89,13 @@ def run_trial(
         return _run_iq_trial(site, seed, background, processors)
     simulation = simulate(site, seed, cancel_static=background != "none")
     run = Localization(
-        site, simulation.source, _background_of(site, simulation.source, background), processors,
-        simulation.planning_rng(), simulation.target_m,
-    )  # fmt: skip
+        site,
+        LocalLinks(
+            site, simulation.source, _background_of(site, simulation.source, background), processors
+        ),
+        simulation.planning_rng(),
+        simulation.target_m,
+    )
     return _result_of(run, seed, simulation.target_m)
 
 
@@ -106,9 +111,11 @@ def _run_iq_trial(
             msg = "a study needs simulated radios"
             raise ValueError(msg)
         run = Localization(
-            site, setup.source, known.background_of, processors, setup.planning_rng(),
-            setup.target_m, known.calibration,
-        )  # fmt: skip
+            site,
+            LocalLinks(site, setup.source, known.background_of, processors, known.calibration),
+            setup.planning_rng(),
+            setup.target_m,
+        )
         return _result_of(run, seed, setup.target_m)
 
 
@@ -194,8 +201,11 @@ def _finished_chunks(
     )
     try:
         with interrupts_held_back():
-            found = pool.map(_run_chunk, repeat(site), chunks, repeat(background), repeat(fidelity))
-        yield from found
+            # `map` would cancel what is left, and the pool's thread fails on what is cancelled when
+            # it sees its workers die (CPython before 3.12.1).
+            left = deque(pool.submit(_run_chunk, site, c, background, fidelity) for c in chunks)
+        while left:
+            yield left.popleft().result()
     except BaseException:
         for worker in set(active_children()) - others:
             worker.terminate()  # what it computes is not wanted any more, and may take long

@@ -11,7 +11,9 @@ import pytest
 from testbed.cli import cli
 from tests.unit.testbed.sites import EXAMPLES, ROOT, call, changed, contents, hall, lab, write_site
 
-SENSING_KEYS = ["tx_id", "rx_ids", "detected", "problems", "estimate_m", "error_m", "peb_m"]
+SENSING_KEYS = [
+    "tx_id", "rx_ids", "detected", "problems", "absent", "estimate_m", "error_m", "peb_m",
+]  # fmt: skip
 RESULT_KEYS = {
     "estimate_m", "covariance_m2", "truth_m", "error_m", "status", "num_sensings",
     "throughput_loss_pct", "seed", "elapsed_s", "sensings",

@@ -16,7 +16,8 @@ from sim_backend.radio import SimRadio
 from testbed.build import build_burst, build_scene
 from testbed.radio_source import RadioSource
 from testbed.runs.backgrounds import no_background
-from testbed.runs.localize import Localization, Processors
+from testbed.runs.links import LocalLinks, Processors
+from testbed.runs.localize import Localization
 from testbed.runs.setup import simulate
 from testbed.site import Site, load_site
 
@@ -190,8 +191,8 @@ def test_a_run_goes_on_without_the_links_that_fail(lab):
     for n, radio in enumerate(bench.radios.values()):
         radio.faults = Faults(7, n, dict.fromkeys(kinds, 0.15))
     run = Localization(
-        lab, bench.source, no_background, Processors(lab), np.random.default_rng(0)
-    )  # fmt: skip
+        lab, LocalLinks(lab, bench.source, no_background, Processors(lab)), np.random.default_rng(0)
+    )
     records = list(run.run())
     looked = sum(len(record.looks) for record in records)
     missing = sum(len(record.problems) for record in records)

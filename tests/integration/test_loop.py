@@ -22,7 +22,8 @@ from testbed.runs.backgrounds import (
     open_dictionary,
     perfect_background,
 )
-from testbed.runs.localize import Localization, Processors, SensingRecord
+from testbed.runs.links import LocalLinks, Processors
+from testbed.runs.localize import Localization, SensingRecord
 from testbed.runs.setup import Setup, simulate
 from testbed.site import Site, load_site
 
@@ -48,9 +49,11 @@ def localize(
     source=None,
 ) -> tuple[list[SensingRecord], Localization]:
     run = Localization(
-        site, source or simulation.source, background_of, processors,
-        simulation.planning_rng(), simulation.target_m,
-    )  # fmt: skip
+        site,
+        LocalLinks(site, source or simulation.source, background_of, processors),
+        simulation.planning_rng(),
+        simulation.target_m,
+    )
     return list(run.run()), run
 
 

@@ -14,7 +14,8 @@ from sim_backend.impairments import PRESETS
 from sim_backend.radio import SimRadio
 from testbed.build import build_burst, build_grid, build_nodes, build_scene
 from testbed.errors import UsageError
-from testbed.radio_source import RadioSource, tx_gain_db
+from testbed.gains import tx_gain_db
+from testbed.radio_source import RadioSource
 from testbed.runs.setup import opened_setup, simulate
 from testbed.site import Site, load_site
 

@@ -5,7 +5,7 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 from testbed.build import Overrides, overridden
-from testbed.runs.localize import Processors
+from testbed.runs.links import Processors
 from testbed.runs.study import run_trial
 from testbed.site import load_site
 from tests.paper.coherence import LAB, PLUTO, site_with

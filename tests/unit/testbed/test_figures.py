@@ -17,7 +17,8 @@ from fusion.sensing import CHI2_95
 from testbed.figure_files import check_figure_path, save_figure
 from testbed.figures import localization_figure
 from testbed.runs.backgrounds import no_background, perfect_background
-from testbed.runs.localize import Localization, Processors
+from testbed.runs.links import LocalLinks, Processors
+from testbed.runs.localize import Localization
 from testbed.runs.setup import simulate
 from testbed.site import LocationSection, NodeSection, Site
 
@@ -52,7 +53,11 @@ def finished(site, seed=1, background=perfect_background):
     simulation = simulate(site, seed)
     processors = Processors(site)
     backgrounds = no_background if background is None else background(simulation.source)
-    run = Localization(site, simulation.source, backgrounds, processors, simulation.planning_rng())
+    run = Localization(
+        site,
+        LocalLinks(site, simulation.source, backgrounds, processors),
+        simulation.planning_rng(),
+    )
     return site, run, list(run.run()), simulation, processors
 
 

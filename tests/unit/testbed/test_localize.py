@@ -9,9 +9,9 @@ from drivers.geometry import SPEED_OF_LIGHT_M_PER_S
 from drivers.waveform import pilot_symbols
 from testbed.build import longest_delay_s
 from testbed.runs.backgrounds import perfect_background
+from testbed.runs.links import LocalLinks, Processors
 from testbed.runs.localize import (
     Localization,
-    Processors,
     result_object,
     throughput_loss_pct,
 )
@@ -30,9 +30,13 @@ def finished(site, seed):
     """All records of a run over perfect backgrounds, and its simulation."""
     simulation = simulate(site, seed)
     run = Localization(
-        site, simulation.source, perfect_background(simulation.source), processors_of(site),
-        simulation.planning_rng(), simulation.target_m,
-    )  # fmt: skip
+        site,
+        LocalLinks(
+            site, simulation.source, perfect_background(simulation.source), processors_of(site)
+        ),
+        simulation.planning_rng(),
+        simulation.target_m,
+    )
     return list(run.run()), simulation
 
 
@@ -78,9 +82,12 @@ def test_the_budget_is_kept():
 def test_errors_are_unknown_where_the_truth_is():
     simulation = simulate(SITE, 1)
     run = Localization(
-        SITE, simulation.source, perfect_background(simulation.source), Processors(SITE),
+        SITE,
+        LocalLinks(
+            SITE, simulation.source, perfect_background(simulation.source), Processors(SITE)
+        ),
         simulation.planning_rng(),
-    )  # fmt: skip
+    )
     assert next(run.run()).error_m is None
 
 

@@ -10,7 +10,8 @@ from drivers.compiled import compiled
 from testbed.build import Overrides
 from testbed.commands.options import resolve_site
 from testbed.runs.backgrounds import perfect_background
-from testbed.runs.localize import Localization, Processors
+from testbed.runs.links import LocalLinks, Processors
+from testbed.runs.localize import Localization
 from testbed.runs.preparation import prepared
 from testbed.runs.rehearsal import rehearse
 from testbed.runs.setup import opened_setup, simulate
@@ -18,19 +19,18 @@ from testbed.runs.setup import opened_setup, simulate
 LAB = Path(__file__).parents[3] / "examples" / "lab.yaml"
 
 
-def made(seed: int) -> Localization:
+def made(seed: int, *, rehearsed: bool = False) -> Localization:
     site = resolve_site(LAB, Overrides(), simulate=False, fidelity="pilot")
     scene = simulate(site, seed)
-    return Localization(
-        site, scene.source, perfect_background(scene.source), Processors(site),
-        scene.planning_rng(), scene.target_m,
-    )  # fmt: skip
+    links = LocalLinks(site, scene.source, perfect_background(scene.source), Processors(site))
+    if rehearsed:
+        rehearse(site, links.reporter)
+    return Localization(site, links, scene.planning_rng(), scene.target_m)
 
 
 @pytest.mark.parametrize("seed", [0, 3])
 def test_a_run_is_the_same_after_it(seed):
-    plain, rehearsed = made(seed), made(seed)
-    rehearse(rehearsed)
+    plain, rehearsed = made(seed), made(seed, rehearsed=True)
     for left, right in zip(plain.run(), rehearsed.run(), strict=True):
         assert left.config == right.config
         np.testing.assert_array_equal(left.estimate.position_m, right.estimate.position_m)
@@ -44,12 +44,12 @@ def test_what_a_run_calls_is_compiled_by_it(tmp_path):
         opened_setup(site, 1, "iq") as setup,
         prepared(site, setup, "learned", tmp_path / "dictionary") as known,
     ):
-        run = Localization(
-            site, setup.source, known.background_of, Processors(site), setup.planning_rng(),
-            setup.target_m, known.calibration,
-        )  # fmt: skip
-        assert run.aligns
-        rehearse(run)
+        links = LocalLinks(
+            site, setup.source, known.background_of, Processors(site), known.calibration
+        )
+        run = Localization(site, links, setup.planning_rng(), setup.target_m)
+        assert links.reporter.aligns
+        rehearse(site, links.reporter)
         config = run.controller.next_config()
         assert config is not None
         for rx_id in config.rx_ids:

@@ -1,11 +1,16 @@
 """Studies: statistics by hand, and results that depend on the seed alone."""
 
+import os
+import signal
+import sys
 import tempfile
+import threading
+from types import FrameType
 
 import numpy as np
 import pytest
 
-from testbed.runs.localize import Processors
+from testbed.runs.links import Processors
 from testbed.runs.study import (
     TRIAL_COLUMNS,
     TrialResult,
@@ -139,3 +144,35 @@ def test_a_row_per_trial():
     assert row == {
         "seed": 0, "num_sensings": 2, "converged": True, "error_m": 1.5, "peb_m": 0.1, "nees": 0.25
     }  # fmt: skip
+
+
+@pytest.fixture
+def interruptible():
+    """As at a terminal; a shell's background jobs start with interrupts ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_an_interrupted_study_ends_without_a_word(interruptible, monkeypatch):
+    """Where the pool's thread sees its workers die before it is told to shut down."""
+    failures: list[object] = []
+    monkeypatch.setattr(threading, "excepthook", failures.append)
+    threads = set(threading.enumerate())
+
+    def schedule(frame: FrameType, event: str, _argument: object) -> None:
+        module, name = frame.f_globals.get("__name__"), frame.f_code.co_name
+        if (event, module, name) == ("call", "concurrent.futures._base", "result"):
+            # Later, while it waits: a profiler in which an exception is raised is no more.
+            threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT)).start()
+        elif (event, module, name) == ("call", "concurrent.futures.process", "shutdown"):
+            for thread in set(threading.enumerate()) - threads:
+                thread.join(10.0)
+
+    sys.setprofile(schedule)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            run_study(SITE, 100, 1, "learned", jobs=2)
+    finally:
+        sys.setprofile(None)
+    assert failures == []

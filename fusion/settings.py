@@ -1,0 +1,51 @@
+"""How the sensing loop senses, fuses and stops."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from fusion.wls import Bearing
+
+Fusion = Literal["accumulate", "latest"]
+Initialization = Literal["expected_error", "field_of_view", "random"]
+Stopping = Literal["radius", "repeat"]
+
+
+@dataclass(frozen=True, slots=True)
+class FusionSettings:
+    """How the controller senses, fuses and stops.
+
+    Attributes
+    ----------
+    num_receivers
+        Receivers per sensing, ``N_r``.
+    max_sensings
+        Budget, ``J_max``.
+    tolerance_m
+        The posterior's 95 % radius that is asked for.
+    min_improvement
+        Once within tolerance, sense on only while the best next configuration promises to
+        shrink the error bound by at least this fraction.
+    min_probability
+        Posterior probability that the best mode needs to count as converged.
+    fusion
+        ``accumulate``: all sensings; ``latest``: the current one only (the paper).
+    initialization
+        ``expected_error``; ``field_of_view`` (the paper's SFI); ``random`` (without SFI).
+    stopping
+        ``radius``; ``repeat``: when the configuration repeats (the paper).
+    bearing
+        Residual of P1: ``sine``, or ``angle`` (the paper).
+    num_scene_samples
+        Samples of the belief for the initialization, ``N_s``.
+    """
+
+    num_receivers: int = 1
+    max_sensings: int = 10
+    tolerance_m: float = 0.5
+    min_improvement: float = 0.35
+    min_probability: float = 0.999
+    fusion: Fusion = "accumulate"
+    initialization: Initialization = "expected_error"
+    stopping: Stopping = "radius"
+    bearing: Bearing = "sine"
+    num_scene_samples: int = 128

@@ -1,0 +1,158 @@
+"""A client of a running testbed: it starts a job, follows it, and waits for a coordinator."""
+
+import itertools
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import Literal
+
+from testbed.bus.conversion import record_of_fields
+from testbed.bus.job_messages import (
+    JobAsked,
+    JobCancelled,
+    JobFollowed,
+    JobOptions,
+    JobState,
+    StatusAsked,
+    TestbedState,
+)
+from testbed.bus.parts import Refused
+from testbed.bus.sockets import Caller, NoAnswerError
+from testbed.bus.wire import Codec, Message
+from testbed.errors import UsageError
+from testbed.runs.localize import SensingRecord
+
+CLIENT_TAKES: tuple[type[Message], ...] = (TestbedState, JobState, Refused)
+
+_ANSWER_S = 2.0
+_FOLLOW_S = 0.1
+
+
+class LiveTestbed:
+    """A running testbed, asked from outside.
+
+    Every request may be asked again without harm, so one that gets no answer is: a coordinator that
+    was killed and started again goes on with the job.
+
+    Parameters
+    ----------
+    caller
+        Connection to the coordinator.
+    patience_s
+        For how long nobody may answer.
+    waiting
+        Told, in words, when nobody answers.
+    """
+
+    def __init__(
+        self,
+        caller: Caller,
+        patience_s: float = 30.0,
+        waiting: Callable[[str], None] = lambda _text: None,
+    ) -> None:
+        self._caller = caller
+        self._codec = Codec(CLIENT_TAKES, max_header_bytes=1 << 22, max_buffer_bytes=0)
+        self._patience_s = patience_s
+        self._waiting = waiting
+        self._numbers = itertools.count(secrets.randbits(48))
+
+    def state(self) -> TestbedState:
+        """Everything that `testbed status` shows; raises if nobody answers at once.
+
+        Raises
+        ------
+        NoAnswerError
+        """
+        number = next(self._numbers)
+        answer = self._asked_once(StatusAsked(request_id=number), number)
+        if not isinstance(answer, TestbedState):
+            msg = f"the coordinator answered with {type(answer).__name__}"
+            raise UsageError(msg)
+        return answer
+
+    def run(
+        self,
+        task: Literal["localize", "calibrate"],
+        options: JobOptions,
+        follow: Callable[[JobState], None],
+        job_id: str | None = None,
+    ) -> JobState:
+        """Start a job and follow it to its end; interrupted, it is cancelled.
+
+        Parameters
+        ----------
+        follow
+            Shown each state, with the records that are new.
+        job_id
+            Of a job that may be running already; a new one, if left out.
+
+        Raises
+        ------
+        UsageError
+            If it is refused, fails, or is cancelled.
+        NoAnswerError
+            If nobody answers for longer than patience.
+        """
+        job_id = job_id or f"{task}-{secrets.token_hex(8)}"
+        try:
+            return self._followed(job_id, task, options, follow)
+        except KeyboardInterrupt:
+            with suppress(NoAnswerError):
+                number = next(self._numbers)
+                self._asked_once(JobCancelled(request_id=number, job_id=job_id), number)
+            raise
+
+    def _followed(
+        self,
+        job_id: str,
+        task: Literal["localize", "calibrate"],
+        options: JobOptions,
+        follow: Callable[[JobState], None],
+    ) -> JobState:
+        state = self._job(
+            lambda n: JobAsked(request_id=n, job_id=job_id, task=task, options=options)
+        )
+        num_records = 0
+        while True:
+            follow(state)
+            num_records += len(state.records)
+            if state.status == "done":
+                return state
+            if state.status != "running":
+                msg = f"{task} {state.status}: {state.progress}"
+                raise UsageError(msg)
+            time.sleep(_FOLLOW_S)
+            first = num_records
+            state = self._job(lambda n: JobFollowed(request_id=n, job_id=job_id, first=first))  # noqa: B023
+
+    def _job(self, request: Callable[[int], Message]) -> JobState:
+        """State of a job, asked for until somebody answers or patience ends."""
+        until_s = time.monotonic() + self._patience_s
+        while True:
+            number = next(self._numbers)
+            try:
+                answer = self._asked_once(request(number), number)
+            except NoAnswerError:
+                if time.monotonic() >= until_s:
+                    raise
+                self._waiting("the coordinator does not answer; waiting for it")
+                continue
+            if isinstance(answer, JobState):
+                return answer
+            reason = answer.reason if isinstance(answer, Refused) else type(answer).__name__
+            raise UsageError(reason)
+
+    def _asked_once(self, request: Message, number: int) -> Message:
+        self._caller.send(self._codec.encode(request))
+        until_s = time.monotonic() + _ANSWER_S
+        while True:
+            frames = self._caller.receive(max(0.0, until_s - time.monotonic()))
+            answer = self._codec.decode(frames).message
+            if getattr(answer, "request_id", None) == number:  # an older one's may come as well
+                return answer
+
+
+def records_of(states: Iterator[JobState]) -> list[SensingRecord]:
+    """Records that states of one job brought."""
+    return [record_of_fields(record) for state in states for record in state.records]

@@ -1,0 +1,150 @@
+"""The coordinator: it holds the leases, takes jobs from clients, and says how everything is."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from testbed.bus.curve import Role, ServerCurve
+from testbed.bus.job_messages import JobAsked, JobCancelled, JobFollowed, StatusAsked, TestbedState
+from testbed.bus.parts import Refused
+from testbed.bus.sockets import Peer, Server
+from testbed.bus.wire import Codec, Message, WireError
+from testbed.services.exchange import WORKER_ANSWERS, Exchange
+from testbed.services.identity import Identity
+from testbed.services.jobs import Job, Jobs
+from testbed.services.stall import StallMeter
+
+CLIENT_ASKS: tuple[type[Message], ...] = (StatusAsked, JobAsked, JobFollowed, JobCancelled)
+COORDINATOR_TAKES: tuple[type[Message], ...] = (*CLIENT_ASKS, *WORKER_ANSWERS)
+
+_log = logging.getLogger(__name__)
+
+
+class Coordinator:
+    """Moves messages, and lets a thread carry out jobs.
+
+    Parameters
+    ----------
+    me
+        Its name and counters.
+    server, codec
+        Where workers and clients are connected, and what they may say.
+    exchange
+        Its side of the bus.
+    jobs
+        Those that it runs.
+    described
+        Site, seed and fidelity, for `testbed status`.
+    curve
+        Roles of keys, where there are any.
+    """
+
+    def __init__(
+        self,
+        me: Identity,
+        server: Server,
+        codec: Codec,
+        exchange: Exchange,
+        jobs: Jobs,
+        described: tuple[str, int | None, str | None],
+        curve: ServerCurve | None = None,
+    ) -> None:
+        self._me = me
+        self._server = server
+        self._codec = codec
+        self._exchange = exchange
+        self._jobs = jobs
+        self._described = described
+        self._curve = curve
+        self._stalls = StallMeter()
+
+    async def serve(self) -> None:
+        """Serve until cancelled; a job that is running is left for the next coordinator."""
+        job = self._jobs.resume()
+        if job is not None:
+            _log.info("job %s goes on: %s", job.asked.job_id, job.asked.task)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._exchange.serve())
+            group.create_task(self._receive())
+            group.create_task(self._stalls.run())
+
+    async def close(self) -> None:
+        """Let the running job give up while its requests are still answered."""
+        await asyncio.to_thread(self._jobs.close)
+
+    async def _receive(self) -> None:
+        while True:
+            peer, frames = await self._server.receive()
+            try:
+                message = self._codec.decode(frames).message
+            except WireError as error:
+                self._count("malformed", f"dropped a message: {error}")
+                continue
+            if problem := self._role_problem(peer, message):
+                self._count("forbidden", problem)
+            elif isinstance(message, CLIENT_ASKS):
+                self._answer(peer, message)
+            else:
+                self._exchange.take(peer, message)
+
+    def _role_problem(self, peer: Peer, message: Message) -> str | None:
+        """Why this peer may not say that; without keys everybody on this machine may."""
+        if self._curve is None:
+            return None
+        role = self._curve.role_of(peer.key or "")
+        needed: Role = "client" if isinstance(message, CLIENT_ASKS) else "worker"
+        if role == needed:
+            return None
+        return f"a key of role {role} sent {type(message).__name__}, which a {needed} may"
+
+    def _answer(self, peer: Peer, message: Message) -> None:
+        match message:
+            case StatusAsked():
+                self._send(peer, self._state(message.request_id))
+            case JobAsked():
+                refused = self._jobs.start(message)
+                if refused is not None:
+                    self._me.counts["jobs refused"] += 1
+                    self._send(peer, Refused(request_id=message.request_id, reason=refused))
+                else:
+                    self._send_job(peer, message.request_id, message.job_id, 0)
+            case JobFollowed():
+                self._send_job(peer, message.request_id, message.job_id, message.first)
+            case JobCancelled():
+                self._with_job(message.job_id, lambda job: job.cancelled.set())
+                self._send_job(peer, message.request_id, message.job_id, 0)
+
+    def _with_job(self, job_id: str, act: Callable[[Job], None]) -> None:
+        job = self._jobs.found(job_id)
+        if job is not None:
+            act(job)
+
+    def _send_job(self, peer: Peer, request_id: int, job_id: str, first: int) -> None:
+        job = self._jobs.found(job_id)
+        if job is None:
+            reason = f"no job {job_id} is known here"
+            self._send(peer, Refused(request_id=request_id, reason=reason))
+        else:
+            self._send(peer, job.state(request_id, first))
+
+    def _state(self, request_id: int) -> TestbedState:
+        site, seed, fidelity = self._described
+        self._me.counts["late answers"] = self._exchange.pending.num_late
+        return TestbedState(
+            request_id=request_id,
+            process=self._me.state(stall_s=self._stalls.worst_s),
+            site=site,
+            seed=seed,
+            fidelity=fidelity,
+            agents=[link.row() for link in self._exchange.links],
+            workers=self._exchange.rows(),
+            jobs=self._jobs.rows(),
+        )
+
+    def _send(self, peer: Peer, message: Message) -> None:
+        if not self._server.send(peer.identity, self._codec.encode(message)):
+            self._count("answers dropped", f"{type(message).__name__} reached nobody")
+
+    def _count(self, what: str, text: str) -> None:
+        self._me.counts[what] += 1
+        _log.warning("%s", text)

@@ -1,0 +1,180 @@
+"""What a coordinator does for a job: the runs of one process, over the nodes of many."""
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+
+from threadpoolctl import threadpool_limits
+
+from calibration.node_calibration import NodeCalibration
+from calibration.node_files import load_node_calibration, save_node_calibration, written_down
+from drivers.node import Node
+from testbed.build import Overrides, build_burst, build_nodes, overridden
+from testbed.bus.conversion import record_fields
+from testbed.bus.order_messages import NodeState
+from testbed.bus.report_messages import RunContext
+from testbed.errors import UsageError, written_to
+from testbed.runs.backgrounds import BackgroundKind
+from testbed.runs.calibrate import calibrate
+from testbed.runs.links import LinkReporter, Processors
+from testbed.runs.localize import Localization
+from testbed.runs.preparation import prepared
+from testbed.runs.setup import Fidelity, Setup, iq_origin, radios_origin, simulate
+from testbed.services.exchange import Exchange
+from testbed.services.jobs import Job
+from testbed.services.journal import Journal, JournaledLinks
+from testbed.services.live import LiveBursts, LiveLinks, LiveSource, Patience
+from testbed.site import Site
+
+# Simulated radios compute for as long as it takes, and nothing is late in virtual time.
+_VIRTUAL_ATTEMPT_S = 15.0
+
+
+class JobRuns:
+    """Carries out jobs over the agents and workers of a testbed.
+
+    Parameters
+    ----------
+    site
+        The lab.
+    seed, fidelity
+        Of the scene, where radios are simulated.
+    folder
+        Where dictionaries are.
+    exchange, loop
+        Who asks, and the event loop that it lives in.
+    """
+
+    def __init__(
+        self,
+        site: Site,
+        seed: int,
+        fidelity: Fidelity | None,
+        folder: Path,
+        exchange: Exchange,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        self._site = site
+        self._seed = seed
+        self._fidelity = fidelity
+        self._folder = folder
+        self._exchange = exchange
+        self._loop = loop
+        self.processors = Processors(site)
+        self.nodes: tuple[Node, ...] = build_nodes(site, seed)
+
+    def __call__(self, job: Job) -> None:
+        """Carry a job out; its thread waits for all that it asks for."""
+        options = job.asked.options
+        if self._fidelity is not None and options.seed not in (None, self._seed):
+            msg = f"this testbed simulates seed {self._seed}, asked for is {options.seed}"
+            raise UsageError(msg)
+        bursts = self._bursts(job)
+        setup = self._setup(job, bursts)
+        job.seed = setup.seed
+        if setup.target_m is not None:
+            job.target_m = (float(setup.target_m[0]), float(setup.target_m[1]))
+        with threadpool_limits(limits=1):
+            if job.asked.task == "calibrate":
+                self._calibrate(job, setup)
+            else:
+                self._localize(job, setup, bursts)
+
+    def _bursts(self, job: Job) -> LiveBursts:
+        services = self._site.services
+        attempt_s = _VIRTUAL_ATTEMPT_S if self._fidelity == "iq" else services.attempt_s
+        patience = Patience(attempt_s, services.patience_s)
+        rate_hz = build_burst(self._site).sample_rate_hz
+        return LiveBursts(self._exchange, self._loop, rate_hz, patience, job.check)
+
+    def _setup(self, job: Job, bursts: LiveBursts) -> Setup:
+        if self._fidelity is None:
+            seed = job.asked.options.seed or 0
+            origin = radios_origin(self._radios(bursts))
+            return Setup(self._source(bursts, origin), seed, has_radios=True)
+        pilots = simulate(self._site, self._seed)
+        if self._fidelity == "pilot":
+            source = self._source(bursts, pilots.source.origin)
+            return Setup(source, self._seed, pilots.target_m, pilots.source)
+        origin = iq_origin(self._site, pilots)
+        return Setup(
+            self._source(bursts, origin), self._seed, pilots.target_m, pilots.source,
+            has_radios=True, earlier=self._source(bursts, origin, session=0),
+        )  # fmt: skip
+
+    def _source(self, bursts: LiveBursts, origin: str, session: int = 1) -> LiveSource:
+        return LiveSource(
+            self.nodes, build_burst(self._site).grid, origin, bursts,
+            session=session, fresh_tuning=self._site.calibration.fresh_tuning,
+        )  # fmt: skip
+
+    def _radios(self, bursts: LiveBursts) -> Mapping[str, tuple[str, str]]:
+        """Kind and serial of every node's radio, once all have been there."""
+        names = [node.node_id for node in self.nodes]
+        bursts.wait_for(names)
+        known: dict[str, NodeState] = {
+            node.node_id: node
+            for link in self._exchange.links
+            if link.state is not None
+            for node in link.state.nodes
+        }
+        missing = [name for name in names if name not in known or known[name].radio is None]
+        if missing:
+            msg = (
+                f"nodes {', '.join(missing)} have no open radio: who they are is part of every "
+                "dictionary; start their agents (testbed status says what they report)"
+            )
+            raise UsageError(msg)
+        return {name: known[name].radio[:2] for name in names}  # type: ignore[index]
+
+    def _calibrate(self, job: Job, setup: Setup) -> None:
+        out = self._folder / job.asked.options.folder
+
+        def progress(done: int, total: int) -> None:
+            job.check()
+            job.done, job.total, job.progress = done, total, f"{done} of {total} entries"
+
+        job.progress = "calibrating the nodes"
+        with written_to(out):
+            learned, total = calibrate(self._site, setup, out, progress)
+        job.result = (str(out), total, learned)
+
+    def _localize(self, job: Job, setup: Setup, bursts: LiveBursts) -> None:
+        options = job.asked.options
+        changed = {
+            name: getattr(options, name)
+            for name in ("num_receivers", "max_sensings", "fusion", "tolerance_m")
+        }
+        site = overridden(self._site, Overrides(**changed))
+
+        def show(text: str) -> None:
+            job.check()
+            job.progress = text
+
+        kind: BackgroundKind = options.background
+        root = self._folder / options.folder
+        made = load_node_calibration(job.folder, self.nodes)
+        with prepared(site, setup, kind, root, show, made) as known:
+            if known.calibration is not None and made is None:
+                save_node_calibration(job.folder, known.calibration)
+            context = _context(job.asked.job_id, known.calibration)
+            reporter = LinkReporter(site, self.nodes, self.processors, known.calibration)
+            links = LiveLinks(bursts, known.background_of, reporter, context)
+            journal = Journal(job.folder / "journal")
+            try:
+                run = Localization(
+                    site, JournaledLinks(links, journal), setup.planning_rng(), setup.target_m
+                )
+                for index, record in enumerate(run.run()):
+                    times_s = links.times_s.get(index, (None, None))
+                    job.records.append(record_fields(record, index, times_s))
+                    radius_m = record.estimate.radius_95_m
+                    show(f"{index + 1} sensings; 95 % radius so far {radius_m:.3g} m")
+            finally:
+                journal.close()
+                self._loop.call_soon_threadsafe(self._exchange.forget, context.run_id)
+
+
+def _context(run_id: str, calibration: NodeCalibration | None) -> RunContext:
+    described = None if calibration is None else written_down(calibration)
+    return RunContext(run_id=run_id, calibration=described)
