@@ -143,6 +143,7 @@ async def run_agent(lab: Lab, section: AgentSection, air: str | None, stop: asyn
         opener = radio_stations(lab.site, lab.seed, _air_link(lab, air))
     crews = crews_of(section.node_ids, opener, follows_host=lab.fidelity is None)
     server, curve = lab.server(section.address, ("coordinator", "worker"))
+    identity.sockets.append(server.counts)
     agent = Agent(identity, crews, server, lab.codec(AGENT_TAKES), desk, curve)
 
     def say() -> None:
@@ -166,6 +167,7 @@ async def run_worker(lab: Lab, name: str, stop: asyncio.Event) -> None:
         section.agent_id: lab.client(section.address, "agent", section.agent_id)
         for section in lab.site.services.agents
     }
+    identity.sockets += [client.counts for client in (coordinator, *agents.values())]
     worker = Worker(identity, desk, coordinator, agents, lab.codec(WORKER_TAKES))
     print(f"worker {name} serves {lab.site.services.coordinator}", flush=True)  # noqa: T201
     await until(stop, worker.serve(), coordinator, *agents.values())
@@ -176,6 +178,7 @@ async def run_coordinator(lab: Lab, folder: Path, stop: asyncio.Event) -> None:
     address = lab.site.services.coordinator
     server, curve = lab.server(address, ("worker", "client"))
     me, pending = lab.identity("coordinator"), Pending()
+    me.sockets.append(server.counts)
     clients = [
         lab.client(section.address, "agent", section.agent_id)
         for section in lab.site.services.agents
