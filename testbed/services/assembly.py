@@ -153,6 +153,7 @@ async def run_agent(
         opener = radio_stations(lab.site, lab.seed, _air_link(lab, air))
     crews = crews_of(section.node_ids, opener, follows_host=lab.fidelity is None)
     server, curve = lab.server(bind, ("coordinator", "worker"))
+    identity.sockets.append(server.counts)
     agent = Agent(identity, crews, server, lab.codec(AGENT_TAKES), desk, curve)
 
     def say() -> None:
@@ -176,6 +177,7 @@ async def run_worker(lab: Lab, name: str, stop: asyncio.Event) -> None:
         section.agent_id: lab.client(section.address, "agent", section.agent_id)
         for section in lab.site.services.agents
     }
+    identity.sockets += [client.counts for client in (coordinator, *agents.values())]
     worker = Worker(identity, desk, coordinator, agents, lab.codec(WORKER_TAKES))
     print(f"worker {name} serves {lab.site.services.coordinator}", flush=True)  # noqa: T201
     await until(stop, worker.serve(), coordinator, *agents.values())
@@ -193,6 +195,7 @@ async def run_coordinator(lab: Lab, bind: str, folder: Path, stop: asyncio.Event
     """
     server, curve = lab.server(bind, ("worker", "client"))
     me, pending = lab.identity("coordinator"), Pending()
+    me.sockets.append(server.counts)
     clients = [
         lab.client(section.address, "agent", section.agent_id)
         for section in lab.site.services.agents

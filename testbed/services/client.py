@@ -66,6 +66,8 @@ class LiveTestbed:
         """
         number = next(self._numbers)
         answer = self._asked_once(StatusAsked(request_id=number), number)
+        if isinstance(answer, Refused):
+            raise UsageError(answer.reason)
         if not isinstance(answer, TestbedState):
             msg = f"the coordinator answered with {type(answer).__name__}"
             raise UsageError(msg)

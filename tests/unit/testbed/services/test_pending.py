@@ -57,7 +57,7 @@ async def test_a_second_answer_is_dropped_and_counted():
 @in_loop
 async def test_an_answer_after_the_deadline_is_dropped_and_counted():
     pending, numbers = Pending(), []
-    with pytest.raises(LostError, match="agent one did not answer within 0.01 s"):
+    with pytest.raises(LostError, match=r"agent one did not answer within 0\.01 s"):
         await asking(pending, numbers, 0.01)
     pending.bring(numbers[0], done(numbers[0]))
     assert pending.num_late == 1
@@ -76,14 +76,14 @@ async def test_a_refusal_is_a_loss_with_its_reason():
     task = asking(pending, numbers)
     await begun(numbers, 1)
     pending.bring(numbers[0], Refused(request_id=numbers[0], reason="busy with others"))
-    with pytest.raises(LostError, match="^busy with others$"):
+    with pytest.raises(LostError, match=r"\^busy with others\$"):
         await task
 
 
 @in_loop
 async def test_what_cannot_be_sent_is_lost_at_once():
     pending = Pending()
-    with pytest.raises(LostError, match="agent one is not connected"):
+    with pytest.raises(LostError, match=r"agent one is not connected"):
         await pending.answer(lambda _: False, "agent one", LONG_S)
 
 
