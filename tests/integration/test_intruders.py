@@ -2,28 +2,26 @@
 
 import random
 import threading
-import time
 from contextlib import contextmanager
 
 import msgspec
 import pytest
 
+from testbed.bus import job_messages
 from testbed.bus.allowed import revoke
 from testbed.bus.curve import ClientCurve
 from testbed.bus.errors import NoAnswerError, SecurityError
-from testbed.bus import job_messages
 from testbed.bus.job_messages import JobAsked, JobOptions, JobState, StatusAsked
 from testbed.bus.order_messages import LeaseAnswer, LeaseAsked, SendBurst, StopBurst
 from testbed.bus.parts import Refused
 from testbed.bus.report_messages import LinkFound, RunEnded, WorkerHere, WorkerState
 from testbed.bus.sockets import Caller, new_key_pair
 from testbed.bus.wire import Codec
-from testbed.errors import UsageError
 from testbed.services.client import LiveTestbed
 from testbed.services.identity import Identity
 from testbed.stations import Cue
 from tests.integration.keyed import MAX_FRAME_BYTES, SEED, keyed, shout
-from tests.unit.testbed.sites import call, changed, lab
+from tests.unit.testbed.sites import changed, lab
 
 pytestmark = pytest.mark.timeout(240)
 
