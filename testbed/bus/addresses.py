@@ -8,8 +8,17 @@ from testbed.bus.errors import BusError, SecurityError
 _TCP = re.compile(r"tcp://(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+|\*):(?P<port>\*|[0-9]{1,5})")
 
 
-def check_address(address: str, *, has_keys: bool) -> None:
+def check_address(address: str, *, has_keys: bool, binds: bool = False) -> None:
     """Refuse what is no address, and one beyond this machine where there are no keys.
+
+    Parameters
+    ----------
+    address
+        ``tcp://HOST:PORT``; one to bind may leave the port to the system: ``*`` or ``0``.
+    has_keys
+        Whether connections are encrypted and both ends known.
+    binds
+        Whether it is bound, not connected to.
 
     Raises
     ------
@@ -19,8 +28,8 @@ def check_address(address: str, *, has_keys: bool) -> None:
         If it is not a loopback address and there are no keys.
     """
     match = _TCP.fullmatch(address)
-    if match is None:
-        msg = f"{address!r:.80}: no address; it must read tcp://HOST:PORT"
+    if match is None or not _is_port(match["port"], binds):
+        msg = f"{address!r:.80}: no address; it must read tcp://HOST:PORT, PORT up to 65535"
         raise BusError(msg)
     if not has_keys and not _is_loopback(match["host"]):
         msg = (
@@ -28,6 +37,10 @@ def check_address(address: str, *, has_keys: bool) -> None:
             "host, or use tcp://127.0.0.1:PORT"
         )
         raise SecurityError(msg)
+
+
+def _is_port(port: str, binds: bool) -> bool:
+    return binds if port in ("*", "0") else 0 < int(port) < 1 << 16
 
 
 def _is_loopback(host: str) -> bool:

@@ -95,7 +95,7 @@ def revoke(folder: Path, name: str, role: Role | None = None) -> Role:
 
 def _problems(keys: Keys) -> list[str]:
     problems = []
-    owners: dict[str, str] = msgspec.field(default_factory=dict)
+    owners: dict[str, str] = {}
     for role, name, key in ((r, n, k) for r in ROLES for n, k in keys[r].items()):
         place = f"$.{role}.{name!r:.70}"
         if not is_name(name):

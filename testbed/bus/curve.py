@@ -30,6 +30,13 @@ class ServerCurve:
     secret_key: str = field(repr=False)
     role_of: Callable[[str], Role | None]
 
+    def refusal(self, key: str | None, needed: Role, what: str) -> str | None:
+        """Why who has this key may not say what only that role may; ``None`` if it may."""
+        role = self.role_of(key or "")
+        if role == needed:
+            return None
+        return f"a key of role {role or 'none'} sent {what}, which takes a key of role {needed}"
+
 
 @dataclass(frozen=True)
 class ClientCurve:

@@ -47,6 +47,8 @@ AGENT_TAKES: tuple[type[Message], ...] = (
     RetuneRadios, RunContext, LinkBackground, RunEnded, WorkerHere,
 )  # fmt: skip
 
+_OF_RUNS = (RunContext, LinkBackground, RunEnded)  # they name no lease
+
 _WATCH_S = 0.1
 # For stopping and closing radios, when that is all that is left to do.
 _STOP_S = 1.5
@@ -92,6 +94,7 @@ class Agent:
         self._desk = desk
         self._curve = curve
         self._gate = OrderGate()
+        self._commander = b""  # the way to who holds the lease, or held it last
         self._workers = ReadyWorkers()
         self._tasks: set[asyncio.Task[None]] = set()
         self._stalls = StallMeter()
@@ -138,8 +141,8 @@ class Agent:
             except WireError as error:
                 self._count("malformed", f"dropped a message: {error}")
                 continue
-            if problem := self._role_problem(peer, received.message):
-                self._count("forbidden", problem)
+            if problem := self._problem_of(peer, received.message):
+                self._refuse(peer, received.message, "forbidden", problem)
                 continue
             try:
                 self._take(peer, received.message, received.arrays)
@@ -147,21 +150,26 @@ class Agent:
                 self._identity.counts["failed"] += 1
                 _log.exception("%s could not be taken", type(received.message).__name__)
 
-    def _role_problem(self, peer: Peer, message: Message) -> str | None:
-        """Why this peer may not say that; without keys everybody on this machine may."""
+    def _problem_of(self, peer: Peer, message: Message) -> str | None:
+        """Why this peer may not say that."""
+        if isinstance(message, _OF_RUNS) and peer.identity != self._commander:
+            return "it came from another than the holder of the lease"
         if self._curve is None:
             return None
-        role = self._curve.role_of(peer.key or "")
         needed: Role = "worker" if isinstance(message, WorkerHere) else "coordinator"
-        if role == needed:
-            return None
-        return f"a key of role {role} sent {type(message).__name__}, which a {needed} may"
+        return self._curve.refusal(peer.key, needed, type(message).__name__)
+
+    def _refuse(self, peer: Peer, message: Message, kind: str, reason: str) -> None:
+        self._count(kind, f"refused {type(message).__name__}: {reason}")
+        request_id = getattr(message, "request_id", None)
+        if request_id is not None:
+            self._send(peer, Refused(request_id=request_id, reason=reason))
 
     def _take(self, peer: Peer, message: Message, arrays: tuple[np.ndarray, ...]) -> None:
         now_s = time.monotonic()
         match message:
             case LeaseAsked():
-                self._send(peer, self._lease_answer(message, now_s))
+                self._send(peer, self._lease_answer(peer, message, now_s))
             case LeaseReturned():
                 self._gate.returned(message.lease, now_s)
                 self._send(peer, self._state(message.request_id, now_s))
@@ -171,8 +179,7 @@ class Agent:
                 self._start(self._tell_desk(peer, message, arrays))
             case Order():
                 if problem := self._gate.problem_of(message, now_s):
-                    self._count(f"orders {problem[0]}", f"refused an order: {problem[1]}")
-                    self._send(peer, Refused(request_id=message.request_id, reason=problem[1]))
+                    self._refuse(peer, message, f"orders {problem[0]}", problem[1])
                 else:
                     self._start(self._carry_out(peer, message))
 
@@ -181,12 +188,14 @@ class Agent:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def _lease_answer(self, asked: LeaseAsked, now_s: float) -> LeaseAnswer:
+    def _lease_answer(self, peer: Peer, asked: LeaseAsked, now_s: float) -> LeaseAnswer:
         granted, reason = False, "another site file, seed or fidelity"
         if asked.site_hash == self._identity.site_hash:
             granted = self._gate.grants(asked, now_s)
             reason = "" if granted else f"its radios belong to {self._gate.holder(now_s)}"
-        if not granted:
+        if granted:
+            self._commander = peer.identity
+        else:
             self._count("leases refused", f"no lease for {asked.coordinator}: {reason}")
         return self._state(asked.request_id, now_s, granted=granted, reason=reason)
 

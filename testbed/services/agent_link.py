@@ -145,7 +145,7 @@ class AgentLink:
         try:
             answer = await self._pending.answer(send, self.who, SILENT_S)
         except LostError as lost:
-            self._problem = str(lost)
+            self._problem = self._client.problem or str(lost)
             return
         if isinstance(answer.message, LeaseAnswer):
             self._take(answer.message, time.monotonic() - asked_s)

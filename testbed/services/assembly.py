@@ -98,6 +98,20 @@ class Lab:
             return None
         return self.keys.client_curve(self.keys.public_key_of(role, name))
 
+    @property
+    def agents(self) -> Sequence[AgentSection]:
+        """All agents of the site.
+
+        Raises
+        ------
+        UsageError
+            If it lists none.
+        """
+        if not self.site.services.agents:
+            msg = "the site lists no agents: add services.agents, or start all with testbed up"
+            raise UsageError(msg)
+        return self.site.services.agents
+
     def agent_section(self, node_ids: Sequence[str]) -> AgentSection:
         """The agent that drives these nodes.
 
@@ -106,10 +120,7 @@ class Lab:
         UsageError
             If there is none, or more than one.
         """
-        agents = self.site.services.agents
-        if not agents:
-            msg = "the site lists no agents: add services.agents, or start all with testbed up"
-            raise UsageError(msg)
+        agents = self.agents
         unknown = set(node_ids) - {name for agent in agents for name in agent.node_ids}
         if unknown:
             msg = f"no agent drives {', '.join(sorted(unknown))}; see services.agents"
@@ -133,8 +144,18 @@ def _air_link(lab: Lab, address: str | None) -> "AirLink | None":
     return AirLink(address)
 
 
-async def run_agent(lab: Lab, section: AgentSection, air: str | None, stop: asyncio.Event) -> None:
-    """Be an agent until told to stop; says on standard output when it serves."""
+async def run_agent(
+    lab: Lab, section: AgentSection, bind: str, air: str | None, stop: asyncio.Event
+) -> None:
+    """Be an agent until told to stop; says on standard output when it serves.
+
+    Parameters
+    ----------
+    bind
+        Where it listens: its address, as this host calls it.
+    air
+        Where the process listens that simulates its radios, if one does.
+    """
     identity, desk = lab.identity(section.agent_id), None
     if section.worker == "local":
         desk = _desk(lab, identity)
@@ -143,11 +164,12 @@ async def run_agent(lab: Lab, section: AgentSection, air: str | None, stop: asyn
     else:
         opener = radio_stations(lab.site, lab.seed, _air_link(lab, air))
     crews = crews_of(section.node_ids, opener, follows_host=lab.fidelity is None)
-    server, curve = lab.server(section.address, ("coordinator", "worker"))
+    server, curve = lab.server(bind, ("coordinator", "worker"))
+    identity.sockets.append(server.counts)
     agent = Agent(identity, crews, server, lab.codec(AGENT_TAKES), desk, curve)
 
     def say() -> None:
-        print(f"agent {section.agent_id} serves at {section.address}", flush=True)  # noqa: T201
+        print(f"agent {section.agent_id} serves at {server.address}", flush=True)  # noqa: T201
 
     await until(stop, agent.serve(say), server)
 
@@ -165,20 +187,30 @@ async def run_worker(lab: Lab, name: str, stop: asyncio.Event) -> None:
     coordinator = lab.client(lab.site.services.coordinator, "coordinator")
     agents = {
         section.agent_id: lab.client(section.address, "agent", section.agent_id)
-        for section in lab.site.services.agents
+        for section in lab.agents
     }
+    identity.sockets += [client.counts for client in (coordinator, *agents.values())]
     worker = Worker(identity, desk, coordinator, agents, lab.codec(WORKER_TAKES))
     print(f"worker {name} serves {lab.site.services.coordinator}", flush=True)  # noqa: T201
     await until(stop, worker.serve(), coordinator, *agents.values())
 
 
-async def run_coordinator(lab: Lab, folder: Path, stop: asyncio.Event) -> None:
-    """Be the coordinator until told to stop."""
-    me, address = lab.identity("coordinator"), lab.site.services.coordinator
+async def run_coordinator(lab: Lab, bind: str, folder: Path, stop: asyncio.Event) -> None:
+    """Be the coordinator until told to stop.
+
+    Parameters
+    ----------
+    bind
+        As of `run_agent`.
+    folder
+        For jobs and dictionaries.
+    """
+    me = lab.identity("coordinator")
     rehearse(lab.site, CaptureDesk(lab.site, lab.nodes, me.name).reporter())
     with ExitStack() as opened:
-        server, curve = lab.server(address, ("worker", "client"))
+        server, curve = lab.server(bind, ("worker", "client"))
         opened.callback(server.close)
+        me.sockets.append(server.counts)
         exchange = _exchange(lab, me, server, opened)
         loop = asyncio.get_running_loop()
         runs = JobRuns(lab.site, lab.seed, lab.fidelity, folder, exchange, loop)
@@ -187,14 +219,14 @@ async def run_coordinator(lab: Lab, folder: Path, stop: asyncio.Event) -> None:
         coordinator = Coordinator(
             me, server, lab.codec(COORDINATOR_TAKES), exchange, jobs, described, curve
         )
-        print(f"coordinator serves at {address}", flush=True)  # noqa: T201
+        print(f"coordinator serves at {server.address}", flush=True)  # noqa: T201
         await until(stop, coordinator.serve())
 
 
 def _exchange(lab: Lab, me: Identity, server: Server, opened: ExitStack) -> Exchange:
     """The coordinator's side of the bus, with a connection to each agent."""
     pending, links = Pending(), []
-    for section in lab.site.services.agents:
+    for section in lab.agents:
         client = lab.client(section.address, "agent", section.agent_id)
         opened.callback(client.close)
         links.append(AgentLink(section, client, lab.codec(AGENT_ANSWERS), me, pending))

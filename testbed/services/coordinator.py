@@ -92,6 +92,7 @@ class Coordinator:
                 continue
             if problem := self._role_problem(peer, message):
                 self._count("forbidden", problem)
+                self._refuse(peer, message, problem)
                 continue
             try:
                 self._take(peer, message)
@@ -107,7 +108,7 @@ class Coordinator:
             self._exchange.take(peer, message)
 
     def _refuse(self, peer: Peer, message: Message, reason: str) -> None:
-        if isinstance(message, CLIENT_ASKS):
+        if isinstance(message, CLIENT_ASKS):  # a person waits for the answer
             request_id = getattr(message, "request_id", 0)
             self._send(peer, Refused(request_id=request_id, reason=as_text(reason)))
 
@@ -115,11 +116,8 @@ class Coordinator:
         """Why this peer may not say that; without keys everybody on this machine may."""
         if self._curve is None:
             return None
-        role = self._curve.role_of(peer.key or "")
         needed: Role = "client" if isinstance(message, CLIENT_ASKS) else "worker"
-        if role == needed:
-            return None
-        return f"a key of role {role} sent {type(message).__name__}, which a {needed} may"
+        return self._curve.refusal(peer.key, needed, type(message).__name__)
 
     def _answer(self, peer: Peer, message: Message) -> None:
         match message:

@@ -32,15 +32,21 @@ class Identity:
         What it did, and dropped, by name.
     instance
         Another one each time that it is started.
+    sockets
+        Counts of its sockets, told with its own.
     """
 
     name: str
     site_hash: str
     counts: Counter[str] = field(default_factory=Counter)
     instance: str = field(default_factory=lambda: secrets.token_hex(8))
+    sockets: list[Counter[str]] = field(default_factory=list)
 
     def state(self, *, queued: int = 0, stall_s: float = 0.0) -> ProcessState:
         """As it is told."""
+        counts = self.counts.copy()
+        for socket in self.sockets:
+            counts.update({what.replace("_", " "): count for what, count in socket.items()})
         return ProcessState(
             name=self.name,
             instance=self.instance,
@@ -49,7 +55,7 @@ class Identity:
             site_hash=self.site_hash,
             memory_mb=resident_mb(),
             queued=queued,
-            counts=dict(self.counts),
+            counts=dict(counts),
             stall_s=stall_s,
         )
 

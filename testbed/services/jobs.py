@@ -12,6 +12,7 @@ from typing import Literal, TypeVar
 import msgspec
 
 from calibration.dictionary import write_atomically
+from calibration.node_files import NodeCalibrationFile
 from testbed.bus.job_messages import JobAsked, JobRow, JobState, RecordFields
 from testbed.bus.parts import as_text
 from testbed.errors import UsageError, explain, user_errors
@@ -51,6 +52,8 @@ class Job:
         Of a calibration; see `testbed.bus.job_messages.JobState`.
     seed, target_m
         Of the simulated scene.
+    calibration
+        Of the nodes, by which a localization is fused.
     """
 
     asked: JobAsked
@@ -63,6 +66,7 @@ class Job:
     result: tuple[str, int, int] | None = None
     seed: int = 0
     target_m: tuple[float, float] | None = None
+    calibration: NodeCalibrationFile | None = None
     cancelled: threading.Event = field(default_factory=threading.Event)
     ending: threading.Event = field(default_factory=threading.Event)
 
@@ -87,7 +91,8 @@ class Job:
 
     def whole_state(self, status: Status) -> JobState:
         """For the disk."""
-        return self._state(0, status, self.records)
+        state = self._state(0, status, self.records)
+        return msgspec.structs.replace(state, calibration=self.calibration)
 
     def _state(self, request_id: int, status: Status, records: list[RecordFields]) -> JobState:
         return JobState(
@@ -101,6 +106,7 @@ class Job:
             done=self.done,
             total=self.total,
             result=self.result,
+            calibration=self.calibration if status == "done" else None,
         )
 
 
@@ -191,7 +197,7 @@ class Jobs:
                 return None
             self._jobs[job_id] = Job(
                 asked, folder, ended.status, ended.progress, ended.records, ended.done,
-                ended.total, ended.result, ended.seed, ended.target_m,
+                ended.total, ended.result, ended.seed, ended.target_m, ended.calibration,
             )  # fmt: skip
         return self._jobs[job_id]
 

@@ -13,6 +13,10 @@ from testbed.bus.sockets.port import Port
 from testbed.bus.wire import Frame
 
 _NO_NEWS_S = 3.5  # longer than any step of connecting takes
+_PROBLEMS = {
+    "refused_key": "refuses this process's key; add it there with `testbed keys add`",
+    "handshake_failed": "does not speak with this process: have both keys, and the right ones?",
+}
 
 
 class Client(Port):
@@ -23,6 +27,11 @@ class Client(Port):
 
     Counts: ``received, sent, connected, disconnected, retried, handshake_failed, refused_key``;
     drops ``unconnected, full, too_many_frames``. Parameters and errors as of `Server`.
+
+    Attributes
+    ----------
+    problem
+        Why the server does not take this client, as far as it tells; ``None`` once it does.
     """
 
     def __init__(
@@ -32,6 +41,7 @@ class Client(Port):
         check_libzmq()
         check_address(address, has_keys=curve is not None)
         self._connected = asyncio.Event()
+        self.problem: str | None = None
         self._redial: asyncio.TimerHandle | None = None
         super().__init__(zmq.Context.instance(), zmq.DEALER, max_frames)
         set_limits(self._socket, max_frame_bytes, high_water_mark)
@@ -42,12 +52,12 @@ class Client(Port):
         super()._note(event)
         if event == "connected":
             self._connected.set()
+            self.problem = None
         elif event == "disconnected":
             self._connected.clear()
-        elif event == "refused_key":
-            self._sparse_log.warning(event, f"{self.address} refuses this process's key")
-        elif event == "handshake_failed":
-            self._sparse_log.warning(event, f"{self.address}: the handshake fails; same keys?")
+        elif event in _PROBLEMS:
+            self.problem = f"{self.address} {_PROBLEMS[event]}"
+            self._sparse_log.warning(event, self.problem)
         self._cancel_redial()
         if not self._connected.is_set():
             self._redial = self._loop.call_later(_NO_NEWS_S, self._dial_again)
@@ -65,7 +75,7 @@ class Client(Port):
             self._redial.cancel()
 
     def close(self) -> None:
-        """Close; what was not sent yet is not. Whoever waits to receive gets a `BusError`."""
+        """Close; what cannot be sent at once is dropped. Who waits to receive gets a `BusError`."""
         self._cancel_redial()
         super().close()
 
@@ -89,6 +99,7 @@ class Client(Port):
         """Whether the message went on its way; never waits."""
         error = self._give(frames)
         if error == zmq.EAGAIN:
+            self._drain(self._monitor, self._read_event)  # perhaps it has just ended
             self.counts["full" if self._connected.is_set() else "unconnected"] += 1
         elif error:
             self.counts["closed"] += 1

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import zmq
 
 from testbed.bus.errors import BusError
-from testbed.bus.sockets.libzmq import event_name, monitor_of, push
+from testbed.bus.sockets.libzmq import close_monitored, event_name, monitor_of, push
 from testbed.bus.sparse_log import SparseLog
 from testbed.bus.wire import Frame
 
@@ -32,9 +32,9 @@ class Port:
         self._num_turns = 0
         self._changed = asyncio.Event()
         self._sparse_log = SparseLog(_log)
-        self._watched = [self._socket]
+        self._monitor = monitor_of(self._socket)
         self._loop.add_reader(self._socket.fileno(), self._look)
-        self._watch(monitor_of(self._socket), lambda message: self._note(event_name(message)))
+        self._watch(self._monitor, self._read_event)
 
     @property
     def address(self) -> str:
@@ -42,19 +42,18 @@ class Port:
         return self._socket.get_string(zmq.LAST_ENDPOINT)
 
     def close(self) -> None:
-        """Close; what was not sent yet is not. Whoever waits to receive gets a `BusError`."""
-        for socket in self._watched:
-            if not socket.closed:
-                self._loop.remove_reader(socket.fileno())
-                socket.close(0)
-        self._changed.set()
+        """Close; what cannot be sent at once is dropped. Who waits to receive gets a `BusError`."""
+        if not self._socket.closed:
+            self._loop.remove_reader(self._socket.fileno())
+            self._loop.remove_reader(self._monitor.fileno())
+            close_monitored(self._socket, self._monitor)
+            self._changed.set()
 
     def _look(self) -> None:
         self._socket.get(zmq.EVENTS)  # takes the change, or the loop would be called at once again
         self._changed.set()
 
     def _watch(self, socket: zmq.Socket[bytes], take: Callable[[list[bytes]], None]) -> None:
-        self._watched.append(socket)
         self._loop.add_reader(socket.fileno(), self._drain, socket, take)
         self._loop.call_soon(self._drain, socket, take)  # no change is told before a first look
 
@@ -68,6 +67,9 @@ class Port:
                 return
             take(message)
         self._loop.call_soon(self._drain, socket, take)
+
+    def _read_event(self, message: list[bytes]) -> None:
+        self._note(event_name(message))
 
     def _note(self, event: str) -> None:
         self.counts[event] += 1

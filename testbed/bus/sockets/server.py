@@ -1,5 +1,6 @@
 """The end that binds."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -64,11 +65,12 @@ class Server(Port):
         high_water_mark: int = 64, curve: ServerCurve | None = None,
     ) -> None:  # fmt: skip
         check_libzmq()
-        check_address(address, has_keys=curve is not None)
+        check_address(address, has_keys=curve is not None, binds=True)
         # A context of its own: its list of keys is for it alone, and closing it frees the port.
         self._context = zmq.Context()
         super().__init__(self._context, zmq.ROUTER, max_frames + 1)
         self._curve = curve
+        self._gate: zmq.Socket[bytes] | None = None
         set_limits(self._socket, max_frame_bytes, high_water_mark)
         self._socket.set(zmq.ROUTER_MANDATORY, 1)
         if curve is not None:
@@ -80,7 +82,7 @@ class Server(Port):
             raise
 
     def _guard(self, curve: ServerCurve) -> None:
-        gate = self._context.socket(zmq.REP)
+        gate = self._gate = self._context.socket(zmq.REP)
         gate.bind("inproc://zeromq.zap.01")
 
         def answer(request: list[bytes]) -> None:
@@ -129,8 +131,10 @@ class Server(Port):
         return not error
 
     def close(self) -> None:
-        """Close; the address is free when this returns."""
+        """Close; what cannot be sent at once is dropped, and the address is free on return."""
         super().close()
+        if self._gate is not None and not self._gate.closed:
+            self._loop.remove_reader(self._gate.fileno())
         self._context.destroy(0)
 
 
@@ -141,5 +145,5 @@ def _bind(socket: zmq.Socket[bytes], address: str) -> None:
     except zmq.ZMQError as error:
         if error.errno == zmq.EADDRINUSE:
             raise AddressInUseError(address) from error
-        msg = f"{address}: cannot be bound: {error.strerror}"
+        msg = f"{address}: cannot be bound: {os.strerror(error.errno or 0)}"
         raise BusError(msg) from error

@@ -1,0 +1,297 @@
+"""Who may not is refused, counted and logged, and the run in progress does not notice."""
+
+import random
+import threading
+from contextlib import contextmanager
+
+import msgspec
+import pytest
+
+from testbed.bus import job_messages
+from testbed.bus.allowed import revoke
+from testbed.bus.curve import ClientCurve
+from testbed.bus.errors import NoAnswerError, SecurityError
+from testbed.bus.job_messages import JobAsked, JobOptions, JobState, StatusAsked
+from testbed.bus.order_messages import LeaseAnswer, LeaseAsked, SendBurst, StopBurst
+from testbed.bus.parts import Refused
+from testbed.bus.report_messages import LinkFound, RunEnded, WorkerHere, WorkerState
+from testbed.bus.sockets import Caller, new_key_pair
+from testbed.bus.wire import Codec
+from testbed.services.client import LiveTestbed
+from testbed.services.identity import Identity
+from testbed.stations import Cue
+from tests.integration.keyed import MAX_FRAME_BYTES, SEED, keyed, shout
+from tests.unit.testbed.sites import changed, lab
+
+pytestmark = pytest.mark.timeout(240)
+
+TAKES = (LeaseAnswer, Refused, job_messages.TestbedState, JobState)
+CODEC = Codec(TAKES, max_header_bytes=MAX_FRAME_BYTES, max_buffer_bytes=MAX_FRAME_BYTES)
+PATIENCE_S = 20.0
+BURST = Cue(phase="sensing", index=0, tx_id="a", burst="sensing")
+SERVERS = ("agent-0", "coordinator")
+
+
+@pytest.fixture(scope="module")
+def testbed(tmp_path_factory):
+    """Two agents, a worker, a coordinator, each with a key; and what an undisturbed run finds."""
+    raw = changed(lab(), {"sensing.max_sensings": 4})
+    folder = tmp_path_factory.mktemp("keyed")
+    with keyed(raw, folder, num_agents=2, keys=True, attempt_s=5.0) as running:
+        running.found = localized(running)
+        yield running
+
+
+def localized(testbed):
+    """Where a run finds the target: all that it says of it."""
+    with testbed.call("coordinator", "client") as caller:
+        states = []
+        LiveTestbed(caller).run("localize", JobOptions(background="perfect"), states.append)
+    return [record.estimate for state in states for record in state.records]
+
+
+@contextmanager
+def unharmed(testbed):
+    """Check that runs go on and find the same, while something is tried."""
+    found, ended = [], threading.Event()
+
+    def again_and_again():
+        while not ended.is_set() or not found:
+            found.append(localized(testbed))
+
+    runs = threading.Thread(target=again_and_again)
+    runs.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        runs.join()
+    assert found
+    assert all(estimates == testbed.found for estimates in found)
+
+
+def answer(caller, message, buffers=()):
+    """What a server answers."""
+    caller.send(CODEC.encode(message, buffers))
+    return CODEC.decode(caller.receive(PATIENCE_S)).message
+
+
+def lease_asked(testbed, lease="mine", coordinator="intruder"):
+    site_hash = testbed.state().process.site_hash
+    return LeaseAsked(
+        request_id=1, lease=lease, coordinator=coordinator, ttl_s=60.0, site_hash=site_hash
+    )
+
+
+def burst(lease, serial=1, until_s=1e12):
+    return SendBurst(
+        request_id=2, lease=lease, serial=serial, until_s=until_s, session=1, cue=BURST,
+        start_tick=None,
+    )  # fmt: skip
+
+
+def stop(lease, serial=1, until_s=1e12):
+    return StopBurst(
+        request_id=3, lease=lease, serial=serial, until_s=until_s, session=1, node_id="a"
+    )
+
+
+def refused(caller, message):
+    """Why a server does not do what it is told."""
+    said = answer(caller, message)
+    assert isinstance(said, Refused), said
+    return said.reason
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_without_a_key_nobody_gets_in(testbed, server):
+    with unharmed(testbed), testbed.counting(server, "handshake failed"):
+        with testbed.call(server) as caller:
+            caller.send(CODEC.encode(StatusAsked(request_id=1)))
+            with pytest.raises(NoAnswerError, match="do both have keys"):
+                caller.receive(2.0)
+    assert "a handshake failed: no ZeroMQ, no key" in testbed.log(server)
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_a_key_that_is_not_listed_is_refused(testbed, server):
+    public, secret = new_key_pair()
+    curve = ClientCurve(public, secret, testbed.keys.public[server])
+    address = testbed.addresses[server]
+    with unharmed(testbed), testbed.counting(server, "refused key"):
+        with Caller(address, max_frame_bytes=MAX_FRAME_BYTES, curve=curve) as caller:
+            caller.send(CODEC.encode(StatusAsked(request_id=1)))
+            with pytest.raises(SecurityError, match="refuses this key; add it there with"):
+                caller.receive(PATIENCE_S)
+    assert f"refused the key {public}" in testbed.log(server)
+
+
+def test_a_workers_key_commands_no_radio(testbed):
+    lease = testbed.state().process.instance
+    with unharmed(testbed), testbed.counting("agent-0", "forbidden", 4):
+        with testbed.call("agent-0", "worker") as caller:
+            reason = "a key of role worker sent {}, which takes a key of role coordinator"
+            asked = lease_asked(testbed)
+            assert refused(caller, asked) == reason.format("LeaseAsked")
+            assert refused(caller, msgspec.structs.replace(asked, lease=lease)).endswith(
+                "coordinator"
+            )
+            assert refused(caller, burst(lease, serial=1 << 40)) == reason.format("SendBurst")
+            assert refused(caller, stop(lease, serial=1 << 41)) == reason.format("StopBurst")
+    assert "a key of role worker sent SendBurst" in testbed.log("agent-0")
+
+
+def test_a_workers_key_asks_for_nothing(testbed):
+    with unharmed(testbed), testbed.counting("coordinator", "forbidden", 2):
+        with testbed.call("coordinator", "worker") as caller:
+            reason = "a key of role worker sent {}, which takes a key of role client"
+            assert refused(caller, StatusAsked(request_id=1)) == reason.format("StatusAsked")
+            options = JobOptions(background="perfect")
+            job = JobAsked(request_id=2, job_id="intrusion", task="localize", options=options)
+            assert refused(caller, job) == reason.format("JobAsked")
+    assert "a key of role worker sent JobAsked" in testbed.log("coordinator")
+
+
+def test_a_clients_key_makes_no_reports(testbed):
+    site_hash = testbed.state().process.site_hash
+    false = LinkFound(
+        request_id=7, worker="worker", report=None, problem="none", capture_sent_s=0.0, took_s=0.0
+    )
+    state = WorkerState(process=Identity("worker", site_hash).state())
+    with unharmed(testbed), testbed.counting("coordinator", "forbidden", 2):
+        with testbed.call("coordinator", "client-2") as caller:
+            caller.send(CODEC.encode(state))
+            caller.send(CODEC.encode(false))
+            answer(caller, StatusAsked(request_id=1))  # they have gone before
+    with testbed.counting("agent-0", "refused key"):
+        with testbed.call("agent-0", "client-2") as caller:
+            caller.send(CODEC.encode(WorkerHere(name="worker", instance="x", site_hash=site_hash)))
+            with pytest.raises(SecurityError, match="refuses this key"):
+                caller.receive(PATIENCE_S)
+    assert "a key of role client sent LinkFound" in testbed.log("coordinator")
+    assert [row.state.instance != state.process.instance for row in testbed.state().workers]
+
+
+def test_orders_need_the_lease_that_counts_now(testbed):
+    with unharmed(testbed), testbed.counting("agent-0", "orders without lease", 2):
+        with testbed.call("agent-0", "coordinator") as caller:
+            for order in (burst("stale"), stop("stale")):
+                reason = "an order needs the lease; it belongs to coordinator"
+                assert refused(caller, order) == reason
+
+
+def test_an_order_is_carried_out_once(testbed):
+    lease = testbed.state().process.instance
+    with unharmed(testbed), testbed.counting("agent-0", "orders replayed", 2):
+        with testbed.call("agent-0", "coordinator") as caller:
+            for order in (burst(lease), stop(lease)):
+                assert "is not newer than" in refused(caller, order)
+    assert "refused SendBurst: order 1 is not newer" in testbed.log("agent-0")
+
+
+def test_what_was_written_down_on_the_wire_opens_no_connection(testbed):
+    with unharmed(testbed), testbed.counting("agent-0", "handshake failed", 1):
+        shout(testbed.addresses["agent-0"], bytes(testbed.tap.heard[0]))
+
+
+def test_backgrounds_come_from_the_holder_of_the_lease(testbed):
+    run_id = testbed.state().jobs[-1].job_id
+    with unharmed(testbed), testbed.counting("agent-0", "forbidden"):
+        with testbed.call("agent-0", "coordinator") as caller:
+            caller.send(CODEC.encode(RunEnded(run_id=run_id)))
+            refused(caller, stop("stale"))
+    assert "RunEnded: it came from another than the holder" in testbed.log("agent-0")
+
+
+@pytest.mark.parametrize(("server", "who"), [("agent-0", "worker-2"), ("coordinator", "client-2")])
+def test_an_oversized_frame_ends_its_connection(testbed, server, who):
+    frame = bytes(MAX_FRAME_BYTES + 1024)
+    with unharmed(testbed), testbed.counting(server, "disconnected"):
+        with testbed.call(server, who, max_frame_bytes=2 * len(frame)) as caller:
+            caller.send([frame])
+            with pytest.raises(NoAnswerError):
+                caller.receive(1.0)
+            assert not server_took(testbed, server)
+
+
+def server_took(testbed, server):
+    """Whether a message was taken for one, if only to refuse it."""
+    return testbed.counts(server).get("malformed", 0)
+
+
+@pytest.mark.parametrize(("server", "who"), [("agent-0", "worker-2"), ("coordinator", "client-2")])
+def test_too_many_frames_are_dropped(testbed, server, who):
+    with unharmed(testbed), testbed.counting(server, "too many frames", 3):
+        with testbed.call(server, who) as caller:
+            for count in (5, 8, 60):
+                caller.send([b"x"] * count)
+            with pytest.raises(NoAnswerError):
+                caller.receive(0.5)
+    assert "dropped a message of too many frames" in testbed.log(server)
+
+
+@pytest.mark.parametrize(("server", "who"), [("agent-0", "worker-2"), ("coordinator", "client-2")])
+def test_truncated_messages_and_noise_are_dropped(testbed, server, who):
+    draws = random.Random(SEED)
+    (whole,) = CODEC.encode(lease_asked(testbed))
+    cut = [whole[:length] for length in range(len(whole))]
+    noise = [draws.randbytes(draws.randrange(200)) for _ in range(100)]
+    with unharmed(testbed), testbed.counting(server, "malformed", len(cut) + len(noise)):
+        with testbed.call(server, who) as caller:
+            for number, frame in enumerate(cut + noise):
+                caller.send([frame])
+                if number % 32 == 31:  # its queue is bounded: let it be read
+                    with pytest.raises(NoAnswerError):
+                        caller.receive(0.1)
+            with pytest.raises(NoAnswerError):
+                caller.receive(0.1)
+    assert "dropped a message: " in testbed.log(server)
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_noise_on_the_wire_is_no_handshake(testbed, server):
+    draws = random.Random(SEED)
+    with unharmed(testbed), testbed.counting(server, "disconnected", 0):
+        for length in (0, 1, 9, 64, 4096):
+            shout(testbed.addresses[server], draws.randbytes(length))
+        shout(testbed.addresses[server], b"GET / HTTP/1.1\r\nHost: testbed\r\n\r\n")
+
+
+def test_a_second_coordinator_gets_no_radios(testbed):
+    elsewhere = {"coordinator": "tcp://127.0.0.1:*"}
+    with unharmed(testbed), testbed.counting("agent-0", "leases refused", 2):
+        asked = lease_asked(testbed)
+        with testbed.call("agent-0", "coordinator") as caller:
+            for _ in range(2):
+                said = answer(caller, asked)
+                assert (said.granted, said.holder) == (False, "coordinator")
+                assert said.reason == "its radios belong to coordinator"
+    assert elsewhere
+    line = testbed.start_coordinator(testbed.site_path, "second")()
+    address = testbed.addresses["coordinator"]
+    assert f"error: {address}: already in use; is another one running?" in line
+
+
+def test_a_coordinator_that_agents_do_not_list_says_what_to_do(testbed, tmp_path):
+    revoke(testbed.keys.folder("agent-1"), "coordinator")
+    state = testbed.until(lambda state: not state.agents[1].present, "agent-1 is lost")
+    assert state.agents[1].problem == "agent agent-1 did not answer within 1.5 s"
+    assert "dropped a message of the key" in testbed.log("agent-1")
+
+
+def test_a_revoked_key_counts_no_more_at_once(testbed):
+    keys = testbed.keys
+    with unharmed(testbed), testbed.counting("coordinator", "refused key", 2):
+        with testbed.call("coordinator", "client-2") as caller:
+            assert isinstance(answer(caller, StatusAsked(request_id=1)), job_messages.TestbedState)
+            revoke(keys.folder("coordinator"), "client-2")
+            for _ in range(2):
+                with pytest.raises(NoAnswerError):
+                    answer_within(caller, StatusAsked(request_id=2), 0.5)
+    public = keys.public["client-2"]
+    assert f"dropped a message of the key {public}" in testbed.log("coordinator")
+
+
+def answer_within(caller, message, patience_s):
+    caller.send(CODEC.encode(message))
+    return caller.receive(patience_s)
