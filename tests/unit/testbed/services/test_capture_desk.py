@@ -29,7 +29,7 @@ from testbed.services.capture_desk import CaptureDesk
 from testbed.services.desk_thread import DeskThread
 from testbed.services.identity import Identity
 from testbed.site import Site
-from tests.unit.testbed.services.loops import DEADLINE_S, in_loop, until
+from tests.unit.testbed.bus.loops import DEADLINE_S, in_loop, until
 from tests.unit.testbed.sites import as_site, changed, lab
 
 SEED = 3
