@@ -14,7 +14,7 @@ Address = Annotated[str, Meta(min_length=6, max_length=256)]
 Port = Annotated[int, Meta(ge=1024, le=65_000)]
 
 DEFAULT_PORT = 47_600
-_ADDRESS = re.compile(r"^(tcp://.+:\d+|ipc:///.+)$")
+_ADDRESS = re.compile(r"^tcp://.+:\d+$")
 
 
 class AgentSection(Section, frozen=True):
@@ -93,7 +93,7 @@ def _address_problems(services: ServicesSection) -> Iterator[str]:
     ]
     for place, address in addresses:
         if not _ADDRESS.match(address):
-            yield f"{place}: must be tcp://HOST:PORT or ipc:///PATH, got {address!r}"
+            yield f"{place}: must be tcp://HOST:PORT, got {address!r}"
     for address, count in Counter(address for _, address in addresses).items():
         if count > 1:
             yield f"$.services: {count} processes listen at {address}; give each its own"

@@ -19,5 +19,6 @@ class SecurityError(BusError):
 class NoAnswerError(BusError):
     """A peer that did not answer in time."""
 
-    def __init__(self, address: str, timeout_s: float, hint: str = "is it running?") -> None:
-        super().__init__(f"nobody answers at {address} within {timeout_s:g} s; {hint}")
+    def __init__(self, address: str, timeout_s: float | None, hint: str = "is it running?") -> None:
+        within = "" if timeout_s is None else f" within {timeout_s:g} s"
+        super().__init__(f"nobody answers at {address}{within}; {hint}")

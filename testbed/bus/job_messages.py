@@ -2,6 +2,7 @@
 
 from typing import Literal
 
+from calibration.node_files import NodeCalibrationFile
 from fusion.sensing import SensingConfig
 from processing.report import LinkReport
 from testbed.bus.order_messages import AgentState
@@ -152,6 +153,8 @@ class JobState(Message, frozen=True, kw_only=True):
         Of a calibration: entries.
     result
         Of a calibration that is done: folder, entries, and how many were learned in it.
+    calibration
+        Of the nodes, by which a localization that is done was fused; ``None`` as surveyed.
     """
 
     request_id: int
@@ -164,3 +167,4 @@ class JobState(Message, frozen=True, kw_only=True):
     done: Count = 0
     total: Count = 0
     result: tuple[str, int, int] | None = None
+    calibration: NodeCalibrationFile | None = None

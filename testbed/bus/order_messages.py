@@ -117,7 +117,6 @@ class NodeState(Part, frozen=True, kw_only=True):
     radio: tuple[str, str, str] | None
     follows_host: bool
     health: RadioHealth | None = None
-    config_epoch: int = 0
     fault: Text | None = None
 
 

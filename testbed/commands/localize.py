@@ -58,11 +58,14 @@ def command(
     if live:
         from testbed.bus.job_messages import JobOptions
         from testbed.commands.live import given_seed, plain_name, refuse_with_live, run_live
+        from testbed.commands.live_figure import save_live_figure
 
         refuse_with_live(
             simulate=replace_radios, fidelity=fidelity, impairments=overrides.impairments,
-            num_elements=overrides.num_elements, rcs_draw=overrides.rcs_draw, figure=figure_path,
+            num_elements=overrides.num_elements, rcs_draw=overrides.rcs_draw,
         )  # fmt: skip
+        if figure_path is not None:
+            check_figure(figure_path)
         folder = plain_name(dictionary_path, "--dictionary")
         chosen = JobOptions(
             seed=given_seed(), background=background, folder=folder,
@@ -70,10 +73,13 @@ def command(
             fusion=overrides.fusion, tolerance_m=overrides.tolerance_m,
         )  # fmt: skip
         with Console(stderr=True).status("asking the coordinator") as status:
-            records, scene, _ = run_live(
+            records, scene, end = run_live(
                 site, "localize", chosen, port, keys_folder,
                 lambda state: status.update(escape(state.progress)), status.update,
             )  # fmt: skip
+            if figure_path is not None:
+                status.update("drawing the figure")
+                save_live_figure(site, records, scene, end, figure_path)
     else:
         records, scene = _localized(site, seed, fidelity, background, dictionary_path, figure_path)
     if as_json:

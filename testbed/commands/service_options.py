@@ -79,6 +79,10 @@ def lab_of(
     return Lab(site, seed, fidelity if kinds == {"sim"} else None, keys)
 
 
+bind_option = click.option(
+    "--bind", metavar="ADDRESS",
+    help="Where to listen, if that is not the site's address: tcp://0.0.0.0:PORT, say.",
+)  # fmt: skip
 log_option = click.option(
     "--log", "log_folder", metavar="DIR", type=click.Path(path_type=Path),
     help="Keep a log there as well.",
@@ -100,16 +104,25 @@ def state_folder(given: Path | None, site_name: str) -> Path:
 
 
 def run_service(
-    name: str, log_folder: Path | None, serve: Callable[[asyncio.Event], Awaitable[None]]
+    name: str,
+    log_folder: Path | None,
+    serve: Callable[[asyncio.Event], Awaitable[None]],
+    grace_s: float | None = None,
 ) -> None:
-    """Run a service in an event loop of its own until it is told to stop."""
-    from testbed.services.lifetime import stopping
+    """Run a service in an event loop of its own until it is told to stop.
+
+    Parameters
+    ----------
+    grace_s
+        What it has for its end; as usual, if left out.
+    """
+    from testbed.services.lifetime import GRACE_S, stopping
     from testbed.services.logs import log_to
 
     log_to(name, log_folder)
 
     async def run() -> None:
-        async with stopping() as stop:
+        async with stopping(grace_s or GRACE_S) as stop:
             await serve(stop)
 
     with threadpool_limits(limits=1):

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 import msgspec
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from testbed.bus.job_messages import AgentRow, TestbedState
@@ -34,44 +35,57 @@ def command(site_path: Path, port: int | None, keys_folder: Path | None, as_json
     for table in (_processes(state), _nodes(state.agents), _jobs(state)):
         if table.row_count:
             out.print(table)
+            out.print()
+    if any(agent.state and any(n.health for n in agent.state.nodes) for agent in state.agents):
+        out.print("lost: blocks with overflow, bursts with underflow, commands that came late")
+    for agent in state.agents:
+        if not agent.present:
+            out.print(f"agent {agent.agent_id} is gone: {agent.problem}", soft_wrap=True)
     for line in _drops(state):
         out.print(line, soft_wrap=True)
 
 
+def _table(*names: str) -> Table:
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for name in names:
+        table.add_column(name, overflow="fold")
+    return table
+
+
 def _headline(state: TestbedState) -> str:
-    simulated = (
-        ""
-        if state.fidelity is None
-        else (f", simulated at {state.fidelity} fidelity, seed {state.seed}")
-    )
+    simulated = ""
+    if state.fidelity is not None:
+        simulated = f", simulated at {state.fidelity} fidelity, seed {state.seed}"
     present = sum(len(agent.node_ids) for agent in state.agents if agent.present)
     total = sum(len(agent.node_ids) for agent in state.agents)
     return f"{state.site}: {present} of {total} nodes are there{simulated}"
 
 
 def _processes(state: TestbedState) -> Table:
-    table = Table(title="processes", title_justify="left")
-    for name in ("process", "name", "is"):
-        table.add_column(name)
-    for name in ("heard", "answers in", "waiting", "memory", "longest stall", "version"):
-        table.add_column(name, justify="right")
-    table.add_row("coordinator", state.process.name, "there", "-", "-", *_figures(state.process))
+    table = _table("process", "is")
+    for name in ("heard", "answers", "waits", "memory", "stall", "version"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_row(state.process.name, "there", "-", "-", *_figures(state.process))
     for agent in state.agents:
         latency = "-" if agent.latency_s is None else f"{1e3 * agent.latency_s:.1f} ms"
         table.add_row(
-            "agent", agent.agent_id, _is(agent), _ago(agent.seen_s), latency,
+            agent.agent_id, _is(agent), _ago(agent.seen_s), latency,
             *(_figures(agent.state.process) if agent.state else ("-",) * 4),
         )  # fmt: skip
     for worker in state.workers:
         there = "there" if worker.present else "gone"
         table.add_row(
-            "worker", worker.state.name, there, _ago(worker.seen_s), "-", *_figures(worker.state)
+            worker.state.name,
+            there,
+            _ago(worker.seen_s),
+            "-",
+            *_figures(worker.state),
         )
     return table
 
 
 def _is(agent: AgentRow) -> str:
-    return "there" if agent.present else f"gone: {agent.problem or 'silent'}"
+    return "there" if agent.present else "gone"
 
 
 def _ago(seen_s: float | None) -> str:
@@ -86,9 +100,7 @@ def _figures(process: ProcessState) -> tuple[str, ...]:
 
 
 def _nodes(agents: Iterable[AgentRow]) -> Table:
-    table = Table(title="nodes", title_justify="left")
-    for name in ("node", "agent", "radio", "clock", "PPS", "temperature", "lost samples", "fault"):
-        table.add_column(name)
+    table = _table("node", "agent", "radio", "clock", "PPS", "device", "lost", "fault")
     for agent in agents:
         known = {} if agent.state is None else {node.node_id: node for node in agent.state.nodes}
         for node_id in agent.node_ids:
@@ -99,12 +111,12 @@ def _nodes(agents: Iterable[AgentRow]) -> Table:
 def _node(agent: AgentRow, node: NodeState | None) -> tuple[str, ...]:
     if node is None or not agent.present:
         return ("-",) * 5 + ("its agent is gone" if not agent.present else "not driven",)
-    radio = "simulated pilots" if node.radio is None else " ".join(node.radio)
+    radio = "simulated pilots" if node.radio is None else " ".join(node.radio[:2])
     if node.health is None:
         return radio, "-", "-", "-", "-", node.fault or ""
     health = node.health
     warm = "-" if health.temperature_c is None else f"{health.temperature_c:.0f} °C"
-    lost = f"{health.num_overflows} over, {health.num_underflows} under, {health.num_lates} late"
+    lost = f"{health.num_overflows}/{health.num_underflows}/{health.num_lates}"
     locks = (_lock(health.clock_locked), _lock(health.pps_locked))
     return radio, *locks, warm, lost, node.fault or ""
 
@@ -114,11 +126,9 @@ def _lock(locked: bool | None) -> str:
 
 
 def _jobs(state: TestbedState) -> Table:
-    table = Table(title="jobs", title_justify="left")
-    for name in ("job", "task", "status", "progress"):
-        table.add_column(name, overflow="fold")
+    table = _table("job", "is", "progress")
     for job in state.jobs:
-        table.add_row(job.job_id, job.task, job.status, job.progress)
+        table.add_row(job.job_id, job.status, job.progress)
     return table
 
 

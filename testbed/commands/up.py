@@ -75,7 +75,8 @@ def command(
         ready.cancel()
         await running
 
-    run_service("up", log_folder, serve)
+    # Its children have three seconds, and it must see them end.
+    run_service("up", log_folder, serve, grace_s=5.0)
 
 
 def _port(port: int | None) -> str:

@@ -20,8 +20,7 @@ from fusion.sensing import CHI2_50, CHI2_95, PositionEstimate
 from processing.power_map import bistatic_range_m
 from processing.report import LinkReport
 from testbed.runs.links import Processors
-from testbed.runs.localize import Localization, SensingRecord
-from testbed.runs.setup import Setup
+from testbed.runs.localize import Localization, Scene, SensingRecord
 from testbed.site import Site
 
 _Nodes = dict[str, Node]
@@ -42,7 +41,7 @@ _HALO = [withStroke(linewidth=2.5, foreground="white")]
 
 def localization_figure(
     site: Site, localization: Localization, records: _Records,
-    setup: Setup, processors: Processors,
+    scene: Scene, processors: Processors,
 ) -> Figure:  # fmt: skip
     """Floor plan, zoom on the estimate, and the last sensing's maps.
 
@@ -50,11 +49,11 @@ def localization_figure(
     one; the maps are made again from the recorded captures.
     """
     # What is not known has no place: matplotlib draws nothing at NaN.
-    target_m = np.full(2, np.nan) if setup.target_m is None else setup.target_m
+    target_m = np.full(2, np.nan) if scene.target_m is None else scene.target_m
     nodes = {node.node_id: node for node in localization.network.nodes}
     with mpl.rc_context(_STYLE):
         figure = Figure(figsize=(14.0, 7.0), dpi=150)
-        figure.suptitle(_headline(site, records, setup), fontsize=12.0, y=0.985)
+        figure.suptitle(_headline(site, records, scene), fontsize=12.0, y=0.985)
         plan = figure.add_axes((0.045, 0.07, 0.415, 0.83))
         belief = _draw_belief(plan, localization.controller.belief.grid)
         _draw_plan(plan, nodes, records, target_m)
@@ -64,14 +63,14 @@ def localization_figure(
     return figure
 
 
-def _headline(site: Site, records: _Records, setup: Setup) -> str:
+def _headline(site: Site, records: _Records, scene: Scene) -> str:
     estimate, count = records[-1].estimate, len(records)
     found = f"{estimate.status} after {count} sensing{'s' if count > 1 else ''}"
     radius = f"95 % radius {_length(estimate.radius_95_m)}"
-    if setup.target_m is not None:
-        error_m = float(np.hypot(*(estimate.position_m - setup.target_m)))
+    if scene.target_m is not None:
+        error_m = float(np.hypot(*(estimate.position_m - scene.target_m)))
         radius = f"error {_length(error_m)} ({radius})"
-    return f"{site.name}, seed {setup.seed}\n{found}, {radius}"
+    return f"{site.name}, seed {scene.seed}\n{found}, {radius}"
 
 
 def _unit(length_m: float) -> tuple[str, float]:

@@ -29,6 +29,11 @@ from testbed.site import Site
 Fidelity = Literal["pilot", "iq"]
 
 
+def planning_rng(seed: int) -> np.random.Generator:
+    """Generator for the planner's own samples."""
+    return random_stream(seed, "planning")
+
+
 @dataclass(frozen=True)
 class Setup:
     """Everything that captures come from in one run.
@@ -64,7 +69,7 @@ class Setup:
 
     def planning_rng(self) -> np.random.Generator:
         """Generator for the planner's own samples."""
-        return random_stream(self.seed, "planning")
+        return planning_rng(self.seed)
 
 
 @dataclass(frozen=True)

@@ -132,8 +132,18 @@ def _air_link(lab: Lab, address: str | None) -> "AirLink | None":
     return AirLink(address)
 
 
-async def run_agent(lab: Lab, section: AgentSection, air: str | None, stop: asyncio.Event) -> None:
-    """Be an agent until told to stop; says on standard output when it serves."""
+async def run_agent(
+    lab: Lab, section: AgentSection, bind: str, air: str | None, stop: asyncio.Event
+) -> None:
+    """Be an agent until told to stop; says on standard output when it serves.
+
+    Parameters
+    ----------
+    bind
+        Where it listens: its address, as this host calls it.
+    air
+        Where the process listens that simulates its radios, if one does.
+    """
     identity, desk = lab.identity(section.agent_id), None
     if section.worker == "local":
         desk = _desk(lab, identity)
@@ -142,12 +152,12 @@ async def run_agent(lab: Lab, section: AgentSection, air: str | None, stop: asyn
     else:
         opener = radio_stations(lab.site, lab.seed, _air_link(lab, air))
     crews = crews_of(section.node_ids, opener, follows_host=lab.fidelity is None)
-    server, curve = lab.server(section.address, ("coordinator", "worker"))
+    server, curve = lab.server(bind, ("coordinator", "worker"))
     identity.sockets.append(server.counts)
     agent = Agent(identity, crews, server, lab.codec(AGENT_TAKES), desk, curve)
 
     def say() -> None:
-        print(f"agent {section.agent_id} serves at {section.address}", flush=True)  # noqa: T201
+        print(f"agent {section.agent_id} serves at {server.address}", flush=True)  # noqa: T201
 
     await until(stop, agent.serve(say), server)
 
@@ -173,10 +183,17 @@ async def run_worker(lab: Lab, name: str, stop: asyncio.Event) -> None:
     await until(stop, worker.serve(), coordinator, *agents.values())
 
 
-async def run_coordinator(lab: Lab, folder: Path, stop: asyncio.Event) -> None:
-    """Be the coordinator until told to stop."""
-    address = lab.site.services.coordinator
-    server, curve = lab.server(address, ("worker", "client"))
+async def run_coordinator(lab: Lab, bind: str, folder: Path, stop: asyncio.Event) -> None:
+    """Be the coordinator until told to stop.
+
+    Parameters
+    ----------
+    bind
+        As of `run_agent`.
+    folder
+        For jobs and dictionaries.
+    """
+    server, curve = lab.server(bind, ("worker", "client"))
     me, pending = lab.identity("coordinator"), Pending()
     me.sockets.append(server.counts)
     clients = [
@@ -194,7 +211,7 @@ async def run_coordinator(lab: Lab, folder: Path, stop: asyncio.Event) -> None:
     jobs = Jobs(folder / "jobs", runs)
     described = lab.site.name, lab.seed if lab.fidelity else None, lab.fidelity
     coordinator = Coordinator(me, server, codec, exchange, jobs, described, curve)
-    print(f"coordinator serves at {address}", flush=True)  # noqa: T201
+    print(f"coordinator serves at {server.address}", flush=True)  # noqa: T201
 
     async def serve() -> None:
         service = asyncio.ensure_future(coordinator.serve())

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -165,6 +165,13 @@ class Exchange:
         )
         worker.num_asked += 1
         return name
+
+    def lacks_workers(self, rx_ids: Iterable[str]) -> bool:
+        """Whether some of these receivers' captures need a worker, and none was heard lately."""
+        now_s = time.monotonic()
+        return any(self.link(rx_id).section.worker == "remote" for rx_id in rx_ids) and not any(
+            now_s - worker.seen_s < _SILENT_S for worker in list(self.workers.values())
+        )
 
     async def tell(
         self,

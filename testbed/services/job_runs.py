@@ -158,6 +158,7 @@ class JobRuns:
             if known.calibration is not None and made is None:
                 save_node_calibration(job.folder, known.calibration)
             context = _context(job.asked.job_id, known.calibration)
+            job.calibration = context.calibration
             reporter = LinkReporter(site, self.nodes, self.processors, known.calibration)
             links = LiveLinks(bursts, known.background_of, reporter, context)
             journal = Journal(job.folder / "journal")

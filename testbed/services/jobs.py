@@ -11,6 +11,7 @@ from typing import Literal, TypeVar
 import msgspec
 
 from calibration.dictionary import write_atomically
+from calibration.node_files import NodeCalibrationFile
 from testbed.bus.job_messages import JobAsked, JobRow, JobState, RecordFields
 from testbed.errors import explain, user_errors
 
@@ -46,6 +47,8 @@ class Job:
         Of a calibration; see `testbed.bus.job_messages.JobState`.
     seed, target_m
         Of the simulated scene.
+    calibration
+        Of the nodes, by which a localization is fused.
     """
 
     asked: JobAsked
@@ -58,6 +61,7 @@ class Job:
     result: tuple[str, int, int] | None = None
     seed: int = 0
     target_m: tuple[float, float] | None = None
+    calibration: NodeCalibrationFile | None = None
     cancelled: threading.Event = field(default_factory=threading.Event)
     ending: threading.Event = field(default_factory=threading.Event)
 
@@ -86,6 +90,7 @@ class Job:
             done=self.done,
             total=self.total,
             result=self.result,
+            calibration=self.calibration if status == "done" else None,
         )
 
 
@@ -150,7 +155,7 @@ class Jobs:
                 return None
             self._jobs[job_id] = Job(
                 asked, folder, ended.status, ended.progress, ended.records, ended.done,
-                ended.total, ended.result, ended.seed, ended.target_m,
+                ended.total, ended.result, ended.seed, ended.target_m, ended.calibration,
             )  # fmt: skip
         return self._jobs[job_id]
 
@@ -195,7 +200,7 @@ class Jobs:
 
     def _keep(self, job: Job, ended: Literal["done", "failed", "cancelled"] = "failed") -> None:
         """Write down how a job has ended, then say so."""
-        state = msgspec.structs.replace(job.state(), status=ended)
+        state = msgspec.structs.replace(job.state(), status=ended, calibration=job.calibration)
         try:
             write_atomically(job.folder / _ENDED, msgspec.msgpack.encode(state))
         except OSError as error:

@@ -13,7 +13,7 @@ from testbed.site import Site
 from testbed.site_checks import node_ids
 from testbed.site_services import DEFAULT_PORT, port_of, spread
 
-_LOCAL = ("tcp://127.0.0.1:", "tcp://[::1]:", "tcp://localhost:", "ipc://")
+_LOCAL = ("tcp://127.0.0.1:", "tcp://[::1]:", "tcp://localhost:")
 # After the agents' ports, of which there are no more than this.
 _AIR_OFFSET = 500
 

@@ -51,6 +51,7 @@ class NodeCrew:
         self._clock = clock
         self._stations: dict[int, Station] = {}
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"node-{node_id}")
+        self._is_closed = False
         self.num_waiting = 0
         self.fault: str | None = None
         self._health: RadioHealth | None = None
@@ -95,7 +96,7 @@ class NodeCrew:
             self.num_waiting -= 1
 
     def _called(self, session: int, call: Callable[[Station], Result], until_s: float) -> Result:
-        if self._clock() > until_s:
+        if self._is_closed or self._clock() > until_s:
             msg = f"node {self.node_id} was busy until the time of what waited was over"
             raise NodeBusyError(msg)
         if session not in self._stations:
@@ -103,7 +104,8 @@ class NodeCrew:
         try:
             return call(self._stations[session])
         except RadioLostError:  # opened again by the next call
-            _close_all([self._stations.pop(session)])
+            with suppress(RadioError):
+                self._stations.pop(session).close()
             raise
 
     def stop_sending(self) -> None:
@@ -131,17 +133,21 @@ class NodeCrew:
         )
 
     def close(self) -> None:
-        """Stop and release the radio; does not wait for a call that hangs."""
+        """Stop and release the radio; does not wait for a call that hangs.
+
+        What waits behind that is not begun any more.
+        """
+        if self._is_closed:
+            return
+        self._is_closed = True
         self.stop_sending()
-        stations = list(self._stations.values())
-        self._thread.submit(_close_all, stations)
+        self._thread.submit(self._release)
         self._thread.shutdown(wait=False, cancel_futures=False)
 
-
-def _close_all(stations: list[Station]) -> None:
-    for station in stations:
-        with suppress(RadioError):
-            station.close()
+    def _release(self) -> None:
+        for station in self._stations.values():
+            with suppress(RadioError):
+                station.close()
 
 
 def crews_of(

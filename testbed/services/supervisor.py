@@ -4,7 +4,6 @@ import asyncio
 import logging
 import os
 from collections.abc import Coroutine, Sequence
-from contextlib import suppress
 
 from testbed.services.child import Child, ChildSpec, ChildState, Patience, StartError
 from testbed.services.child_process import ChildProcess, all_ended
@@ -98,18 +97,18 @@ class Supervisor:
             await asyncio.gather(*waiting, return_exceptions=True)
 
     async def _until_ready(self, group: Sequence[Child]) -> None:
-        with suppress(TimeoutError):
+        try:
             async with asyncio.timeout(self._patience.start_s):
                 for child in group:
                     await child.ready.wait()
-        late = [child for child in group if not child.ready.is_set()]
-        if late:
+        except TimeoutError:
             msg = "\n".join(
                 f"{child.spec.name} does not serve {self._patience.start_s:g} s after its start: "
                 f"{child.last_words}"
-                for child in late
+                for child in group
+                if not child.ready.is_set()
             )
-            raise StartError(msg)
+            raise StartError(msg) from None
 
     async def _end(self) -> None:
         """Stop all: the groups one after the other, each with its share of the time."""

@@ -46,10 +46,10 @@ class Caller:
         Raises
         ------
         NoAnswerError
-            If the queue is full.
+            If the queue is full, or the connection was refused.
         """
         if push(self._socket, frames):
-            raise NoAnswerError(self.address, 0.0, "questions pile up")
+            raise self._no_answer(None)
 
     def receive(self, timeout_s: float) -> list[memoryview]:
         """Take the next message.
@@ -68,25 +68,31 @@ class Caller:
         while (left_s := deadline_s - time.monotonic()) > 0:
             ready = dict(poller.poll(1 + int(1000 * left_s)))
             if self._monitor in ready:
-                self._note()
+                self._look()
             if self._socket in ready:
                 frames = self._socket.recv_multipart(copy=False)
                 if len(frames) <= self._max_frames:
                     return [frame.buffer for frame in frames]
-        hint = "is it running?"
+        raise self._no_answer(timeout_s)
+
+    def _no_answer(self, timeout_s: float | None) -> NoAnswerError:
+        self._look()
         if self._seen["handshake_failed"]:
             hint = "its handshake fails: do both have keys, and is its public key the right one?"
-        raise NoAnswerError(self.address, timeout_s, hint)
+            return NoAnswerError(self.address, timeout_s, hint)
+        return NoAnswerError(self.address, timeout_s)
 
-    def _note(self) -> None:
-        event = event_name(self._monitor.recv_multipart())
-        self._seen[event] += 1
-        if event == "refused_key":
-            msg = f"{self.address} refuses this key; add it there with `testbed keys add`"
-            raise SecurityError(msg)
+    def _look(self) -> None:
+        """Take note of all that happened to the connection."""
+        while self._monitor.poll(0):
+            event = event_name(self._monitor.recv_multipart())
+            self._seen[event] += 1
+            if event == "refused_key":
+                msg = f"{self.address} refuses this key; add it there with `testbed keys add`"
+                raise SecurityError(msg)
 
     def close(self) -> None:
-        """Close; what was not sent yet is not."""
+        """Close; what cannot be sent at once is dropped."""
         close_monitored(self._socket, self._monitor)
 
     def __enter__(self) -> Self:

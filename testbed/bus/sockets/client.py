@@ -75,7 +75,7 @@ class Client(Port):
             self._redial.cancel()
 
     def close(self) -> None:
-        """Close; what was not sent yet is not. Whoever waits to receive gets a `BusError`."""
+        """Close; what cannot be sent at once is dropped. Who waits to receive gets a `BusError`."""
         self._cancel_redial()
         super().close()
 

@@ -42,7 +42,7 @@ class Port:
         return self._socket.get_string(zmq.LAST_ENDPOINT)
 
     def close(self) -> None:
-        """Close; what was not sent yet is not. Whoever waits to receive gets a `BusError`."""
+        """Close; what cannot be sent at once is dropped. Who waits to receive gets a `BusError`."""
         if not self._socket.closed:
             self._loop.remove_reader(self._socket.fileno())
             self._loop.remove_reader(self._monitor.fileno())

@@ -134,7 +134,7 @@ class Server(Port):
         return not error
 
     def close(self) -> None:
-        """Close; the address is free when this returns."""
+        """Close; what cannot be sent at once is dropped, and the address is free on return."""
         super().close()
         if self._gate is not None and not self._gate.closed:
             self._loop.remove_reader(self._gate.fileno())

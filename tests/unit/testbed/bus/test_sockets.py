@@ -5,6 +5,8 @@ import os
 import signal
 import socket
 import struct
+import subprocess
+import sys
 import threading
 
 import numpy as np
@@ -324,6 +326,32 @@ async def test_closing_ends_whoever_waits_and_frees_the_address():
             pass
 
 
+def test_both_ends_may_close_at_once_in_the_middle_of_a_message():
+    # libzmq aborts the process where sockets are closed without any time to linger.
+    script = """
+import asyncio
+from testbed.bus.sockets import Client, Server
+async def close_both():
+    room = {"max_frame_bytes": 1 << 17, "high_water_mark": 2}
+    server = Server("tcp://127.0.0.1:*", **room)
+    clients = [Client(server.address, **room) for _ in range(4)]
+    for client in clients:
+        await client.connected()
+        client.send([b"here"])
+    for _ in clients:
+        peer, _ = await server.receive()
+        while server.send(peer.identity, [bytes(1 << 16)] * 4):
+            pass
+    for client in clients:
+        client.close()
+    server.close()
+for _ in range(60):
+    asyncio.run(close_both())
+"""
+    finished = subprocess.run([sys.executable, "-c", script], timeout=50, check=False)
+    assert finished.returncode == 0
+
+
 @in_loop
 async def test_an_address_is_bound_once():
     async with serving() as server:
@@ -420,7 +448,7 @@ def test_questions_that_nobody_takes_do_not_pile_up():
     with Caller("tcp://127.0.0.1:1", max_frame_bytes=100) as caller:
         for _ in range(64):
             caller.send([b"x"])
-        with pytest.raises(NoAnswerError, match="pile up"):
+        with pytest.raises(NoAnswerError, match=r"nobody answers at .*; is it running"):
             caller.send([b"x"])
 
 

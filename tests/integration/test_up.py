@@ -1,0 +1,50 @@
+"""A testbed of many processes finds what one process finds, to the last digit."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.integration.running import TESTBED, running
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+def alone(folder: Path, site: Path, *options: str):
+    """What one process finds."""
+    done = subprocess.run(
+        [*TESTBED, "localize", str(site), "--json", *options], cwd=folder,
+        capture_output=True, text=True, check=True, timeout=200,
+    )  # fmt: skip
+    return json.loads(done.stdout)
+
+
+def without_time(result):
+    return {key: value for key, value in result.items() if key != "elapsed_s"}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_the_paper_s_hall_with_forty_nodes_at_pilot_fidelity(tmp_path):
+    site = EXAMPLES / "factory.yaml"
+    with running(str(site), tmp_path, "--seed", "1", "--workers", "2") as testbed:
+        status = testbed.json("status", str(site))
+        assert sum(len(agent["node_ids"]) for agent in status["agents"]) == 40
+        assert all(agent["present"] for agent in status["agents"])
+        assert len(status["workers"]) == 2
+        live = testbed.json("localize", str(site), "--live")
+    assert live["status"] == "converged"
+    assert without_time(live) == without_time(alone(tmp_path, site, "--seed", "1"))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("where", [("--workers", "1"), ("--workers", "0", "--local-workers")])
+def test_a_smaller_site_through_radios_that_share_nothing(tmp_path, where):
+    """At IQ, with the clocks, phases and noise of the preset `lab`."""
+    options = ("--seed", "3", "--fidelity", "iq", "--impairments", "lab")
+    site = EXAMPLES / "lab.yaml"
+    with running(str(site), tmp_path, *options, "--agents", "2", *where) as testbed:
+        live = testbed.json("localize", str(site), "--live")
+    assert without_time(live) == without_time(alone(tmp_path, site, *options))
