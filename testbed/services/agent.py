@@ -286,7 +286,8 @@ class Agent:
 
     def _count(self, what: str, text: str) -> None:
         self._identity.counts[what] += 1
-        _log.warning("%s", text)
+        kind = f"{what}: %s"  # so that the log is not full of another kind
+        _log.warning(kind, text)
 
     async def _end_without_lease(self) -> None:
         if self._gate.ended(time.monotonic()):

@@ -173,16 +173,18 @@ class Keyed:
         return self.start("agent", self.site_path, *nodes, keys=name)
 
     def start_coordinator(
-        self, site_path: Path, keys: str = "coordinator", state: str = "state"
-    ) -> Callable[[], str]:
-        folder = self.folder / state
+        self, site_path: Path, keys: str = "coordinator", state: str = "state",
+        opened: ExitStack | None = None,
+    ) -> Callable[[], str]:  # fmt: skip
+        folder, log = self.folder / state, f"{state}-logs"
         return self.start(
-            "coordinator", site_path, "--state", folder, keys=keys, log=f"{state}-logs"
+            "coordinator", site_path, "--state", folder, keys=keys, log=log, opened=opened
         )
 
     def start(
-        self, kind: str, *arguments: object, keys: str | None = None, log: str = "state-logs"
-    ) -> Callable[[], str]:
+        self, kind: str, *arguments: object, keys: str | None = None, log: str = "state-logs",
+        opened: ExitStack | None = None,
+    ) -> Callable[[], str]:  # fmt: skip
         """Start a process, killed in the end; what gives its first line."""
         given = [str(a) for a in (*arguments, "--seed", SEED, "--log", self.folder / log)]
         if self.keys is not None:
@@ -192,8 +194,9 @@ class Keyed:
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
             env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
         )  # fmt: skip
-        self._opened.enter_context(process)
-        self._opened.callback(process.kill)
+        opened = self._opened if opened is None else opened
+        opened.enter_context(process)
+        opened.callback(process.kill)
 
         def first_line() -> str:
             assert process.stdout is not None
@@ -203,14 +206,12 @@ class Keyed:
         return first_line
 
     @contextmanager
-    def elsewhere(self, name: str) -> Iterator[Path]:
-        """A site file in which the coordinator listens at an address of its own."""
-        with own_port() as address:
-            self.addresses[name] = address
-            try:
-                yield self.site(f"{name}.yaml", {"coordinator": address})
-            finally:
-                del self.addresses[name]
+    def another(self, name: str, keys: str, address: str | None = None) -> Iterator[str]:
+        """The first line of another coordinator, at an address of its own."""
+        with own_port() as own, ExitStack() as opened:
+            self.addresses[name] = address or own
+            site_path = self.site(f"{name}.yaml", {"coordinator": self.addresses[name]})
+            yield self.start_coordinator(site_path, keys, name, opened)()
 
     def log(self, name: str) -> str:
         """What a process has logged so far."""
@@ -264,12 +265,21 @@ def _place(address: str) -> tuple[str, int]:
     return host, int(port)
 
 
-def shout(address: str, content: bytes) -> None:
-    """Send bytes to whoever listens, and wait until it hangs up."""
+def shout(address: str, content: bytes, breaks: tuple[int, ...] = ()) -> None:
+    """Send bytes to whoever listens, and wait until it hangs up.
+
+    Parameters
+    ----------
+    breaks
+        Where to wait for something to come back.
+    """
+    ends = (*breaks, len(content))
     with socket.create_connection(_place(address), DEADLINE_S) as wire:
         with contextlib.suppress(OSError):  # it has hung up
-            wire.sendall(content)
-            wire.shutdown(socket.SHUT_WR)
+            for start, end in zip((0, *ends), ends, strict=False):
+                wire.sendall(content[start:end])
+                if end in breaks:
+                    wire.recv(1 << 16)
             while wire.recv(1 << 16):
                 pass
 

@@ -123,7 +123,7 @@ class Server(Port):
                 return Peer(frames[0].bytes, key), [frame.buffer for frame in frames[1:]]
             self.counts["refused_key"] += 1
             self._sparse_log.warning(
-                "refused_key", f"{self.address}: dropped a message of the key {key}"
+                "revoked_key", f"{self.address}: dropped a message of the key {key}"
             )
 
     def send(self, peer_identity: bytes, frames: Sequence[Frame]) -> bool:
