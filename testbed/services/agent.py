@@ -161,8 +161,7 @@ class Agent:
 
     def _refuse(self, peer: Peer, message: Message, kind: str, reason: str) -> None:
         self._count(kind, f"refused {type(message).__name__}: {reason}")
-        request_id = getattr(message, "request_id", None)
-        if request_id is not None:
+        if (request_id := getattr(message, "request_id", None)) is not None:
             self._send(peer, Refused(request_id=request_id, reason=reason))
 
     def _take(self, peer: Peer, message: Message, arrays: tuple[np.ndarray, ...]) -> None:

@@ -97,6 +97,20 @@ class Lab:
             return None
         return self.keys.client_curve(self.keys.public_key_of(role, name))
 
+    @property
+    def agents(self) -> Sequence[AgentSection]:
+        """All agents of the site.
+
+        Raises
+        ------
+        UsageError
+            If it lists none.
+        """
+        if not self.site.services.agents:
+            msg = "the site lists no agents: add services.agents, or start all with testbed up"
+            raise UsageError(msg)
+        return self.site.services.agents
+
     def agent_section(self, node_ids: Sequence[str]) -> AgentSection:
         """The agent that drives these nodes.
 
@@ -105,10 +119,7 @@ class Lab:
         UsageError
             If there is none, or more than one.
         """
-        agents = self.site.services.agents
-        if not agents:
-            msg = "the site lists no agents: add services.agents, or start all with testbed up"
-            raise UsageError(msg)
+        agents = self.agents
         unknown = set(node_ids) - {name for agent in agents for name in agent.node_ids}
         if unknown:
             msg = f"no agent drives {', '.join(sorted(unknown))}; see services.agents"
@@ -175,7 +186,7 @@ async def run_worker(lab: Lab, name: str, stop: asyncio.Event) -> None:
     coordinator = lab.client(lab.site.services.coordinator, "coordinator")
     agents = {
         section.agent_id: lab.client(section.address, "agent", section.agent_id)
-        for section in lab.site.services.agents
+        for section in lab.agents
     }
     identity.sockets += [client.counts for client in (coordinator, *agents.values())]
     worker = Worker(identity, desk, coordinator, agents, lab.codec(WORKER_TAKES))
@@ -196,13 +207,10 @@ async def run_coordinator(lab: Lab, bind: str, folder: Path, stop: asyncio.Event
     server, curve = lab.server(bind, ("worker", "client"))
     me, pending = lab.identity("coordinator"), Pending()
     me.sockets.append(server.counts)
-    clients = [
-        lab.client(section.address, "agent", section.agent_id)
-        for section in lab.site.services.agents
-    ]
+    clients = [lab.client(section.address, "agent", section.agent_id) for section in lab.agents]
     links = [
         AgentLink(section, client, lab.codec(AGENT_ANSWERS), me, pending)
-        for section, client in zip(lab.site.services.agents, clients, strict=True)
+        for section, client in zip(lab.agents, clients, strict=True)
     ]
     codec = lab.codec(COORDINATOR_TAKES)
     exchange = Exchange(me, links, server, codec, pending)

@@ -274,14 +274,14 @@ def shout(address: str, content: bytes, breaks: tuple[int, ...] = ()) -> None:
         Where to wait for something to come back.
     """
     ends = (*breaks, len(content))
-    with socket.create_connection(_place(address), DEADLINE_S) as wire:
-        with contextlib.suppress(OSError):  # it has hung up
-            for start, end in zip((0, *ends), ends, strict=False):
-                wire.sendall(content[start:end])
-                if end in breaks:
-                    wire.recv(1 << 16)
-            while wire.recv(1 << 16):
-                pass
+    wire = socket.create_connection(_place(address), DEADLINE_S)
+    with wire, contextlib.suppress(OSError):  # it has hung up
+        for start, end in zip((0, *ends), ends, strict=False):
+            wire.sendall(content[start:end])
+            if end in breaks:
+                wire.recv(1 << 16)
+        while wire.recv(1 << 16):
+            pass
 
 
 @contextmanager

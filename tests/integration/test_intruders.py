@@ -1,17 +1,17 @@
 """Who may not is refused, counted and logged, and the run in progress does not notice."""
 
-import random
 import threading
 import time
 from contextlib import contextmanager
 
 import msgspec
+import numpy as np
 import pytest
 
+from testbed.bus import job_messages
 from testbed.bus.allowed import allow, revoke
 from testbed.bus.curve import ClientCurve
 from testbed.bus.errors import NoAnswerError, SecurityError
-from testbed.bus import job_messages
 from testbed.bus.job_messages import JobAsked, JobOptions, JobState, StatusAsked
 from testbed.bus.order_messages import LeaseAnswer, LeaseAsked, SendBurst, StopBurst
 from testbed.bus.parts import Refused
@@ -24,6 +24,7 @@ from testbed.stations import Cue
 from tests.integration.keyed import MAX_FRAME_BYTES, SEED, keyed, shout
 from tests.unit.testbed.sites import call, changed, lab, write_site
 
+# ruff: noqa: SIM117  what is checked around an intrusion stands before who intrudes
 pytestmark = pytest.mark.timeout(240)
 
 TAKES = (LeaseAnswer, Refused, job_messages.TestbedState, JobState)
@@ -229,10 +230,10 @@ def test_too_many_frames_are_dropped(testbed, server, who):
 
 @pytest.mark.parametrize(("server", "who"), [("agent-0", "worker-2"), ("coordinator", "client-2")])
 def test_truncated_messages_and_noise_are_dropped(testbed, server, who):
-    draws = random.Random(SEED)
+    draws = np.random.default_rng(SEED)
     (whole,) = CODEC.encode(lease_asked(testbed))
     cut = [whole[:length] for length in range(len(whole))]
-    noise = [draws.randbytes(draws.randrange(200)) for _ in range(100)]
+    noise = [draws.bytes(draws.integers(200)) for _ in range(100)]
     with unharmed(testbed), testbed.counting(server, "malformed", len(cut) + len(noise)):
         with testbed.call(server, who) as caller:
             for number, frame in enumerate(cut + noise):
@@ -247,10 +248,10 @@ def test_truncated_messages_and_noise_are_dropped(testbed, server, who):
 
 @pytest.mark.parametrize("server", SERVERS)
 def test_noise_on_the_wire_is_no_handshake(testbed, server):
-    draws = random.Random(SEED)
+    draws = np.random.default_rng(SEED)
     with unharmed(testbed), testbed.counting(server, "handshake failed"):
         for length in (0, 1, 9, 64, 4096):
-            shout(testbed.addresses[server], draws.randbytes(length))
+            shout(testbed.addresses[server], draws.bytes(length))
         shout(testbed.addresses[server], b"GET / HTTP/1.1\r\nHost: testbed\r\n\r\n")
 
 
@@ -307,9 +308,7 @@ def test_a_clients_key_that_is_revoked_counts_no_more_at_once(testbed):
     folder, public = testbed.keys.folder("coordinator"), testbed.keys.public["client-2"]
     with unharmed(testbed), testbed.counting("coordinator", "refused key", 2):
         with testbed.call("coordinator", "client-2") as caller:
-            assert isinstance(
-                answer(caller, StatusAsked(request_id=1)), job_messages.TestbedState
-            )
+            assert isinstance(answer(caller, StatusAsked(request_id=1)), job_messages.TestbedState)
             revoke(folder, "client-2")
             try:
                 for _ in range(2):
@@ -402,7 +401,7 @@ def keyless(tmp_path_factory):
 
 
 def test_what_was_written_down_on_an_open_wire_is_not_done_again(keyless):
-    keyless.until(lambda _: keyless.counts("agent-0")["orders"] >= 8, "the run's orders are counted")
+    keyless.until(lambda _: keyless.counts("agent-0")["orders"] >= 8, "its orders are counted")
     num_orders = keyless.counts("agent-0")["orders"]
     heard = bytes(keyless.tap.heard[-1])
     with keyless.counting("agent-0", "orders replayed", num_orders):
