@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -78,7 +79,9 @@ class KnownJobs:
         self.done.took_s[task].append(time.monotonic() - began_s)
         if problem is not None:
             took_s = self.done.took_s[task][-1]
-            self.done.problems.append(f"job {turn}, {task}, {took_s:.0f} s: {problem}")
+            problem = f"job {turn}, {task}, {took_s:.0f} s: {problem[:2000]}"
+            self.done.problems.append(problem)
+            sys.stderr.write(f"{problem}\n")
 
     def _calibrated(self, turn: int) -> str | None:
         folder = f"again-{turn}"

@@ -69,7 +69,7 @@ def storm(minutes: float, seed: int, folder: Path) -> Weather:
         try:
             until_s = time.monotonic() + 60.0 * minutes
             while time.monotonic() < until_s:
-                _say(jobs, jobs.one)
+                jobs.one()
         finally:
             observer.end()
             end_s = lab.end()  # in the midst of it
@@ -94,13 +94,6 @@ def storm(minutes: float, seed: int, folder: Path) -> Weather:
         {kind: dict(count.most_common()) for kind, count in observer.counts().items()},
         worst_s, num_coordinators, end_s, problems,
     )  # fmt: skip
-
-
-def _say(jobs, act) -> None:
-    known = len(jobs.done.problems)
-    act()
-    for problem in jobs.done.problems[known:]:
-        print(time.strftime("%X"), problem[:2000], file=sys.stderr, flush=True)
 
 
 def table(weather: Weather) -> str:
@@ -135,7 +128,8 @@ def main() -> int:
         folder = options.folder or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
         weather = storm(options.minutes, options.seed, folder.resolve())
-    print(json.dumps(asdict(weather)) if options.json else table(weather))
+    text = json.dumps(asdict(weather)) if options.json else table(weather)
+    sys.stdout.write(f"{text}\n")
     return 1 if weather.problems else 0
 
 

@@ -1,7 +1,6 @@
 """What befalls the processes of a testbed: killed, stopped for a while, or told to end."""
 
 import os
-import random
 import signal
 import threading
 import time
@@ -10,6 +9,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
+
+import numpy as np
 
 from tests.chaos.small_lab import PROCESSES, SmallLab
 
@@ -41,7 +42,7 @@ class Striker(threading.Thread):
         super().__init__(name="striker", daemon=True)
         self.strikes: list[Strike] = []
         self._lab = lab
-        self._rng = random.Random(seed)
+        self._rng = np.random.default_rng(seed)
         self._targets = targets
         self._ended = threading.Event()
         self._stopped: dict[int, Strike] = {}
@@ -50,7 +51,8 @@ class Striker(threading.Thread):
         next_s = time.monotonic()
         while not self._ended.is_set():
             next_s += self._rng.uniform(*EVERY_S)
-            name, kind = self._rng.choice(self._targets), self._rng.choice(KINDS)
+            name = self._targets[self._rng.integers(len(self._targets))]
+            kind = KINDS[self._rng.integers(len(KINDS))]
             duration_s = self._rng.uniform(*STOPPED_S)
             self._wait_until(next_s)
             if not self._ended.is_set():
