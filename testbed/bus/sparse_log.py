@@ -31,10 +31,17 @@ class SparseLog:
 
     def warning(self, kind: str, text: str) -> None:
         """Say it, unless one of its kind was said just now."""
+        self._say(logging.WARNING, kind, text)
+
+    def info(self, kind: str, text: str) -> None:
+        """The same of what may be as it should be."""
+        self._say(logging.INFO, kind, text)
+
+    def _say(self, level: int, kind: str, text: str) -> None:
         now_s = self._clock()
         if now_s < self._next_s.get(kind, now_s):
             self._num_left_out[kind] += 1
             return
         self._next_s[kind] = now_s + self._interval_s
         left_out = self._num_left_out.pop(kind, 0)
-        self._log.warning("%s%s", text, f" ({left_out} more before)" if left_out else "")
+        self._log.log(level, "%s%s", text, f" ({left_out} more before)" if left_out else "")

@@ -161,8 +161,7 @@ class Agent:
 
     def _refuse(self, peer: Peer, message: Message, kind: str, reason: str) -> None:
         self._count(kind, f"refused {type(message).__name__}: {reason}")
-        request_id = getattr(message, "request_id", None)
-        if request_id is not None:
+        if (request_id := getattr(message, "request_id", None)) is not None:
             self._send(peer, Refused(request_id=request_id, reason=reason))
 
     def _take(self, peer: Peer, message: Message, arrays: tuple[np.ndarray, ...]) -> None:
@@ -286,7 +285,8 @@ class Agent:
 
     def _count(self, what: str, text: str) -> None:
         self._identity.counts[what] += 1
-        _log.warning("%s", text)
+        kind = f"{what}: %s"  # so that the log is not full of another kind
+        _log.warning(kind, text)
 
     async def _end_without_lease(self) -> None:
         if self._gate.ended(time.monotonic()):

@@ -169,6 +169,7 @@ class AgentLink:
         now_s = time.monotonic()
         if self.present and self._seen_s is not None and now_s - self._seen_s > SILENT_S:
             self.absent_since_s = now_s
+            self._problem = self._problem or f"it was silent for {SILENT_S:g} s"
             self._me.counts["agents lost"] += 1
             _log.warning("%s is gone: %s", self.who, self._problem)
 

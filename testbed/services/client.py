@@ -52,9 +52,10 @@ class LiveTestbed:
         waiting: Callable[[str], None] = lambda _text: None,
     ) -> None:
         self._caller = caller
-        self._codec = Codec(CLIENT_TAKES, max_header_bytes=1 << 22, max_buffer_bytes=0)
+        self._codec = Codec(CLIENT_TAKES, max_header_bytes=1 << 23, max_buffer_bytes=0)
         self._patience_s = patience_s
         self._waiting = waiting
+        self._was_there = False
         self._numbers = itertools.count(secrets.randbits(48))
 
     def state(self) -> TestbedState:
@@ -136,10 +137,11 @@ class LiveTestbed:
             try:
                 answer = self._asked_once(request(number), number)
             except NoAnswerError:
-                if time.monotonic() >= until_s:
+                if not self._was_there or time.monotonic() >= until_s:
                     raise
                 self._waiting("the coordinator does not answer; waiting for it")
                 continue
+            self._was_there = True
             if isinstance(answer, JobState):
                 return answer
             reason = answer.reason if isinstance(answer, Refused) else type(answer).__name__

@@ -116,4 +116,5 @@ class Worker:
 
     def _count(self, what: str, text: str) -> None:
         self._identity.counts[what] += 1
-        _log.warning("%s", text)
+        kind = f"{what}: %s"  # so that the log is not full of another kind
+        _log.warning(kind, text)

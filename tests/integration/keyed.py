@@ -54,6 +54,7 @@ class Keys:
             self._make("client", name, {"coordinator": "coordinator"})
             allow(self.folder("coordinator"), "client", name, self.public[name])
         self._make("coordinator", "stranger", dict.fromkeys(agents, "agent"))
+        allow(self.folder("stranger"), "client", "client", self.public["client"])
 
     def _make(self, role: Role, name: str, known: dict[str, Role]) -> None:
         public, secret = new_key_pair()
@@ -82,16 +83,23 @@ class Tap:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def _accept(self) -> None:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):  # closed
             while True:
                 near, _ = self._listener.accept()
-                far = socket.create_connection(self._target)
-                heard = bytearray()
-                self.heard.append(heard)
-                for source, sink, kept in ((near, far, heard), (far, near, bytearray())):
-                    threading.Thread(target=_carry, args=(source, sink, kept), daemon=True).start()
+                try:
+                    self._join(near, socket.create_connection(self._target))
+                except OSError:  # nobody listens yet
+                    near.close()
+
+    def _join(self, near: socket.socket, far: socket.socket) -> None:
+        heard = bytearray()
+        self.heard.append(heard)
+        for source, sink, kept in ((near, far, heard), (far, near, bytearray())):
+            threading.Thread(target=_carry, args=(source, sink, kept), daemon=True).start()
 
     def close(self) -> None:
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)  # or who accepts would go on waiting
         self._listener.close()
 
 
@@ -165,15 +173,18 @@ class Keyed:
         return self.start("agent", self.site_path, *nodes, keys=name)
 
     def start_coordinator(
-        self, site_path: Path, state: str = "state", keys: str = "coordinator"
-    ) -> Callable[[], str]:
+        self, site_path: Path, keys: str = "coordinator", state: str = "state",
+        opened: ExitStack | None = None,
+    ) -> Callable[[], str]:  # fmt: skip
+        folder, log = self.folder / state, f"{state}-logs"
         return self.start(
-            "coordinator", site_path, "--state", self.folder / state, keys=keys, log=f"{state}-logs"
+            "coordinator", site_path, "--state", folder, keys=keys, log=log, opened=opened
         )
 
     def start(
-        self, kind: str, *arguments: object, keys: str | None = None, log: str = "state-logs"
-    ) -> Callable[[], str]:
+        self, kind: str, *arguments: object, keys: str | None = None, log: str = "state-logs",
+        opened: ExitStack | None = None,
+    ) -> Callable[[], str]:  # fmt: skip
         """Start a process, killed in the end; what gives its first line."""
         given = [str(a) for a in (*arguments, "--seed", SEED, "--log", self.folder / log)]
         if self.keys is not None:
@@ -183,8 +194,9 @@ class Keyed:
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
             env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
         )  # fmt: skip
-        self._opened.enter_context(process)
-        self._opened.callback(process.kill)
+        opened = self._opened if opened is None else opened
+        opened.enter_context(process)
+        opened.callback(process.kill)
 
         def first_line() -> str:
             assert process.stdout is not None
@@ -192,6 +204,14 @@ class Keyed:
             return process.stdout.readline() or process.stderr.read()
 
         return first_line
+
+    @contextmanager
+    def another(self, name: str, keys: str, address: str | None = None) -> Iterator[str]:
+        """The first line of another coordinator, at an address of its own."""
+        with own_port() as own, ExitStack() as opened:
+            self.addresses[name] = address or own
+            site_path = self.site(f"{name}.yaml", {"coordinator": self.addresses[name]})
+            yield self.start_coordinator(site_path, keys, name, opened)()
 
     def log(self, name: str) -> str:
         """What a process has logged so far."""
@@ -207,9 +227,9 @@ class Keyed:
         with Caller(address, max_frame_bytes=max_frame_bytes, max_frames=64, curve=curve) as caller:
             yield caller
 
-    def state(self) -> Any:
+    def state(self, coordinator: str = "coordinator") -> Any:
         """What `testbed status` shows; asked by a client."""
-        with self.call("coordinator", "client") as caller:
+        with self.call(coordinator, "client") as caller:
             return LiveTestbed(caller).state()
 
     def counts(self, name: str) -> dict[str, int]:
@@ -219,10 +239,12 @@ class Keyed:
         found |= {row.agent_id: row.state.process.counts for row in state.agents if row.state}
         return found.get(name, {})
 
-    def until(self, holds: Callable[[Any], bool], what: str) -> Any:
+    def until(
+        self, holds: Callable[[Any], bool], what: str, coordinator: str = "coordinator"
+    ) -> Any:
         """The state as soon as something holds of it."""
         until_s = time.monotonic() + DEADLINE_S
-        while not holds(state := self.state()):
+        while not holds(state := self.state(coordinator)):
             assert time.monotonic() < until_s, f"{what}: not within {DEADLINE_S:g} s; {state}"
             threading.Event().wait(_LOOK_S)
         return state
@@ -243,14 +265,23 @@ def _place(address: str) -> tuple[str, int]:
     return host, int(port)
 
 
-def shout(address: str, content: bytes) -> None:
-    """Send bytes to whoever listens, and wait until it hangs up."""
-    with socket.create_connection(_place(address), DEADLINE_S) as wire:
-        with contextlib.suppress(ConnectionError):
-            wire.sendall(content)
-            wire.shutdown(socket.SHUT_WR)
-            while wire.recv(1 << 16):
-                pass
+def shout(address: str, content: bytes, breaks: tuple[int, ...] = ()) -> None:
+    """Send bytes to whoever listens, and wait until it hangs up.
+
+    Parameters
+    ----------
+    breaks
+        Where to wait for something to come back.
+    """
+    ends = (*breaks, len(content))
+    wire = socket.create_connection(_place(address), DEADLINE_S)
+    with wire, contextlib.suppress(OSError):  # it has hung up
+        for start, end in zip((0, *ends), ends, strict=False):
+            wire.sendall(content[start:end])
+            if end in breaks:
+                wire.recv(1 << 16)
+        while wire.recv(1 << 16):
+            pass
 
 
 @contextmanager

@@ -103,6 +103,9 @@ class Server(Port):
         if event == "handshake_failed":
             text = f"{self.address}: a handshake failed: no ZeroMQ, no key, or for another server"
             self._sparse_log.warning(event, text)
+        elif event == "disconnected":
+            text = f"{self.address}: a connection ended, by its peer or for too large a frame"
+            self._sparse_log.info(event, text)
 
     async def receive(self) -> tuple[Peer, list[memoryview]]:
         """Take the next message and who sent it; what a key that was revoked sends is dropped.
@@ -120,7 +123,7 @@ class Server(Port):
                 return Peer(frames[0].bytes, key), [frame.buffer for frame in frames[1:]]
             self.counts["refused_key"] += 1
             self._sparse_log.warning(
-                "refused_key", f"{self.address}: dropped a message of the key {key}"
+                "revoked_key", f"{self.address}: dropped a message of the key {key}"
             )
 
     def send(self, peer_identity: bytes, frames: Sequence[Frame]) -> bool:
