@@ -69,30 +69,38 @@ class KnownJobs:
 
     def one(self) -> None:
         """The next job: three localizations for each calibration."""
-        turn = next(self._turns)
-        began_s = time.monotonic()
-        task: Task = "localize" if turn % 4 else "calibrate"
+        if next(self._turns) % 4:
+            self.localize()
+        else:
+            self._timed("calibrate", self._calibrated)
+
+    def localize(self) -> None:
+        """A localization, each time another one."""
+        self._timed("localize", self._localized)
+
+    def _timed(self, task: Task, act: Callable[[int], str | None]) -> None:
+        took_s = self.done.took_s[task]
+        number, began_s = len(took_s), time.monotonic()
         try:
-            problem = self._localized(turn) if turn % 4 else self._calibrated(turn)
+            problem = act(number)
         except Exception as error:  # noqa: BLE001  one job that fails is not the end of the test
             problem = f"{type(error).__name__}: {error}"
-        self.done.took_s[task].append(time.monotonic() - began_s)
+        took_s.append(time.monotonic() - began_s)
         if problem is not None:
-            took_s = self.done.took_s[task][-1]
-            problem = f"job {turn}, {task}, {took_s:.0f} s: {problem[:2000]}"
-            self.done.problems.append(problem)
-            sys.stderr.write(f"{problem}\n")
+            line = f"{task} {number}, after {took_s[-1]:.0f} s: {problem[:2000]}"
+            self.done.problems.append(line)
+            sys.stderr.write(f"{line}\n")
 
-    def _calibrated(self, turn: int) -> str | None:
-        folder = f"again-{turn}"
+    def _calibrated(self, number: int) -> str | None:
+        folder = f"again-{number}"
         self._run("calibrate", JobOptions(folder=folder))
         found = entries(self._lab.state_folder / folder)
         other = [n for n in self._entries | found if self._entries.get(n) != found.get(n)]
         return f"entries are others: {', '.join(other)}" if other else None
 
-    def _localized(self, turn: int) -> str | None:
-        number = turn % len(LOCALIZATIONS)
-        found, expected = self._records(number), self._expected[number]
+    def _localized(self, number: int) -> str | None:
+        kind = number % len(LOCALIZATIONS)
+        found, expected = self._records(kind), self._expected[kind]
         self.done.num_records += len(found)
         if len(found) != len(expected):
             return f"{len(found)} records, not {len(expected)}"
@@ -101,7 +109,7 @@ class KnownJobs:
                 return f"record {n} is another: {one!r}, not {other!r}"
         return None
 
-    def _records(self, number: int) -> list[bytes]:
+    def _records(self, kind: int) -> list[bytes]:
         records: list[bytes] = []
 
         def follow(state: JobState) -> None:
@@ -109,7 +117,7 @@ class KnownJobs:
                 timeless = msgspec.structs.replace(record, issued_s=None, capture_sent_s=None)
                 records.append(msgspec.json.encode(timeless))
 
-        self._run("localize", JobOptions(folder=LEARNED, **LOCALIZATIONS[number]), follow)
+        self._run("localize", JobOptions(folder=LEARNED, **LOCALIZATIONS[kind]), follow)
         return records
 
     def _run(

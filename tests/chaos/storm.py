@@ -26,6 +26,7 @@ BASE_S, STRIKE_S = 90.0, 1.5
 STALL_S = 0.5
 # For a node to be waited for, and not left out: longer than any is away.
 PATIENCE_S = 120.0
+_ENOUGH = 10  # problems: one job that hangs fails all after it
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ def storm(minutes: float, seed: int, folder: Path) -> Weather:
         striker.start()
         try:
             until_s = time.monotonic() + 60.0 * minutes
-            while time.monotonic() < until_s:
+            while time.monotonic() < until_s and len(jobs.done.problems) < _ENOUGH:
                 jobs.one()
         finally:
             observer.end()
