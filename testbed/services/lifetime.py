@@ -36,7 +36,7 @@ async def stopping(grace_s: float = GRACE_S) -> AsyncIterator[asyncio.Event]:
     standard input where ``TESTBED_ENDS_WITH_STDIN`` is 1. For the main thread, once a process,
     and before it says that it serves. A process that is still there `grace_s` after it was asked
     to end, whatever holds it and even if this context was left, ends with status 1 and says in the
-    log what it was at.
+    log what it was at; or by SIGALRM, where Python cannot say anything any more.
     """
     wake, wake_end = os.pipe()
     os.set_blocking(wake_end, False)
@@ -101,6 +101,8 @@ class _Watch(Thread):
             return
         with suppress(RuntimeError):  # the loop is closed: it ends already
             self._loop.call_soon_threadsafe(self._ask_to_end, reason)
+        # For an interpreter that hangs while it is taken apart, when this thread runs no more.
+        signal.setitimer(signal.ITIMER_REAL, self._grace_s + 2.0 * _REPORT_S)
         Event().wait(self._grace_s)  # the end of the process is the end of this thread
         report = Thread(target=self._report, args=(reason,), daemon=True)
         report.start()

@@ -75,7 +75,6 @@ class LiveBursts:
         self._rate_hz = rate_hz
         self.patience = patience
         self._check = check
-        self.num_again = 0
 
     def stations(self, session: int, **reports: object) -> RemoteStations:
         """The stations, in a session; `reports` are the last arguments of `RemoteStations`."""
@@ -160,7 +159,7 @@ class LiveBursts:
             if time.monotonic() >= until_s:
                 break
             if pending:
-                self.num_again += 1
+                self.exchange.count("attempts repeated")
                 self._wait(_LOOK_S)
         return outcomes
 
