@@ -148,14 +148,19 @@ class LiveBursts:
         rx_ids: Sequence[str],
         attempt: Callable[[Sequence[str]], Sequence[Outcome]],
     ) -> dict[str, Outcome]:
-        """Try until nothing is lost, or patience is at its end."""
+        """Try until nothing is lost, or patience is at its end, with nodes or altogether."""
         until_s = time.monotonic() + self.patience.total_s
         outcomes: dict[str, Outcome] = {}
         pending = list(rx_ids)
         while pending:
             self._wait_for((cue.tx_id, *pending), until_s)
             outcomes |= zip(pending, attempt(pending), strict=True)
-            pending = [rx_id for rx_id in pending if outcomes[rx_id].lost]
+            gone = self.exchange.absent(self.patience.total_s)
+            pending = [
+                rx_id
+                for rx_id in pending
+                if outcomes[rx_id].lost and gone.isdisjoint((cue.tx_id, rx_id))
+            ]
             if time.monotonic() >= until_s:
                 break
             if pending:
@@ -164,12 +169,13 @@ class LiveBursts:
         return outcomes
 
     def wait_for(self, node_ids: Collection[str]) -> None:
-        """Wait until all of these nodes are there, or patience ends."""
+        """Wait until all of these nodes are there, but for those with which patience has ended."""
         self._wait_for(node_ids, time.monotonic() + self.patience.total_s)
 
     def _wait_for(self, node_ids: Collection[str], until_s: float) -> None:
-        while not self.exchange.absent(0.0).isdisjoint(node_ids):
-            if time.monotonic() >= until_s:
+        while time.monotonic() < until_s:
+            away = self.exchange.absent(0.0) - self.exchange.absent(self.patience.total_s)
+            if away.isdisjoint(node_ids):
                 return
             self._wait(_LOOK_S)
 
