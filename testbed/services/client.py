@@ -102,9 +102,18 @@ class LiveTestbed:
             return self._followed(job_id, task, options, follow)
         except KeyboardInterrupt:
             with suppress(NoAnswerError):
-                number = next(self._numbers)
-                self._asked_once(JobCancelled(request_id=number, job_id=job_id), number)
+                self.cancel(job_id)
             raise
+
+    def cancel(self, job_id: str) -> None:
+        """End a job.
+
+        Raises
+        ------
+        NoAnswerError
+        """
+        number = next(self._numbers)
+        self._asked_once(JobCancelled(request_id=number, job_id=job_id), number)
 
     def _followed(
         self,
