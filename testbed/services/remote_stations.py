@@ -43,6 +43,8 @@ class Outcome:
         Whether that is for want of an answer, so that it may be tried again.
     capture_sent_s
         When the agent sent the capture to the worker, on the agent's clock.
+    worked_s
+        How long the worker worked on it.
     """
 
     capture: Capture | None = None
@@ -50,6 +52,7 @@ class Outcome:
     problem: str | None = None
     lost: bool = False
     capture_sent_s: float | None = None
+    worked_s: float | None = None
 
 
 class RemoteStations:
@@ -169,7 +172,10 @@ class RemoteStations:
                 return Outcome(problem=reply.message.problem, lost=True)
             case LinkFound():
                 found = reply.message
-                return Outcome(None, found.report, found.problem, False, found.capture_sent_s)
+                return Outcome(
+                    report=found.report, problem=found.problem,
+                    capture_sent_s=found.capture_sent_s, worked_s=found.took_s,
+                )  # fmt: skip
             case Done(fault=str(fault)):
                 return Outcome(problem=fault)
         return Outcome(problem=f"an answer of kind {type(reply.message).__name__}", lost=True)
