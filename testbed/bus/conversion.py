@@ -8,7 +8,7 @@ from drivers.capture import Capture
 from drivers.geometry import ComplexArray
 from fusion.sensing import PositionEstimate
 from processing.suppression import Background
-from testbed.bus.job_messages import EstimateFields, RecordFields, SensedFields
+from testbed.bus.job_messages import EstimateFields, RecordFields, SensedFields, SensingTimes
 from testbed.bus.report_messages import BackgroundFields, CaptureFields
 from testbed.runs.links import Look, Sensed
 from testbed.runs.localize import SensingRecord
@@ -68,10 +68,8 @@ def sensed_of_fields(described: SensedFields) -> Sensed:
     return Sensed(looks, dict(described.problems))
 
 
-def record_fields(
-    record: SensingRecord, index: int, times_s: tuple[float | None, float | None]
-) -> RecordFields:
-    """A record of a localization, with the times of `RecordFields`."""
+def record_fields(record: SensingRecord, index: int, times: SensingTimes) -> RecordFields:
+    """A record of a localization, with its times."""
     estimate = record.estimate
     (xx, xy), (yx, yy) = estimate.covariance_m2.tolist()
     return RecordFields(
@@ -89,8 +87,7 @@ def record_fields(
             status=estimate.status,
         ),
         error_m=record.error_m,
-        issued_s=times_s[0],
-        capture_sent_s=times_s[1],
+        times=times,
     )
 
 

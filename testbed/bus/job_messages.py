@@ -123,21 +123,33 @@ class EstimateFields(Part, frozen=True, kw_only=True):
     status: Literal["searching", "converged", "unresolved"]
 
 
-class RecordFields(Part, frozen=True, kw_only=True):
-    """One record of a localization.
+class SensingTimes(Part, frozen=True, kw_only=True):
+    """When what happened in a sensing, in seconds; ``None`` of what another coordinator did.
 
     Attributes
     ----------
-    issued_s, capture_sent_s
-        When its configuration was issued, on the coordinator's clock, and when the last of its
-        captures was sent, on its agent's; ``None`` of what another coordinator did.
+    issued_s, reported_s
+        When its configuration was issued and when its last report was there, on the coordinator's
+        clock.
+    capture_sent_s
+        When the last of its captures was sent, on its agent's clock.
+    worked_s
+        How long the longest work on one of them took.
     """
+
+    issued_s: float | None = None
+    capture_sent_s: float | None = None
+    worked_s: float | None = None
+    reported_s: float | None = None
+
+
+class RecordFields(Part, frozen=True, kw_only=True):
+    """One record of a localization."""
 
     sensed: SensedFields
     estimate: EstimateFields
     error_m: float | None
-    issued_s: float | None = None
-    capture_sent_s: float | None = None
+    times: SensingTimes = SensingTimes()
 
 
 class JobState(Message, frozen=True, kw_only=True):

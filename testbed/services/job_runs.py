@@ -11,6 +11,7 @@ from calibration.node_files import load_node_calibration, save_node_calibration,
 from drivers.node import Node
 from testbed.build import Overrides, build_burst, build_nodes, overridden
 from testbed.bus.conversion import record_fields
+from testbed.bus.job_messages import SensingTimes
 from testbed.bus.order_messages import NodeState
 from testbed.bus.report_messages import RunContext
 from testbed.errors import UsageError, written_to
@@ -167,8 +168,8 @@ class JobRuns:
                     site, JournaledLinks(links, journal), setup.planning_rng(), setup.target_m
                 )
                 for index, record in enumerate(run.run()):
-                    times_s = links.times_s.get(index, (None, None))
-                    job.records.append(record_fields(record, index, times_s))
+                    times = links.times.get(index, SensingTimes())
+                    job.records.append(record_fields(record, index, times))
                     radius_m = record.estimate.radius_95_m
                     show(f"{index + 1} sensings; 95 % radius so far {radius_m:.3g} m")
             finally:

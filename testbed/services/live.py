@@ -12,6 +12,7 @@ from fusion.network import Network
 from fusion.sensing import SensingConfig
 from processing.suppression import Background
 from testbed.bus.conversion import background_parts
+from testbed.bus.job_messages import SensingTimes
 from testbed.bus.report_messages import LinkBackground, RunContext
 from testbed.choreography import sound
 from testbed.errors import UsageError
@@ -235,9 +236,8 @@ class LiveLinks:
 
     Attributes
     ----------
-    times_s
-        Of each sensing: when its configuration was issued, on this host's clock, and when the last
-        of its captures was sent, on its agent's.
+    times
+        Of each sensing, by its index.
     """
 
     def __init__(
@@ -251,7 +251,7 @@ class LiveLinks:
         self._background_of = background_of
         self._reporter = reporter
         self._context = context
-        self.times_s: dict[int, tuple[float, float | None]] = {}
+        self.times: dict[int, SensingTimes] = {}
 
     @property
     def network(self) -> Network:
@@ -279,8 +279,7 @@ class LiveLinks:
                 problems[rx_id] = str(refusal)
         cue = Cue("sensing", index, config.tx_id, "sensing")
         outcomes = self._bursts.reports(cue, backgrounds, self._context)
-        sent_s = [o.capture_sent_s for o in outcomes.values() if o.capture_sent_s is not None]
-        self.times_s[index] = issued_s, max(sent_s, default=None)
+        self.times[index] = _times(issued_s, outcomes.values())
         looks = []
         for rx_id, outcome in outcomes.items():
             if outcome.report is not None:
@@ -290,3 +289,15 @@ class LiveLinks:
         away = self._bursts.exchange.absent(self._bursts.patience.total_s)
         unheard = not looks and not away.isdisjoint((config.tx_id, *config.rx_ids))
         return Sensed(tuple(looks), problems, unheard=unheard)
+
+
+def _times(issued_s: float, outcomes: Collection[Outcome]) -> SensingTimes:
+    """Times of a sensing whose last report is there now."""
+    sent_s = [o.capture_sent_s for o in outcomes if o.capture_sent_s is not None]
+    worked_s = [o.worked_s for o in outcomes if o.worked_s is not None]
+    return SensingTimes(
+        issued_s=issued_s,
+        capture_sent_s=max(sent_s, default=None),
+        worked_s=max(worked_s, default=None),
+        reported_s=time.monotonic(),
+    )

@@ -43,6 +43,8 @@ class Outcome:
         Whether that is for want of an answer, so that it may be tried again.
     capture_sent_s
         When the agent sent the capture to the worker, on the agent's clock.
+    worked_s
+        How long the worker worked on it.
     """
 
     capture: Capture | None = None
@@ -50,6 +52,7 @@ class Outcome:
     problem: str | None = None
     lost: bool = False
     capture_sent_s: float | None = None
+    worked_s: float | None = None
 
 
 class RemoteStations:
@@ -171,7 +174,9 @@ class RemoteStations:
                 self._exchange.untold(worker or "", self._run_id, *link)
                 return Outcome(problem=problem, lost=True)
             case LinkFound(report=LinkReport() as report) as found, _ if _is_of(report, cue, rx_id):
-                return Outcome(report=report, capture_sent_s=found.capture_sent_s)
+                return Outcome(
+                    report=report, capture_sent_s=found.capture_sent_s, worked_s=found.took_s
+                )
             case ((LinkFound(problem=str(problem)) | Done(fault=str(problem))), _):
                 return Outcome(problem=problem)
         return Outcome(problem=_strange(reply), lost=True)

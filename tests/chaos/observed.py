@@ -1,12 +1,15 @@
 """What a testbed tells of itself, asked again and again beside what is done with it."""
 
+import asyncio
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import suppress
 
 from testbed.bus.job_messages import TestbedState
 from testbed.bus.parts import ProcessState
+from testbed.services.stall import StallMeter
 from tests.chaos.small_lab import SmallLab, state_of
 from tests.chaos.strikes import Strike
 
@@ -59,6 +62,27 @@ class Observer(threading.Thread):
             before = [s.until_s - s.at_s for s in stops if s.pid == pid and s.at_s < at_s]
             worst_s = max(worst_s, stall_s - max(before, default=0.0))
         return worst_s, len({pid for _, pid, _ in self._stalls})
+
+
+class IdleLoop(threading.Thread):
+    """An event loop that does nothing: how long the machine alone holds one up."""
+
+    def __init__(self) -> None:
+        super().__init__(name="idle loop", daemon=True)
+        self._meter = StallMeter()
+        self._loop = asyncio.new_event_loop()
+        self._measuring = self._loop.create_task(self._meter.run())
+
+    def run(self) -> None:
+        with suppress(asyncio.CancelledError):
+            self._loop.run_until_complete(self._measuring)
+        self._loop.close()
+
+    def end(self) -> float:
+        """Longest time that it was not served, in seconds."""
+        self._loop.call_soon_threadsafe(self._measuring.cancel)
+        self.join()
+        return self._meter.worst_s
 
 
 def processes_of(state: TestbedState) -> Iterable[ProcessState]:
