@@ -265,10 +265,10 @@ class Jobs:
             state = msgspec.msgpack.encode(job.whole_state(ended))
             write_atomically(job.folder / _ENDED, state)
             job.is_kept = True
+            self._forget_old()
         except OSError as error:
             _log.error("job %s: its end cannot be kept: %s", job.asked.job_id, error)
         job.status = ended
-        self._forget_old()
 
     def _forget_old(self) -> None:
         ended = [folder for folder in self._folders() if (folder / _ENDED).exists()]

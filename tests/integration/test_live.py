@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from testbed.bus.conversion import record_fields
-from testbed.bus.job_messages import JobOptions, JobState, RecordFields
+from testbed.bus.job_messages import JobOptions, JobState, RecordFields, SensingTimes
 from testbed.bus.order_messages import BurstSent, SendBurst
 from testbed.errors import UsageError
 from testbed.runs.links import LocalLinks, Processors
@@ -62,14 +62,13 @@ def undisturbed(tmp_path_factory) -> list[RecordFields]:
     with prepared(site, setup, "learned", root) as known:
         links = LocalLinks(site, setup.source, known.background_of, Processors(site))
         run = Localization(site, links, setup.planning_rng(), setup.target_m)
-        return [record_fields(record, n, (None, None)) for n, record in enumerate(run.run())]
+        return [record_fields(record, n, SensingTimes()) for n, record in enumerate(run.run())]
 
 
 def bits(records: list[RecordFields]) -> list[bytes]:
     """What was found, without when."""
     return [
-        msgspec.msgpack.encode(msgspec.structs.replace(r, issued_s=None, capture_sent_s=None))
-        for r in records
+        msgspec.msgpack.encode(msgspec.structs.replace(r, times=SensingTimes())) for r in records
     ]
 
 
