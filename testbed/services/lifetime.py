@@ -15,14 +15,14 @@ from threading import Event, Thread, main_thread
 from threading import enumerate as all_threads
 from typing import NoReturn
 
-GRACE_S = 2.5
+GRACE_S = 2.0
 """What a service has for its end: less than its supervisor waits, so that it can say what hung."""
 
 ENDS_WITH_STDIN = "TESTBED_ENDS_WITH_STDIN"
 """Where this is 1, the end of standard input (a pipe of the parent, or of ssh) ends the process."""
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_REPORT_S = 0.4
+_REPORT_S = 0.8
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 _log = logging.getLogger(__name__)
@@ -99,10 +99,11 @@ class _Watch(Thread):
         if reason is None:
             os.close(self._wake)
             return
+        # For an interpreter that hangs while it is taken apart, when this thread runs no more;
+        # so before anybody hears of the end.
+        signal.setitimer(signal.ITIMER_REAL, self._grace_s + 2.0 * _REPORT_S)
         with suppress(RuntimeError):  # the loop is closed: it ends already
             self._loop.call_soon_threadsafe(self._ask_to_end, reason)
-        # For an interpreter that hangs while it is taken apart, when this thread runs no more.
-        signal.setitimer(signal.ITIMER_REAL, self._grace_s + 2.0 * _REPORT_S)
         Event().wait(self._grace_s)  # the end of the process is the end of this thread
         report = Thread(target=self._report, args=(reason,), daemon=True)
         report.start()
