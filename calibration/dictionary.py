@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from tokenize import TokenError
 from typing import Annotated
 
 import msgspec
@@ -133,7 +134,7 @@ class BackgroundDictionary:
     def _check(self, manifest: Path) -> None:
         try:
             found = msgspec.json.decode(manifest.read_bytes(), type=_Manifest)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             msg = f"{manifest}: not a dictionary manifest: {error}"
             raise DictionaryError(msg) from error
         if found.schema != SCHEMA:
@@ -210,7 +211,7 @@ class BackgroundDictionary:
             # Mapped and copied: a length that the file does not hold is refused, not allocated.
             array_path = self._array_path(tx_location, rx_location)
             channel = np.array(np.lib.format.open_memmap(array_path, mode="r"))
-        except (msgspec.DecodeError, OSError, ValueError) as error:
+        except (msgspec.DecodeError, OSError, ValueError, SyntaxError, TokenError) as error:
             msg = f"{path}: entry {tx_location} -> {rx_location} cannot be read: {error}"
             raise DictionaryError(msg) from error
         if header.schema != SCHEMA:

@@ -13,7 +13,9 @@ from testbed.site_types import Name, Positive, Section
 Address = Annotated[str, Meta(min_length=6, max_length=256)]
 Port = Annotated[int, Meta(ge=1024, le=65_000)]
 
-DEFAULT_PORT = 47_600
+# Below those that a system gives to connections: one that tries to reach an agent that is not there
+# yet could be given its port, and would then be connected to itself.
+DEFAULT_PORT = 27_600
 _ADDRESS = re.compile(r"^tcp://.+:\d+$")
 
 

@@ -4,7 +4,7 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 from threadpoolctl import threadpool_limits
@@ -108,15 +108,15 @@ def run_service(
     log_folder: Path | None,
     serve: Callable[[asyncio.Event], Awaitable[None]],
     grace_s: float | None = None,
-) -> None:
-    """Run a service in an event loop of its own until it is told to stop.
+) -> NoReturn:
+    """Run a service in an event loop of its own until it is told to stop, and end the process.
 
     Parameters
     ----------
     grace_s
         What it has for its end; as usual, if left out.
     """
-    from testbed.services.lifetime import GRACE_S, stopping
+    from testbed.services.lifetime import GRACE_S, leave, stopping
     from testbed.services.logs import log_to
 
     log_to(name, log_folder)
@@ -127,3 +127,4 @@ def run_service(
 
     with threadpool_limits(limits=1):
         asyncio.run(run())
+    leave()

@@ -184,7 +184,7 @@ class AgentLink:
         serial, until_s = self._serial, time.monotonic() + self._ahead_s + timeout_s
 
         def send(request_id: int) -> bool:
-            return self.send(
+            went = self.send(
                 kind(
                     request_id=request_id,
                     lease=self._me.instance,
@@ -193,15 +193,14 @@ class AgentLink:
                     **fields,
                 )
             )
+            self._me.counts["orders dropped"] += not went
+            return went
 
         return await self._pending.answer(send, self.who, timeout_s)
 
     def send(self, message: Message, buffers: tuple[np.ndarray, ...] = ()) -> bool:
         """Send something; whether it went."""
-        went = self._client.send(self._codec.encode(message, buffers))
-        if not went:
-            self._me.counts["orders dropped"] += 1
-        return went
+        return self._client.send(self._codec.encode(message, buffers))
 
     def row(self) -> AgentRow:
         """For `testbed status`."""

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -204,31 +205,29 @@ async def run_coordinator(lab: Lab, bind: str, folder: Path, stop: asyncio.Event
     folder
         For jobs and dictionaries.
     """
-    server, curve = lab.server(bind, ("worker", "client"))
-    me, pending = lab.identity("coordinator"), Pending()
-    me.sockets.append(server.counts)
-    clients = [lab.client(section.address, "agent", section.agent_id) for section in lab.agents]
-    links = [
-        AgentLink(section, client, lab.codec(AGENT_ANSWERS), me, pending)
-        for section, client in zip(lab.agents, clients, strict=True)
-    ]
-    codec = lab.codec(COORDINATOR_TAKES)
-    exchange = Exchange(me, links, server, codec, pending)
-    runs = JobRuns(lab.site, lab.seed, lab.fidelity, folder, exchange, asyncio.get_running_loop())
+    me = lab.identity("coordinator")
     rehearse(lab.site, CaptureDesk(lab.site, lab.nodes, me.name).reporter())
-    jobs = Jobs(folder / "jobs", runs)
-    described = lab.site.name, lab.seed if lab.fidelity else None, lab.fidelity
-    coordinator = Coordinator(me, server, codec, exchange, jobs, described, curve)
-    print(f"coordinator serves at {server.address}", flush=True)  # noqa: T201
+    with ExitStack() as opened:
+        server, curve = lab.server(bind, ("worker", "client"))
+        opened.callback(server.close)
+        me.sockets.append(server.counts)
+        exchange = _exchange(lab, me, server, opened)
+        loop = asyncio.get_running_loop()
+        runs = JobRuns(lab.site, lab.seed, lab.fidelity, folder, exchange, loop)
+        jobs = opened.enter_context(closing(Jobs(folder / "jobs", runs)))
+        described = lab.site.name, lab.seed if lab.fidelity else None, lab.fidelity
+        coordinator = Coordinator(
+            me, server, lab.codec(COORDINATOR_TAKES), exchange, jobs, described, curve
+        )
+        print(f"coordinator serves at {server.address}", flush=True)  # noqa: T201
+        await until(stop, coordinator.serve())
 
-    async def serve() -> None:
-        service = asyncio.ensure_future(coordinator.serve())
-        try:
-            await asyncio.shield(service)
-        except asyncio.CancelledError:
-            await coordinator.close()  # while requests of the job are still answered
-            service.cancel()
-            await asyncio.gather(service, return_exceptions=True)
-            raise
 
-    await until(stop, serve(), server, *clients)
+def _exchange(lab: Lab, me: Identity, server: Server, opened: ExitStack) -> Exchange:
+    """The coordinator's side of the bus, with a connection to each agent."""
+    pending, links = Pending(), []
+    for section in lab.agents:
+        client = lab.client(section.address, "agent", section.agent_id)
+        opened.callback(client.close)
+        links.append(AgentLink(section, client, lab.codec(AGENT_ANSWERS), me, pending))
+    return Exchange(me, links, server, lab.codec(COORDINATOR_TAKES), pending)

@@ -13,6 +13,7 @@ from drivers.node import Node
 from processing.suppression import Background
 from testbed.bus.conversion import background_of_parts, capture_of_fields
 from testbed.bus.order_messages import Done
+from testbed.bus.parts import as_text
 from testbed.bus.report_messages import (
     CaptureTaken,
     LinkBackground,
@@ -82,6 +83,7 @@ class CaptureDesk:
             If the calibration is not one of this site's nodes.
         """
         if context.run_id in self._runs:
+            self._runs.move_to_end(context.run_id)
             return
         calibration = None
         if context.calibration is not None:
@@ -103,6 +105,7 @@ class CaptureDesk:
             return f"run {told.run_id} is not known"
         background = background_of_parts(told.background, arrays)
         run.backgrounds[told.tx_id, told.rx_id] = background
+        run.backgrounds.move_to_end((told.tx_id, told.rx_id))
         if len(run.backgrounds) > _NUM_BACKGROUNDS:
             run.backgrounds.popitem(last=False)
         if background is not None:
@@ -124,12 +127,14 @@ class CaptureDesk:
         if run is None or lacks:
             problem = f"worker {self._name} was not told the background of {' -> '.join(link)}"
         else:
+            self._runs.move_to_end(taken.run_id)
+            run.backgrounds.move_to_end(link)
             capture = capture_of_fields(taken.capture, pilots)
             run.groups[capture.rx_id] = capture.coherent_groups
             try:
                 report = run.reporter.look(capture, run.backgrounds[link], taken.index).report
             except CaptureRefusedError as refusal:
-                problem = str(refusal)
+                problem = as_text(str(refusal))
         return LinkFound(
             request_id=taken.request_id,
             worker=self._name,

@@ -52,7 +52,7 @@ class LiveTestbed:
         waiting: Callable[[str], None] = lambda _text: None,
     ) -> None:
         self._caller = caller
-        self._codec = Codec(CLIENT_TAKES, max_header_bytes=1 << 22, max_buffer_bytes=0)
+        self._codec = Codec(CLIENT_TAKES, max_header_bytes=1 << 23, max_buffer_bytes=0)
         self._patience_s = patience_s
         self._waiting = waiting
         self._was_there = False
@@ -102,9 +102,18 @@ class LiveTestbed:
             return self._followed(job_id, task, options, follow)
         except KeyboardInterrupt:
             with suppress(NoAnswerError):
-                number = next(self._numbers)
-                self._asked_once(JobCancelled(request_id=number, job_id=job_id), number)
+                self.cancel(job_id)
             raise
+
+    def cancel(self, job_id: str) -> None:
+        """End a job.
+
+        Raises
+        ------
+        NoAnswerError
+        """
+        number = next(self._numbers)
+        self._asked_once(JobCancelled(request_id=number, job_id=job_id), number)
 
     def _followed(
         self,

@@ -2,20 +2,22 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
 
 from testbed.bus.curve import Role, ServerCurve
 from testbed.bus.job_messages import JobAsked, JobCancelled, JobFollowed, StatusAsked, TestbedState
-from testbed.bus.parts import Refused
+from testbed.bus.parts import Refused, as_text
 from testbed.bus.sockets import Peer, Server
 from testbed.bus.wire import Codec, Message, WireError
 from testbed.services.exchange import WORKER_ANSWERS, Exchange
 from testbed.services.identity import Identity
-from testbed.services.jobs import Job, Jobs
+from testbed.services.jobs import Jobs
 from testbed.services.stall import StallMeter
 
 CLIENT_ASKS: tuple[type[Message], ...] = (StatusAsked, JobAsked, JobFollowed, JobCancelled)
 COORDINATOR_TAKES: tuple[type[Message], ...] = (*CLIENT_ASKS, *WORKER_ANSWERS)
+
+# For a job to give up when the coordinator ends: more than a sensing takes, if nothing is lost.
+_GIVE_UP_S = 1.2
 
 _log = logging.getLogger(__name__)
 
@@ -63,14 +65,22 @@ class Coordinator:
         job = self._jobs.resume()
         if job is not None:
             _log.info("job %s goes on: %s", job.asked.job_id, job.asked.task)
+        service = asyncio.ensure_future(self._serve())
+        try:
+            await asyncio.shield(service)
+        finally:
+            # While requests of the job are still answered.
+            self._jobs.leave()
+            await asyncio.to_thread(self._jobs.has_left, _GIVE_UP_S)
+            await self._exchange.leave()
+            service.cancel()
+            await asyncio.gather(service, return_exceptions=True)
+
+    async def _serve(self) -> None:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._exchange.serve())
             group.create_task(self._receive())
             group.create_task(self._stalls.run())
-
-    async def close(self) -> None:
-        """Let the running job give up while its requests are still answered."""
-        await asyncio.to_thread(self._jobs.close)
 
     async def _receive(self) -> None:
         while True:
@@ -82,13 +92,25 @@ class Coordinator:
                 continue
             if problem := self._role_problem(peer, message):
                 self._count("forbidden", problem)
-                if isinstance(message, CLIENT_ASKS):  # a person waits for the answer
-                    request_id = int(getattr(message, "request_id", -1))
-                    self._send(peer, Refused(request_id=request_id, reason=problem))
-            elif isinstance(message, CLIENT_ASKS):
-                self._answer(peer, message)
-            else:
-                self._exchange.take(peer, message)
+                self._refuse(peer, message, problem)
+                continue
+            try:
+                self._take(peer, message)
+            except Exception as error:  # noqa: BLE001  whatever a peer says, the others are served
+                _log.exception("%s could not be taken", type(message).__name__)
+                self._me.counts["failed"] += 1
+                self._refuse(peer, message, f"{type(error).__name__}: {error}")
+
+    def _take(self, peer: Peer, message: Message) -> None:
+        if isinstance(message, CLIENT_ASKS):
+            self._answer(peer, message)
+        else:
+            self._exchange.take(peer, message)
+
+    def _refuse(self, peer: Peer, message: Message, reason: str) -> None:
+        if isinstance(message, CLIENT_ASKS):  # a person waits for the answer
+            request_id = getattr(message, "request_id", 0)
+            self._send(peer, Refused(request_id=request_id, reason=as_text(reason)))
 
     def _role_problem(self, peer: Peer, message: Message) -> str | None:
         """Why this peer may not say that; without keys everybody on this machine may."""
@@ -105,27 +127,25 @@ class Coordinator:
                 refused = self._jobs.start(message)
                 if refused is not None:
                     self._me.counts["jobs refused"] += 1
-                    self._send(peer, Refused(request_id=message.request_id, reason=refused))
+                    self._refuse(peer, message, refused)
                 else:
-                    self._send_job(peer, message.request_id, message.job_id, 0)
+                    self._send_job(peer, message)
             case JobFollowed():
-                self._send_job(peer, message.request_id, message.job_id, message.first)
+                self._send_job(peer, message, message.first)
             case JobCancelled():
-                self._with_job(message.job_id, lambda job: job.cancelled.set())
-                self._send_job(peer, message.request_id, message.job_id, 0)
+                job = self._jobs.found(message.job_id)
+                if job is not None:
+                    job.cancelled.set()
+                self._send_job(peer, message)
 
-    def _with_job(self, job_id: str, act: Callable[[Job], None]) -> None:
-        job = self._jobs.found(job_id)
-        if job is not None:
-            act(job)
-
-    def _send_job(self, peer: Peer, request_id: int, job_id: str, first: int) -> None:
-        job = self._jobs.found(job_id)
+    def _send_job(
+        self, peer: Peer, message: JobAsked | JobFollowed | JobCancelled, first: int = 0
+    ) -> None:
+        job = self._jobs.found(message.job_id)
         if job is None:
-            reason = f"no job {job_id} is known here"
-            self._send(peer, Refused(request_id=request_id, reason=reason))
+            self._refuse(peer, message, f"no job {message.job_id} is known here")
         else:
-            self._send(peer, job.state(request_id, first))
+            self._send(peer, job.state(message.request_id, first))
 
     def _state(self, request_id: int) -> TestbedState:
         site, seed, fidelity = self._described

@@ -99,6 +99,10 @@ class Exchange:
             for link in self.links:
                 group.create_task(link.serve())
 
+    def count(self, what: str) -> None:
+        """Count something that `testbed status` shows."""
+        self._me.counts[what] += 1
+
     async def leave(self) -> None:
         """Give all leases back."""
         await asyncio.gather(*(link.leave() for link in self.links))

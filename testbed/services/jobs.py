@@ -1,5 +1,6 @@
-"""Jobs of a coordinator: one at a time, each kept on disk until it has ended."""
+"""Jobs of a coordinator: one at a time, each kept on disk, the ended ones for a while."""
 
+import fcntl
 import logging
 import shutil
 import threading
@@ -13,13 +14,17 @@ import msgspec
 from calibration.dictionary import write_atomically
 from calibration.node_files import NodeCalibrationFile
 from testbed.bus.job_messages import JobAsked, JobRow, JobState, RecordFields
-from testbed.errors import explain, user_errors
+from testbed.bus.parts import as_text
+from testbed.errors import UsageError, explain, user_errors
 
 # Ended jobs that are kept, for clients that come back to them.
 _NUM_KEPT = 50
+# How many records a state holds: clients ask for those that follow.
+_MOST_RECORDS = 100
 
-_ASKED, _ENDED = "asked.msgpack", "ended.msgpack"
+_ASKED, _ENDED, _LOCK = "asked.msgpack", "ended.msgpack", "lock"
 
+Status = Literal["running", "done", "failed", "cancelled"]
 Kept = TypeVar("Kept", JobAsked, JobState)
 
 _log = logging.getLogger(__name__)
@@ -53,7 +58,7 @@ class Job:
 
     asked: JobAsked
     folder: Path
-    status: Literal["running", "done", "failed", "cancelled"] = "running"
+    status: Status = "running"
     progress: str = "waiting for its turn"
     records: list[RecordFields] = field(default_factory=list)
     done: int = 0
@@ -77,16 +82,27 @@ class Job:
             raise JobStoppedError(msg)
 
     def state(self, request_id: int = 0, first: int = 0) -> JobState:
-        """For a client, with records from `first` on."""
+        """For a client, with records from `first` on; not ended before it has all of them."""
         status = self.status  # before the records: whoever reads "done" has all of them
+        records = self.records[first : first + _MOST_RECORDS]
+        if first + len(records) < len(self.records):
+            status = "running"
+        return self._state(request_id, status, records)
+
+    def whole_state(self, status: Status) -> JobState:
+        """For the disk."""
+        state = self._state(0, status, self.records)
+        return msgspec.structs.replace(state, calibration=self.calibration)
+
+    def _state(self, request_id: int, status: Status, records: list[RecordFields]) -> JobState:
         return JobState(
             request_id=request_id,
             job_id=self.asked.job_id,
             status=status,
-            progress=self.progress[:4000],
+            progress=self.progress,
             seed=self.seed,
             target_m=self.target_m,
-            records=self.records[first:],
+            records=records,
             done=self.done,
             total=self.total,
             result=self.result,
@@ -103,6 +119,11 @@ class Jobs:
         Where jobs are kept.
     run
         Carries a job out; `Job.check` says when to give up.
+
+    Raises
+    ------
+    UsageError
+        If another coordinator keeps its jobs there.
     """
 
     def __init__(self, folder: Path, run: Callable[[Job], None]) -> None:
@@ -112,26 +133,47 @@ class Jobs:
         self._current: Job | None = None
         self._thread: threading.Thread | None = None
         folder.mkdir(parents=True, exist_ok=True)
+        # Held until the process ends, however it does.
+        self._lock = (folder / _LOCK).open("w")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            self._lock.close()
+            msg = f"{folder} belongs to another coordinator that is running; name another --state"
+            raise UsageError(msg) from None
 
     def resume(self) -> Job | None:
-        """Take up the job that a coordinator before this one left; what had ended is forgotten."""
-        unfinished = []
-        for folder in sorted(self._folder.iterdir(), key=lambda path: path.stat().st_mtime):
+        """Take up the job that a coordinator before this one left."""
+        unfinished, ended = [], []
+        folders = [path for path in self._folder.iterdir() if path.is_dir()]
+        for folder in sorted(folders, key=lambda path: path.stat().st_mtime):
             asked = _read(folder / _ASKED, JobAsked)
-            if asked is None:
+            if not (folder / _ASKED).exists():  # it was killed as it began
                 shutil.rmtree(folder, ignore_errors=True)
-            elif not (folder / _ENDED).exists():
+            elif asked is None:
+                _log.warning("%s holds no job that can be read: it is left alone", folder)
+            elif _read(folder / _ENDED, JobState) is not None:
+                ended.append(folder)
+            else:
                 unfinished.append(Job(asked, folder))
+        for folder in ended[:-_NUM_KEPT]:
+            shutil.rmtree(folder, ignore_errors=True)
         for job in unfinished[:-1]:
-            job.status, job.progress = "failed", "its coordinator ended, and another job came after"
-            self._keep(job)
+            job.progress = "its coordinator ended, and another job came after"
+            self._keep(job, "failed")
         if not unfinished:
             return None
         self._begin(unfinished[-1])
         return unfinished[-1]
 
     def start(self, asked: JobAsked) -> str | None:
-        """Start a job; the same one again is no other. Why not, if another one is running."""
+        """Start a job; the same one again is no other. Why not, if another one is running.
+
+        Raises
+        ------
+        OSError
+            If it cannot be kept.
+        """
         if self.found(asked.job_id) is not None:
             return None
         if self._current is not None and self._current.status == "running":
@@ -164,17 +206,26 @@ class Jobs:
         return [
             JobRow(
                 job_id=job.asked.job_id, task=job.asked.task, status=job.status,
-                progress=job.progress[:4000],
+                progress=job.progress,
             )
             for job in list(self._jobs.values())[-10:]
         ]  # fmt: skip
 
-    def close(self) -> None:
+    def leave(self) -> None:
         """Let the running job give up; it is taken up by the next coordinator."""
         if self._current is not None:
             self._current.ending.set()
+
+    def has_left(self, wait_s: float) -> bool:
+        """Whether the job has given up, or does within a while."""
         if self._thread is not None:
-            self._thread.join(2.0)
+            self._thread.join(wait_s)
+        return self._thread is None or not self._thread.is_alive()
+
+    def close(self) -> None:
+        """Leave the jobs to another coordinator."""
+        self.leave()
+        self._lock.close()
 
     def _begin(self, job: Job) -> None:
         self._jobs[job.asked.job_id] = self._current = job
@@ -193,23 +244,25 @@ class Jobs:
                 return  # to be resumed
             job.progress, ended = str(stopped), "cancelled"
         except Exception as error:  # noqa: BLE001  a job that fails ends, its coordinator does not
+            if job.ending.is_set():
+                return  # of what a coordinator that ends takes from it: to be resumed
             if not isinstance(error, user_errors()):
                 _log.exception("job %s failed", job.asked.job_id)
-            job.progress, ended = explain(error) or type(error).__name__, "failed"
+            job.progress, ended = as_text(explain(error) or type(error).__name__), "failed"
         self._keep(job, ended)
 
-    def _keep(self, job: Job, ended: Literal["done", "failed", "cancelled"] = "failed") -> None:
+    def _keep(self, job: Job, ended: Literal["done", "failed", "cancelled"]) -> None:
         """Write down how a job has ended, then say so."""
-        state = msgspec.structs.replace(job.state(), status=ended, calibration=job.calibration)
         try:
-            write_atomically(job.folder / _ENDED, msgspec.msgpack.encode(state))
+            state = msgspec.msgpack.encode(job.whole_state(ended))
+            write_atomically(job.folder / _ENDED, state)
         except OSError as error:
             _log.error("job %s: its end cannot be kept: %s", job.asked.job_id, error)
         job.status = ended
         self._forget_old()
 
     def _forget_old(self) -> None:
-        ended = [name for name, job in self._jobs.items() if job.status != "running"]
+        ended = [name for name, job in list(self._jobs.items()) if job.status != "running"]
         for name in ended[:-_NUM_KEPT]:
             shutil.rmtree(self._jobs.pop(name).folder, ignore_errors=True)
 
@@ -217,5 +270,5 @@ class Jobs:
 def _read(path: Path, kind: type[Kept]) -> Kept | None:
     try:
         return msgspec.msgpack.decode(path.read_bytes(), type=kind)
-    except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None

@@ -11,6 +11,7 @@ from fusion.network import Network
 from fusion.sensing import SensingConfig
 from testbed.bus.conversion import sensed_of_fields
 from testbed.bus.job_messages import SensedFields
+from testbed.errors import written_to
 from testbed.runs.links import Links, Sensed
 
 _HEAD = struct.Struct("<II")  # length and CRC-32 of what follows
@@ -36,15 +37,24 @@ class Journal:
     def __init__(self, path: Path) -> None:
         content = path.read_bytes() if path.exists() else b""
         self.entries, size = whole_entries(content)
-        self._file = path.open("r+b" if path.exists() else "w+b")
+        self._path = path
+        self._file = path.open("r+b" if path.exists() else "w+b", buffering=0)
         self._file.truncate(size)
         self._file.seek(size)
 
     def add(self, entry: SensedFields) -> None:
-        """Keep an entry."""
+        """Keep an entry.
+
+        Raises
+        ------
+        UsageError
+            If it cannot be written.
+        """
         payload = msgspec.msgpack.encode(entry)
-        self._file.write(_HEAD.pack(len(payload), zlib.crc32(payload)) + payload)
-        self._file.flush()
+        left = memoryview(_HEAD.pack(len(payload), zlib.crc32(payload)) + payload)
+        with written_to(self._path):
+            while left:
+                left = left[self._file.write(left) :]
         self.entries.append(entry)
 
     def close(self) -> None:
@@ -62,9 +72,12 @@ def whole_entries(content: bytes) -> tuple[list[SensedFields], int]:
         if length > _MOST_BYTES or len(payload) < length or zlib.crc32(payload) != check:
             break
         try:
-            entries.append(msgspec.msgpack.decode(payload, type=SensedFields))
+            entry = msgspec.msgpack.decode(payload, type=SensedFields)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             break
+        if entry.index != len(entries):
+            break
+        entries.append(entry)
         place += _HEAD.size + length
     return entries, place
 

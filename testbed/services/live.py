@@ -15,6 +15,7 @@ from testbed.bus.conversion import background_parts
 from testbed.bus.job_messages import SensingTimes
 from testbed.bus.report_messages import LinkBackground, RunContext
 from testbed.choreography import sound
+from testbed.errors import UsageError
 from testbed.radio_source import StationSource
 from testbed.runs.backgrounds import BackgroundOf
 from testbed.runs.links import LinkReporter, Look, Sensed
@@ -25,6 +26,10 @@ from testbed.stations import Cue
 
 # Between two looks whether somebody is back.
 _LOOK_S = 0.02
+
+
+class NoWorkerError(UsageError):
+    """No worker is there to make reports, and patience is at its end."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +76,6 @@ class LiveBursts:
         self._rate_hz = rate_hz
         self.patience = patience
         self._check = check
-        self.num_again = 0
 
     def stations(self, session: int, **reports: object) -> RemoteStations:
         """The stations, in a session; `reports` are the last arguments of `RemoteStations`."""
@@ -90,15 +94,26 @@ class LiveBursts:
         backgrounds: Mapping[str, Background | None],
         context: RunContext,
     ) -> dict[str, Outcome]:
-        """Outcome of each receiver that a background is given for; those heard have reports."""
+        """Outcome of each receiver that a background is given for; those heard have reports.
+
+        Raises
+        ------
+        NoWorkerError
+        """
 
         def attempt(pending: Sequence[str]) -> Sequence[Outcome]:
             workers: dict[str, str] = {}
             lost: dict[str, str] = {}
             for rx_id in pending:
+                name = self.exchange.worker_of(rx_id)
+                if name is None:
+                    lost[rx_id] = "no worker is there to make reports"
+                    continue
                 try:
-                    workers[rx_id] = self._told(cue.tx_id, rx_id, backgrounds[rx_id], context)
+                    self._tell(name, cue.tx_id, rx_id, backgrounds[rx_id], context)
+                    workers[rx_id] = name
                 except LostError as error:
+                    self.exchange.doubted(name)
                     lost[rx_id] = str(error)
             ready = [rx_id for rx_id in pending if rx_id in workers]
             stations = self.stations(1, run_id=context.run_id, workers=workers)
@@ -108,27 +123,25 @@ class LiveBursts:
                 for rx_id in pending
             ]
 
-        return self._again(cue, tuple(backgrounds), attempt)
+        outcomes = self._again(cue, tuple(backgrounds), attempt)
+        if self.exchange.lacks_workers(rx_id for rx_id, out in outcomes.items() if out.lost):
+            msg = (
+                f"no worker is there to make reports, waited {self.patience.total_s:g} s; start "
+                "one with testbed worker, and this again"
+            )
+            raise NoWorkerError(msg)
+        return outcomes
 
-    def _told(
-        self, tx_id: str, rx_id: str, background: Background | None, context: RunContext
-    ) -> str:
-        """Name of a worker that knows the link's background."""
-        name = self.exchange.worker_of(rx_id)
-        if name is None:
-            msg = "no worker is there to make reports; start one with testbed worker"
-            raise LostError(msg)
+    def _tell(
+        self, name: str, tx_id: str, rx_id: str, background: Background | None, context: RunContext
+    ) -> None:
+        """Let a worker know the link's background."""
         described, arrays = background_parts(background)
         told = LinkBackground(
             request_id=0, run_id=context.run_id, tx_id=tx_id, rx_id=rx_id, background=described
         )
         telling = self.exchange.tell(name, context, told, arrays, self.patience.attempt_s)
-        try:
-            asyncio.run_coroutine_threadsafe(telling, self._loop).result()
-        except LostError:
-            self.exchange.doubted(name)
-            raise
-        return name
+        asyncio.run_coroutine_threadsafe(telling, self._loop).result()
 
     def _again(
         self,
@@ -147,7 +160,7 @@ class LiveBursts:
             if time.monotonic() >= until_s:
                 break
             if pending:
-                self.num_again += 1
+                self.exchange.count("attempts repeated")
                 self._wait(_LOOK_S)
         return outcomes
 
@@ -268,8 +281,7 @@ class LiveLinks:
             else:
                 problems[rx_id] = outcome.problem or "nothing came of its capture"
         away = self._bursts.exchange.absent(self._bursts.patience.total_s)
-        lost = any(outcome.lost for outcome in outcomes.values()) and not looks
-        unheard = lost and not away.isdisjoint((config.tx_id, *config.rx_ids))
+        unheard = not looks and not away.isdisjoint((config.tx_id, *config.rx_ids))
         return Sensed(tuple(looks), problems, unheard=unheard)
 
 

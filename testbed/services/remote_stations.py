@@ -104,7 +104,7 @@ class RemoteStations:
         readings, untimed = {}, False
         for name, (reply, answered_s) in self._all(orders).items():
             if isinstance(reply, LostError) or not isinstance(reply.message, ClocksRead):
-                self._lose(name, str(reply), faults)
+                self._lose(name, reply, faults)
                 continue
             read = reply.message.clocks.get(name)
             if read is None or read.fault is not None:
@@ -128,7 +128,7 @@ class RemoteStations:
         }
         for name, (reply, _) in self._all(orders).items():
             if isinstance(reply, LostError) or not isinstance(reply.message, Done):
-                self._lose(name, str(reply), faults)
+                self._lose(name, reply, faults)
             elif reply.message.fault is not None:
                 faults[name] = reply.message.fault
 
@@ -136,12 +136,14 @@ class RemoteStations:
         """Let the transmitter send."""
         order = self._order(cue.tx_id, SendBurst, cue=cue, start_tick=start_tick)
         reply, _ = self._all({cue.tx_id: order})[cue.tx_id]
-        if isinstance(reply, LostError):
-            self._lose(cue.tx_id, str(reply), faults)
-        elif isinstance(reply.message, BurstSent) and reply.message.sent is not None:
-            return reply.message.sent
-        else:
-            faults[cue.tx_id] = getattr(reply.message, "fault", None) or "it sent nothing"
+        if not isinstance(reply, LostError):
+            match reply.message:
+                case BurstSent(sent=Sent() as sent):
+                    return sent
+                case BurstSent(fault=str(fault)) | Done(fault=str(fault)):
+                    faults[cue.tx_id] = fault
+                    return None
+        self._lose(cue.tx_id, reply, faults)
         return None
 
     def fetch(
@@ -164,21 +166,20 @@ class RemoteStations:
             if worker is not None:
                 self._exchange.doubted(worker)
             return Outcome(problem=str(reply), lost=True)
-        match reply.message:
-            case CaptureTaken():
-                return Outcome(capture=capture_of_fields(reply.message.capture, reply.arrays[0]))
-            case LinkFound(lacks_background=True):
-                self._exchange.untold(worker or "", self._run_id, cue.tx_id, rx_id)
-                return Outcome(problem=reply.message.problem, lost=True)
-            case LinkFound():
-                found = reply.message
+        link = cue.tx_id, rx_id
+        match reply.message, reply.arrays:
+            case CaptureTaken(capture=taken), (pilots,) if (taken.tx_id, taken.rx_id) == link:
+                return Outcome(capture=capture_of_fields(taken, pilots))
+            case LinkFound(lacks_background=True, problem=problem), _:
+                self._exchange.untold(worker or "", self._run_id, *link)
+                return Outcome(problem=problem, lost=True)
+            case LinkFound(report=LinkReport() as report) as found, _ if _is_of(report, cue, rx_id):
                 return Outcome(
-                    report=found.report, problem=found.problem,
-                    capture_sent_s=found.capture_sent_s, worked_s=found.took_s,
-                )  # fmt: skip
-            case Done(fault=str(fault)):
-                return Outcome(problem=fault)
-        return Outcome(problem=f"an answer of kind {type(reply.message).__name__}", lost=True)
+                    report=report, capture_sent_s=found.capture_sent_s, worked_s=found.took_s
+                )
+            case ((LinkFound(problem=str(problem)) | Done(fault=str(problem))), _):
+                return Outcome(problem=problem)
+        return Outcome(problem=_strange(reply), lost=True)
 
     def missing(self, cue: Cue, rx_id: str, fault: str) -> Outcome:
         """What stands for a link that gave nothing."""
@@ -197,8 +198,8 @@ class RemoteStations:
         nodes = state.nodes if state is not None else []
         return any(node.follows_host for node in nodes if node.node_id == node_id)
 
-    def _lose(self, node_id: str, reason: str, faults: dict[str, str]) -> None:
-        faults[node_id] = reason
+    def _lose(self, node_id: str, reply: _Reply, faults: dict[str, str]) -> None:
+        faults[node_id] = str(reply) if isinstance(reply, LostError) else _strange(reply)
         self._lost.add(node_id)
 
     async def _order(self, at: str, kind: type[Order], /, **fields: Any) -> tuple[_Reply, float]:
@@ -221,3 +222,11 @@ class RemoteStations:
             return {}
         replies = asyncio.run_coroutine_threadsafe(gathered(), self._loop).result()
         return dict(zip(orders, replies, strict=True))
+
+
+def _is_of(report: LinkReport, cue: Cue, rx_id: str) -> bool:
+    return (report.tx_id, report.rx_id, report.sensing_index) == (cue.tx_id, rx_id, cue.index)
+
+
+def _strange(reply: Answer) -> str:
+    return f"its answer, of kind {type(reply.message).__name__}, is none to what was asked"

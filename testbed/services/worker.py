@@ -75,11 +75,12 @@ class Worker:
     def _announce(self) -> None:
         name, instance = self._identity.name, self._identity.instance
         here = WorkerHere(name=name, instance=instance, site_hash=self._identity.site_hash)
+        state = self._identity.state(queued=self._desk.num_waiting, stall_s=self._stalls.worst_s)
+        # Who is not there does not miss it.
+        self._coordinator.send(self._codec.encode(WorkerState(process=state)))
         frames = self._codec.encode(here)
         for client in self._agents.values():
-            client.send(frames)  # one that is not there does not miss it
-        state = self._identity.state(queued=self._desk.num_waiting, stall_s=self._stalls.worst_s)
-        self._tell(WorkerState(process=state))
+            client.send(frames)
 
     async def _listen(self, client: Client) -> None:
         while True:

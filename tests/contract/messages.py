@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 from hypothesis import strategies as st
-from msgspec import inspect
+from msgspec import Struct, inspect
 
 import testbed.bus.air_messages
 import testbed.bus.job_messages
@@ -33,8 +33,8 @@ def kinds() -> list[type[Message]]:
 
 
 @cache
-def drawn(kind: type[Message]) -> st.SearchStrategy[Message]:
-    """Messages of a kind, of everything that it may hold."""
+def drawn(kind: type[Struct]) -> st.SearchStrategy[Any]:
+    """Messages of a kind, or parts of some, with everything that it may hold."""
     return _drawn(inspect.type_info(kind))
 
 

@@ -41,7 +41,9 @@ def test_it_serves_radios_until_it_is_told_to_end(number):
             assert (info.serial, info.capabilities.num_rx_channels) == ("sim-3-a", 4)
             process.send_signal(number)
             assert process.wait(PATIENCE_S) == 0
-        assert process.stderr.read() == ""
+        told = process.stderr.read().splitlines()
+        asked = f"INFO air: asked to end by {signal.Signals(number).name}"
+        assert [line.partition(" ")[2] for line in told] == [asked]
 
 
 def test_an_address_that_is_taken_is_named_with_status_2():

@@ -381,8 +381,8 @@ def test_commands_talk_to_a_testbed_with_keys(testbed):
 
 @pytest.mark.parametrize("command", ["agent", "coordinator", "worker"])
 def test_nothing_leaves_the_machine_without_keys(tmp_path, command):
-    agents = [{"agent_id": "g", "address": "tcp://192.0.2.1:47601", "node_ids": list("abcdef")}]
-    services = {"coordinator": "tcp://0.0.0.0:47600", "agents": agents}
+    agents = [{"agent_id": "g", "address": "tcp://192.0.2.1:27601", "node_ids": list("abcdef")}]
+    services = {"coordinator": "tcp://0.0.0.0:27600", "agents": agents}
     path = write_site(tmp_path, changed(lab(), {"services": services}))
     options = {"agent": ["--node", "a"], "coordinator": ["--state", tmp_path / "s"], "worker": []}
     refusal = call(command, path, *options[command])

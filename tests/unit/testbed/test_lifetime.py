@@ -14,10 +14,15 @@ from testbed.services.lifetime import ENDS_WITH_STDIN, stopping
 PATIENCE_S = 30.0
 SERVICE = """
 import asyncio, logging, signal, sys, threading
-from testbed.services.lifetime import stopping
+from testbed.services.lifetime import leave, stopping
 
 def hang():
     threading.Event().wait()
+
+class HangsLate:
+    def __del__(self, pause=signal.pause):
+        while True:
+            pause()
 
 async def serve():
     {before}
@@ -105,8 +110,8 @@ def test_what_it_starts_does_not_take_the_parent_for_its_own(start):
 @pytest.mark.parametrize(
     ("serving", "after", "place"),
     [
-        ("hang()", "", "<string>:12 serve > <string>:6 hang"),
-        ("await stop.wait()", "await asyncio.Event().wait()", "Task-1 at <string>:13 serve"),
+        ("hang()", "", "<string>:17 serve > <string>:6 hang"),
+        ("await stop.wait()", "await asyncio.Event().wait()", "Task-1 at <string>:18 serve"),
         (
             "threading.Thread(target=hang, name='radio a').start(); await stop.wait()",
             "",
@@ -122,6 +127,20 @@ def test_what_hangs_is_named_and_ended(start, serving, after, place):
     assert code == 1
     assert "not gone 0.3 s after SIGTERM, so it ends hard" in log
     assert place in log
+
+
+def test_an_interpreter_that_hangs_while_it_is_taken_apart_is_ended(start):
+    process = start(after="sys.hangs_late = HangsLate()")
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(PATIENCE_S) == -signal.SIGALRM
+
+
+def test_who_leaves_has_written_all(start):
+    """And takes nothing apart, which would hang."""
+    process = start(after="sys.hangs_late = HangsLate(); print('last', end=''); leave()")
+    process.send_signal(signal.SIGTERM)
+    words, _ = process.communicate(timeout=PATIENCE_S)
+    assert (process.returncode, words) == (0, "last")
 
 
 def test_a_log_that_nobody_reads_cannot_hold_it(start):

@@ -10,7 +10,7 @@ import pytest
 from drivers.radio_errors import RadioError, RadioLostError, RadioNotFoundError
 from testbed.services.node_crew import NodeBusyError, NodeCrew
 from testbed.stations import PilotStation
-from tests.unit.testbed.services.loops import DEADLINE_S, in_loop, until
+from tests.unit.testbed.bus.loops import DEADLINE_S, in_loop, until
 
 MOST_WAITING = 8
 

@@ -7,7 +7,7 @@ import pytest
 from testbed.bus.order_messages import Done
 from testbed.bus.parts import Refused
 from testbed.services.pending import LostError, Pending
-from tests.unit.testbed.services.loops import in_loop
+from tests.unit.testbed.bus.loops import in_loop
 
 LONG_S = 10.0
 

@@ -1,0 +1,143 @@
+"""Jobs of a testbed whose processes are killed, stopped and restarted: nothing is lost or changed.
+
+``python -m tests.chaos.storm --minutes 10`` starts the small laboratory, six nodes with an agent
+each, two workers and a coordinator; does some jobs undisturbed; and then one job after the other
+while every one to four seconds something befalls one of the nine processes.
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from tests.chaos.jobs import KnownJobs
+from tests.chaos.observed import IdleLoop, Observer
+from tests.chaos.small_lab import END_S, small_lab
+from tests.chaos.strikes import KINDS, Strike, Striker
+
+# A job takes a second or two; what it may take, as such and for each strike meanwhile. One strike
+# costs seconds: a process starts in two, on a machine that is busy with others in several.
+BASE_S, STRIKE_S = 90.0, 1.5
+STALL_S = 0.5
+# For a node to be waited for, and not left out: longer than any is away.
+PATIENCE_S = 120.0
+_ENOUGH = 10  # problems: one job that hangs fails all after it
+
+
+@dataclass(frozen=True)
+class Weather:
+    """What a storm brought.
+
+    Attributes
+    ----------
+    strikes
+        How often what befell whom.
+    took_s
+        Of the jobs: how many, half of them at most, and all at most.
+    counts
+        What processes counted, by kind of process.
+    worst_stall_s, idle_stall_s
+        Of the coordinators' loops, and of one that does nothing, which the machine alone holds up.
+    """
+
+    minutes: float
+    seed: int
+    strikes: dict[str, dict[str, int]]
+    took_s: dict[str, tuple[int, float, float]]
+    num_records: int
+    counts: dict[str, dict[str, int]]
+    worst_stall_s: float
+    idle_stall_s: float
+    num_coordinators: int
+    end_s: float
+    problems: list[str]
+
+
+def storm(minutes: float, seed: int, folder: Path) -> Weather:
+    """Let it storm for so long, in a folder of its own."""
+    strikes: list[Strike] = []
+
+    def allowed_s(began_s: float) -> float:
+        return BASE_S + STRIKE_S * sum(strike.at_s >= began_s for strike in list(strikes))
+
+    with small_lab(folder, PATIENCE_S) as lab:
+        jobs, observer, striker = KnownJobs(lab, allowed_s), Observer(lab), Striker(lab, seed)
+        strikes, idle = striker.strikes, IdleLoop()
+        idle.start()
+        observer.start()
+        striker.start()
+        try:
+            until_s = time.monotonic() + 60.0 * minutes
+            while time.monotonic() < until_s and len(jobs.done.problems) < _ENOUGH:
+                jobs.one()
+        finally:
+            observer.end()
+            idle_s = idle.end()
+            end_s = lab.end()  # in the midst of it
+            striker.end()
+        left = lab.left()
+    problems = list(jobs.done.problems)
+    worst_s, num_coordinators = observer.worst_stall_s(strikes)
+    if worst_s - idle_s >= STALL_S:
+        problems.append(f"a coordinator's loop was not served for {worst_s:.2f} s")
+    if end_s > END_S:
+        problems.append(f"all ended {end_s:.2f} s after SIGTERM, not within {END_S:g} s")
+    if left:
+        problems.append(f"processes were left: {left}")
+    return Weather(
+        minutes, seed,
+        {name: {kind: count[kind] for kind in KINDS} for name, count in striker.counts().items()},
+        {
+            task: (len(took), float(np.median(took)), max(took))
+            for task, took in jobs.done.took_s.items() if took
+        },
+        jobs.done.num_records,
+        {kind: dict(count.most_common()) for kind, count in observer.counts().items()},
+        worst_s, idle_s, num_coordinators, end_s, problems,
+    )  # fmt: skip
+
+
+def table(weather: Weather) -> str:
+    """What a storm brought, in lines."""
+    lines = [f"{'':14}" + "".join(f"{kind:>11}" for kind in KINDS)]
+    for name, count in weather.strikes.items():
+        lines.append(f"{name:14}" + "".join(f"{count[kind]:11d}" for kind in KINDS))
+    totals = [sum(count[kind] for count in weather.strikes.values()) for kind in KINDS]
+    lines.append(f"{'all':14}" + "".join(f"{total:11d}" for total in totals))
+    for task, (number, median_s, most_s) in weather.took_s.items():
+        lines.append(f"{task}: {number} jobs, median {median_s:.1f} s, at most {most_s:.1f} s")
+    lines.append(f"records: {weather.num_records}")
+    for kind, count in weather.counts.items():
+        lines.append(f"{kind}: " + ", ".join(f"{number} {what}" for what, number in count.items()))
+    lines.append(
+        f"worst stall of {weather.num_coordinators} coordinators: "
+        f"{1e3 * weather.worst_stall_s:.0f} ms, of an idle loop {1e3 * weather.idle_stall_s:.0f} ms; all ended in {weather.end_s:.2f} s"
+    )
+    return "\n".join(
+        [*lines, *(weather.problems or ["nothing lost, nothing twice, no other result"])]
+    )
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--minutes", type=float, default=10.0)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--folder", type=Path, help="kept, with all logs; a temporary one else")
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = options.folder or Path(temporary)
+        folder.mkdir(parents=True, exist_ok=True)
+        weather = storm(options.minutes, options.seed, folder.resolve())
+    text = json.dumps(asdict(weather)) if options.json else table(weather)
+    sys.stdout.write(f"{text}\n")
+    return 1 if weather.problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
