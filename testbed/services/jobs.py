@@ -24,7 +24,7 @@ _NUM_ROWS = 10
 # How many records a state holds: clients ask for those that follow.
 _MOST_RECORDS = 100
 
-_ASKED, _ENDED, _LOCK = "asked.msgpack", "ended.msgpack", "lock"
+_ASKED, _CANCELLED, _ENDED, _LOCK = "asked.msgpack", "cancelled", "ended.msgpack", "lock"
 
 Status = Literal["running", "done", "failed", "cancelled"]
 Kept = TypeVar("Kept", JobAsked, JobState)
@@ -169,6 +169,10 @@ class Jobs:
             elif _read(folder / _ENDED, JobState) is None:
                 unfinished.append(Job(asked, folder))
         self._forget_old()
+        for job in [job for job in unfinished if (job.folder / _CANCELLED).exists()]:
+            unfinished.remove(job)
+            job.progress = "cancelled"
+            self._keep(job, "cancelled")
         for job in unfinished[:-1]:
             job.progress = "its coordinator ended, and another job came after"
             self._keep(job, "failed")
@@ -211,6 +215,13 @@ class Jobs:
             asked, folder, ended.status, ended.progress, ended.records, ended.done, ended.total,
             ended.result, ended.seed, ended.target_m, ended.calibration,
         )  # fmt: skip
+
+    def cancel(self, job_id: str) -> None:
+        """Let a job end that is running, also if its coordinator ends before it does."""
+        job = self.found(job_id)
+        if job is not None and job.status == "running":
+            job.cancelled.set()
+            (job.folder / _CANCELLED).touch()
 
     def rows(self) -> list[JobRow]:
         """Jobs in short, the latest last."""
