@@ -11,7 +11,7 @@ from typing import Literal
 
 import msgspec
 
-from testbed.bus.job_messages import JobOptions, JobState
+from testbed.bus.job_messages import JobOptions, JobState, SensingTimes
 from tests.chaos.small_lab import SmallLab
 
 # Of other sensings, and of other numbers of them; so fine a tolerance is never reached.
@@ -114,7 +114,7 @@ class KnownJobs:
 
         def follow(state: JobState) -> None:
             for record in state.records:
-                timeless = msgspec.structs.replace(record, issued_s=None, capture_sent_s=None)
+                timeless = msgspec.structs.replace(record, times=SensingTimes())
                 records.append(msgspec.json.encode(timeless))
 
         self._run("localize", JobOptions(folder=LEARNED, **LOCALIZATIONS[kind]), follow)

@@ -5,7 +5,6 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
@@ -33,25 +32,26 @@ class Strike:
 
 
 class Striker(threading.Thread):
-    """Strikes a random process every one to four seconds, until it is ended.
+    """Strikes a random process every one to four seconds, for so long or until it is ended.
 
     What is drawn depends on the seed alone; a process that is not there just then is passed over.
     """
 
-    def __init__(self, lab: SmallLab, seed: int, targets: Sequence[str] = PROCESSES) -> None:
+    def __init__(self, lab: SmallLab, seed: int, duration_s: float) -> None:
         super().__init__(name="striker", daemon=True)
         self.strikes: list[Strike] = []
         self._lab = lab
         self._rng = np.random.default_rng(seed)
-        self._targets = targets
+        self._duration_s = duration_s
         self._ended = threading.Event()
         self._stopped: dict[int, Strike] = {}
 
     def run(self) -> None:
         next_s = time.monotonic()
-        while not self._ended.is_set():
+        until_s = next_s + self._duration_s
+        while not self._ended.is_set() and next_s < until_s:
             next_s += self._rng.uniform(*EVERY_S)
-            name = self._targets[self._rng.integers(len(self._targets))]
+            name = PROCESSES[self._rng.integers(len(PROCESSES))]
             kind = KINDS[self._rng.integers(len(KINDS))]
             duration_s = self._rng.uniform(*STOPPED_S)
             self._wait_until(next_s)

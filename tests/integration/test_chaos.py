@@ -6,7 +6,7 @@ from tests.chaos.storm import storm, table
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(600)
 def test_jobs_bring_the_same_whatever_befalls_their_processes(tmp_path):
     weather = storm(0.5, 1, tmp_path)
     assert not weather.problems, table(weather)
