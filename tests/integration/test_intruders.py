@@ -38,7 +38,7 @@ GREETING = 64  # bytes, of ZMTP 3
 @pytest.fixture(scope="module")
 def testbed(tmp_path_factory):
     """Two agents, a worker, a coordinator, each with a key; and what an undisturbed run finds."""
-    raw = changed(lab(), {"sensing.max_sensings": 4})
+    raw = changed(lab(), {"sensing.max_sensings": 4, "sensing.tolerance_m": 1e-3})
     folder = tmp_path_factory.mktemp("keyed")
     with keyed(raw, folder, num_agents=2, keys=True, attempt_s=5.0) as running:
         running.found = localized(running)
@@ -393,7 +393,7 @@ def test_nothing_leaves_the_machine_without_keys(tmp_path, command):
 @pytest.fixture(scope="module")
 def keyless(tmp_path_factory):
     """One agent that makes its reports itself and a coordinator, on loopback without keys."""
-    raw = changed(lab(), {"sensing.max_sensings": 4})
+    raw = changed(lab(), {"sensing.max_sensings": 4, "sensing.tolerance_m": 1e-3})
     folder = tmp_path_factory.mktemp("keyless")
     with keyed(raw, folder, num_agents=1, keys=False, attempt_s=5.0) as running:
         running.found = localized(running)
