@@ -401,7 +401,9 @@ def keyless(tmp_path_factory):
 
 
 def test_what_was_written_down_on_an_open_wire_is_not_done_again(keyless):
-    keyless.until(lambda _: keyless.counts("agent-0").get("orders", 0) >= 8, "its orders are counted")
+    keyless.until(
+        lambda _: keyless.counts("agent-0").get("orders", 0) >= 8, "its orders are counted"
+    )
     num_orders = keyless.counts("agent-0")["orders"]
     heard = bytes(keyless.tap.heard[-1])
     with keyless.counting("agent-0", "orders replayed", num_orders):
