@@ -5,15 +5,24 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterable
-from contextlib import suppress
+from dataclasses import dataclass
 
 from testbed.bus.job_messages import TestbedState
 from testbed.bus.parts import ProcessState
-from testbed.services.stall import StallMeter
 from tests.chaos.small_lab import SmallLab, state_of
 from tests.chaos.strikes import Strike
 
 _EVERY_S = 0.2
+_IDLE_S = 0.02
+
+
+@dataclass(frozen=True)
+class Stall:
+    """A time for which a loop was not served; it ended between two points of time."""
+
+    after_s: float
+    before_s: float
+    took_s: float
 
 
 class Observer(threading.Thread):
@@ -50,39 +59,52 @@ class Observer(threading.Thread):
             total.setdefault(name.partition("-")[0], Counter()).update(process.counts)
         return total
 
-    def worst_stall_s(self, strikes: Iterable[Strike]) -> tuple[float, int]:
-        """Longest time that a coordinator's loop was not served, and in how many processes.
+    def stalls(self, strikes: Iterable[Strike]) -> list[Stall]:
+        """Whenever a coordinator's loop was not served for longer than ever before.
 
-        A process counts the time for which it was stopped as a stall, so of its longest one the
-        longest such time before is taken off.
+        A process counts the time for which it was stopped as a stall, so of each the longest such
+        time before is taken off.
         """
         stops = [s for s in strikes if s.name == "coordinator" and s.kind == "stopped"]
-        worst_s = 0.0
-        for at_s, pid, stall_s in self._stalls:
-            before = [s.until_s - s.at_s for s in stops if s.pid == pid and s.at_s < at_s]
-            worst_s = max(worst_s, stall_s - max(before, default=0.0))
-        return worst_s, len({pid for _, pid, _ in self._stalls})
+        stalls: list[Stall] = []
+        known: dict[int, float] = {}
+        last_s = 0.0
+        for at_s, pid, worst_s in self._stalls:
+            if worst_s > known.get(pid, 0.0):
+                before = [s.until_s - s.at_s for s in stops if s.pid == pid and s.at_s < at_s]
+                known[pid] = worst_s
+                stalls.append(Stall(last_s, at_s, worst_s - max(before, default=0.0)))
+            last_s = at_s
+        return stalls
 
 
 class IdleLoop(threading.Thread):
-    """An event loop that does nothing: how long the machine alone holds one up."""
+    """An event loop that does nothing: when the machine alone holds one up, and for how long."""
 
     def __init__(self) -> None:
         super().__init__(name="idle loop", daemon=True)
-        self._meter = StallMeter()
-        self._loop = asyncio.new_event_loop()
-        self._measuring = self._loop.create_task(self._meter.run())
+        self._ended = threading.Event()
+        self._stalls: list[tuple[float, float]] = []
 
     def run(self) -> None:
-        with suppress(asyncio.CancelledError):
-            self._loop.run_until_complete(self._measuring)
-        self._loop.close()
+        asyncio.run(self._measure())
 
-    def end(self) -> float:
-        """Longest time that it was not served, in seconds."""
-        self._loop.call_soon_threadsafe(self._measuring.cancel)
+    async def _measure(self) -> None:
+        while not self._ended.is_set():
+            asleep_s = time.monotonic()
+            await asyncio.sleep(_IDLE_S)
+            now_s = time.monotonic()
+            if now_s - asleep_s > 2.0 * _IDLE_S:
+                self._stalls.append((now_s, now_s - asleep_s - _IDLE_S))
+
+    def end(self) -> None:
+        """Measure no more."""
+        self._ended.set()
         self.join()
-        return self._meter.worst_s
+
+    def worst_s(self, after_s: float = 0.0, before_s: float = float("inf")) -> float:
+        """Longest time that it was not served, of those that ended in a while."""
+        return max((took for at, took in self._stalls if after_s <= at <= before_s), default=0.0)
 
 
 def processes_of(state: TestbedState) -> Iterable[ProcessState]:
