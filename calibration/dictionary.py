@@ -16,6 +16,8 @@ from drivers.geometry import ComplexArray
 
 SCHEMA = 2
 _MANIFEST = "dictionary.json"
+# Later versions, which `np.save` does not need here, may announce headers of four gigabytes.
+_ARRAY_MAGIC = np.lib.format.magic(1, 0)
 
 
 class DictionaryError(Exception):
@@ -208,9 +210,7 @@ class BackgroundDictionary:
             raise KeyError(msg)
         try:
             header = msgspec.json.decode(path.read_bytes(), type=_EntryHeader)
-            # Mapped and copied: a length that the file does not hold is refused, not allocated.
-            array_path = self._array_path(tx_location, rx_location)
-            channel = np.array(np.lib.format.open_memmap(array_path, mode="r"))
+            channel = _read_array(self._array_path(tx_location, rx_location))
         except (msgspec.DecodeError, OSError, ValueError, SyntaxError, TokenError) as error:
             msg = f"{path}: entry {tx_location} -> {rx_location} cannot be read: {error}"
             raise DictionaryError(msg) from error
@@ -248,6 +248,15 @@ class BackgroundDictionary:
 
     def _header_path(self, tx_location: str, rx_location: str) -> Path:
         return self.root / f"{self._stem(tx_location, rx_location)}.entry.json"
+
+
+def _read_array(path: Path) -> ComplexArray:
+    """The array in a file; a length that the file does not hold is refused, not allocated."""
+    with path.open("rb") as stream:
+        if stream.read(8) != _ARRAY_MAGIC:
+            msg = f"{path.name} is no array as it was written"
+            raise ValueError(msg)
+    return np.array(np.lib.format.open_memmap(path, mode="r"))
 
 
 def _hash(channel: ComplexArray) -> str:

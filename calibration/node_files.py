@@ -2,19 +2,27 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 import numpy as np
+from msgspec import Meta
 
 from calibration.array_response import ArrayResponse
 from calibration.dictionary import DictionaryError, write_atomically
 from calibration.node_calibration import NodeCalibration
 from drivers.geometry import Pose
 from drivers.node import Node
-from drivers.node_errors import NodeErrors
+from drivers.node_errors import NUM_ERRORS, NodeErrors
 
 FILE_NAME = "nodes.json"
+
+# Above every site's: what others wrote is bounded before anything is made of it.
+_MOST_NODES = 1024
+_OF_NODES = Meta(max_length=_MOST_NODES)
+_OF_LINKS = Meta(max_length=_MOST_NODES * (_MOST_NODES - 1))
+_OF_ERRORS = Meta(max_length=NUM_ERRORS * _MOST_NODES)
+_OF_ELEMENTS = Meta(max_length=1024)
 
 
 class _NodeRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -26,8 +34,8 @@ class _NodeRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     noise_figure_db: float
     power_db: tuple[float, float]
     time_s: float | None
-    element_gain: list[tuple[float, float]]
-    element_delay_s: list[float]
+    element_gain: Annotated[list[tuple[float, float]], _OF_ELEMENTS]
+    element_delay_s: Annotated[list[float], _OF_ELEMENTS]
     element_error_var: float
 
     def __post_init__(self) -> None:
@@ -47,11 +55,11 @@ class NodeCalibrationFile(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
     """A calibration of nodes, written down."""
 
     schema: Literal[1]
-    nodes: list[_NodeRecord]
-    links: list[_Link]
+    nodes: Annotated[list[_NodeRecord], _OF_NODES]
+    links: Annotated[list[_Link], _OF_LINKS]
     range_scale: float
     sine_scale: float
-    covariance: list[list[float]]
+    covariance: Annotated[list[Annotated[list[float], _OF_ERRORS]], _OF_ERRORS]
 
 
 def save_node_calibration(root: Path, calibration: NodeCalibration) -> None:

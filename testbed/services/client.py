@@ -19,7 +19,7 @@ from testbed.bus.job_messages import (
 )
 from testbed.bus.parts import Refused
 from testbed.bus.sockets import Caller, NoAnswerError
-from testbed.bus.wire import Codec, Message
+from testbed.bus.wire import Codec, Message, WireError
 from testbed.errors import UsageError
 from testbed.runs.localize import SensingRecord
 
@@ -161,7 +161,11 @@ class LiveTestbed:
         until_s = time.monotonic() + _ANSWER_S
         while True:
             frames = self._caller.receive(max(0.0, until_s - time.monotonic()))
-            answer = self._codec.decode(frames).message
+            try:
+                answer = self._codec.decode(frames).message
+            except WireError as error:
+                msg = f"the coordinator's answer cannot be read: {error}"
+                raise UsageError(msg) from error
             if getattr(answer, "request_id", None) == number:  # an older one's may come as well
                 return answer
 

@@ -133,9 +133,7 @@ class Coordinator:
             case JobFollowed():
                 self._send_job(peer, message, message.first)
             case JobCancelled():
-                job = self._jobs.found(message.job_id)
-                if job is not None:
-                    job.cancelled.set()
+                self._jobs.cancel(message.job_id)
                 self._send_job(peer, message)
 
     def _send_job(

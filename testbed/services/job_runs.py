@@ -24,7 +24,8 @@ from testbed.runs.setup import Fidelity, Setup, iq_origin, radios_origin, simula
 from testbed.services.exchange import Exchange
 from testbed.services.jobs import Job
 from testbed.services.journal import Journal, JournaledLinks
-from testbed.services.live import LiveBursts, LiveLinks, LiveSource, Patience
+from testbed.services.live import LiveLinks, LiveSource
+from testbed.services.live_bursts import LiveBursts, Patience
 from testbed.site import Site
 
 # Simulated radios compute for as long as it takes, and nothing is late in virtual time.

@@ -4,6 +4,7 @@ import fcntl
 import logging
 import shutil
 import threading
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,10 +20,11 @@ from testbed.errors import UsageError, explain, user_errors
 
 # Ended jobs that are kept, for clients that come back to them.
 _NUM_KEPT = 50
+_NUM_ROWS = 10
 # How many records a state holds: clients ask for those that follow.
 _MOST_RECORDS = 100
 
-_ASKED, _ENDED, _LOCK = "asked.msgpack", "ended.msgpack", "lock"
+_ASKED, _CANCELLED, _ENDED, _LOCK = "asked.msgpack", "cancelled", "ended.msgpack", "lock"
 
 Status = Literal["running", "done", "failed", "cancelled"]
 Kept = TypeVar("Kept", JobAsked, JobState)
@@ -54,6 +56,8 @@ class Job:
         Of the simulated scene.
     calibration
         Of the nodes, by which a localization is fused.
+    is_kept
+        Whether its end is on the disk.
     """
 
     asked: JobAsked
@@ -67,6 +71,7 @@ class Job:
     seed: int = 0
     target_m: tuple[float, float] | None = None
     calibration: NodeCalibrationFile | None = None
+    is_kept: bool = False
     cancelled: threading.Event = field(default_factory=threading.Event)
     ending: threading.Event = field(default_factory=threading.Event)
 
@@ -88,6 +93,14 @@ class Job:
         if first + len(records) < len(self.records):
             status = "running"
         return self._state(request_id, status, records)
+
+    @property
+    def row(self) -> JobRow:
+        """In short."""
+        return JobRow(
+            job_id=self.asked.job_id, task=self.asked.task, status=self.status,
+            progress=self.progress,
+        )  # fmt: skip
 
     def whole_state(self, status: Status) -> JobState:
         """For the disk."""
@@ -129,7 +142,9 @@ class Jobs:
     def __init__(self, folder: Path, run: Callable[[Job], None]) -> None:
         self._folder = folder
         self._run = run
+        # The last one, and those before whose end the disk did not take; all others are there.
         self._jobs: dict[str, Job] = {}
+        self._rows: deque[JobRow] = deque(maxlen=_NUM_ROWS)  # of those
         self._current: Job | None = None
         self._thread: threading.Thread | None = None
         folder.mkdir(parents=True, exist_ok=True)
@@ -144,20 +159,20 @@ class Jobs:
 
     def resume(self) -> Job | None:
         """Take up the job that a coordinator before this one left."""
-        unfinished, ended = [], []
-        folders = [path for path in self._folder.iterdir() if path.is_dir()]
-        for folder in sorted(folders, key=lambda path: path.stat().st_mtime):
+        unfinished = []
+        for folder in self._folders():
             asked = _read(folder / _ASKED, JobAsked)
             if not (folder / _ASKED).exists():  # it was killed as it began
                 shutil.rmtree(folder, ignore_errors=True)
             elif asked is None:
                 _log.warning("%s holds no job that can be read: it is left alone", folder)
-            elif _read(folder / _ENDED, JobState) is not None:
-                ended.append(folder)
-            else:
+            elif _read(folder / _ENDED, JobState) is None:
                 unfinished.append(Job(asked, folder))
-        for folder in ended[:-_NUM_KEPT]:
-            shutil.rmtree(folder, ignore_errors=True)
+        self._forget_old()
+        for job in [job for job in unfinished if (job.folder / _CANCELLED).exists()]:
+            unfinished.remove(job)
+            job.progress = "cancelled"
+            self._keep(job, "cancelled")
         for job in unfinished[:-1]:
             job.progress = "its coordinator ended, and another job came after"
             self._keep(job, "failed")
@@ -190,26 +205,27 @@ class Jobs:
 
     def found(self, job_id: str) -> Job | None:
         """The job of that name, running or ended."""
-        if job_id not in self._jobs:
-            folder = self._folder / job_id
-            asked, ended = _read(folder / _ASKED, JobAsked), _read(folder / _ENDED, JobState)
-            if asked is None or ended is None:
-                return None
-            self._jobs[job_id] = Job(
-                asked, folder, ended.status, ended.progress, ended.records, ended.done,
-                ended.total, ended.result, ended.seed, ended.target_m, ended.calibration,
-            )  # fmt: skip
-        return self._jobs[job_id]
+        if job_id in self._jobs:
+            return self._jobs[job_id]
+        folder = self._folder / job_id
+        asked, ended = _read(folder / _ASKED, JobAsked), _read(folder / _ENDED, JobState)
+        if asked is None or ended is None:
+            return None
+        return Job(
+            asked, folder, ended.status, ended.progress, ended.records, ended.done, ended.total,
+            ended.result, ended.seed, ended.target_m, ended.calibration,
+        )  # fmt: skip
+
+    def cancel(self, job_id: str) -> None:
+        """Let a job end that is running, also if its coordinator ends before it does."""
+        job = self.found(job_id)
+        if job is not None and job.status == "running":
+            job.cancelled.set()
+            (job.folder / _CANCELLED).touch()
 
     def rows(self) -> list[JobRow]:
         """Jobs in short, the latest last."""
-        return [
-            JobRow(
-                job_id=job.asked.job_id, task=job.asked.task, status=job.status,
-                progress=job.progress,
-            )
-            for job in list(self._jobs.values())[-10:]
-        ]  # fmt: skip
+        return [*self._rows, *(job.row for job in self._jobs.values())][-_NUM_ROWS:]
 
     def leave(self) -> None:
         """Let the running job give up; it is taken up by the next coordinator."""
@@ -228,6 +244,9 @@ class Jobs:
         self._lock.close()
 
     def _begin(self, job: Job) -> None:
+        for before in [before for before in self._jobs.values() if before.is_kept]:
+            del self._jobs[before.asked.job_id]
+            self._rows.append(before.row)
         self._jobs[job.asked.job_id] = self._current = job
         self._thread = threading.Thread(
             target=self._carry_out, args=(job,), name="job", daemon=True
@@ -256,15 +275,21 @@ class Jobs:
         try:
             state = msgspec.msgpack.encode(job.whole_state(ended))
             write_atomically(job.folder / _ENDED, state)
+            job.is_kept = True
+            self._forget_old()
         except OSError as error:
             _log.error("job %s: its end cannot be kept: %s", job.asked.job_id, error)
         job.status = ended
-        self._forget_old()
 
     def _forget_old(self) -> None:
-        ended = [name for name, job in list(self._jobs.items()) if job.status != "running"]
-        for name in ended[:-_NUM_KEPT]:
-            shutil.rmtree(self._jobs.pop(name).folder, ignore_errors=True)
+        ended = [folder for folder in self._folders() if (folder / _ENDED).exists()]
+        for folder in ended[:-_NUM_KEPT]:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _folders(self) -> list[Path]:
+        """Folders of jobs, the latest last."""
+        folders = [path for path in self._folder.iterdir() if path.is_dir()]
+        return sorted(folders, key=lambda path: path.stat().st_mtime)
 
 
 def _read(path: Path, kind: type[Kept]) -> Kept | None:

@@ -32,6 +32,11 @@ class Journal:
     ----------
     path
         The file; made if it is not there.
+
+    Attributes
+    ----------
+    entries
+        Of those who wrote before.
     """
 
     def __init__(self, path: Path) -> None:
@@ -55,7 +60,6 @@ class Journal:
         with written_to(self._path):
             while left:
                 left = left[self._file.write(left) :]
-        self.entries.append(entry)
 
     def close(self) -> None:
         """Close the file."""

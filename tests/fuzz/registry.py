@@ -13,7 +13,7 @@ from calibration.node_files import load_node_calibration, save_node_calibration
 from drivers.recording import Recording, RecordingError
 from testbed.bus.air_messages import ANSWERS, REQUESTS
 from testbed.bus.allowed import allow, read_allowed
-from testbed.bus.job_messages import SensedFields
+from testbed.bus.job_messages import JobAsked, JobState, SensedFields
 from testbed.bus.key_files import KeysError
 from testbed.bus.own_key import OwnKey, keep_own_key, load_own_key
 from testbed.bus.sockets import new_key_pair
@@ -22,6 +22,7 @@ from testbed.services.agent import AGENT_TAKES
 from testbed.services.agent_link import AGENT_ANSWERS
 from testbed.services.client import CLIENT_TAKES
 from testbed.services.coordinator import COORDINATOR_TAKES
+from testbed.services.jobs import Job, Jobs
 from testbed.services.journal import Journal, whole_entries
 from testbed.services.worker import WORKER_TAKES
 from tests.contract.messages import drawn
@@ -46,6 +47,7 @@ def decoders(scratch: Path) -> Iterator[Decoder]:
     yield from _wire_decoders()
     yield from _file_decoders(scratch)
     yield _journal_decoder(scratch)
+    yield from _job_decoders(scratch)
 
 
 def _wire_decoders() -> Iterator[Decoder]:
@@ -162,3 +164,27 @@ def _journal_decoder(scratch: Path) -> Decoder:
         return whole_entries(b"".join(frames))
 
     return Decoder("journal", decode, (), [[path.read_bytes()]], 0.1)
+
+
+def _job_decoders(scratch: Path) -> Iterator[Decoder]:
+    """What a coordinator before this one kept of a job; damaged, it is as if it were not there."""
+    folder = scratch / "jobs"
+    kept = {"asked.msgpack": _drawn(JobAsked), "ended.msgpack": _drawn(JobState)}
+    (folder / "kept").mkdir(parents=True)
+    for name, messages in kept.items():
+        (folder / "kept" / name).write_bytes(msgspec.msgpack.encode(messages[-1]))
+    for name, messages in kept.items():
+        copy = shutil.copytree(folder, scratch / f"jobs for {name}")
+        yield Decoder(
+            name.split(".")[0], _found_again(copy, name), (),
+            [[msgspec.msgpack.encode(message)] for message in messages], 0.05,
+            msgspec.msgpack.decode, msgspec.msgpack.encode,
+        )  # fmt: skip
+
+
+def _found_again(folder: Path, name: str) -> Callable[[Frames], object]:
+    def decode(frames: Frames) -> Job | None:
+        (folder / "kept" / name).write_bytes(b"".join(frames))
+        return Jobs(folder, lambda _job: None).found("kept")
+
+    return decode

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from testbed.bus.conversion import record_fields
-from testbed.bus.job_messages import JobOptions, JobState, RecordFields
+from testbed.bus.job_messages import JobOptions, JobState, RecordFields, SensingTimes
 from testbed.bus.order_messages import BurstSent, SendBurst
 from testbed.errors import UsageError
 from testbed.runs.links import LocalLinks, Processors
@@ -62,14 +62,13 @@ def undisturbed(tmp_path_factory) -> list[RecordFields]:
     with prepared(site, setup, "learned", root) as known:
         links = LocalLinks(site, setup.source, known.background_of, Processors(site))
         run = Localization(site, links, setup.planning_rng(), setup.target_m)
-        return [record_fields(record, n, (None, None)) for n, record in enumerate(run.run())]
+        return [record_fields(record, n, SensingTimes()) for n, record in enumerate(run.run())]
 
 
 def bits(records: list[RecordFields]) -> list[bytes]:
     """What was found, without when."""
     return [
-        msgspec.msgpack.encode(msgspec.structs.replace(r, issued_s=None, capture_sent_s=None))
-        for r in records
+        msgspec.msgpack.encode(msgspec.structs.replace(r, times=SensingTimes())) for r in records
     ]
 
 
@@ -112,10 +111,13 @@ def entries(folder: Path) -> dict[str, object]:
     return found
 
 
-def test_a_worker_that_leaves_in_the_middle_costs_nothing(long_run, undisturbed):
+def test_who_leaves_in_the_middle_and_comes_back_soon_costs_nothing(long_run, undisturbed):
     following = Following(long_run.testbed, "localize", "job")
     following.until(lambda it: it.num_records >= 1, "a sensing")
-    long_run.stop("w0")
+    for name in ("w0", "agent-0", "agent-1"):
+        long_run.stop(name)
+        long_run.start(name)
+    long_run.stop("w1")
     assert bits(following.records()) == bits(undisturbed)
 
 
@@ -133,7 +135,8 @@ def test_without_any_worker_a_run_says_so(tmp_path):
         # It was no sensing, so the next run has all of them.
         testbed.start("w0")
         testbed.whole()
-        assert len(Following(testbed.testbed, "localize", "again").records()) == NUM_SENSINGS
+        again = Following(testbed.testbed, "localize", "again", max_sensings=3)
+        assert [record.sensed.index for record in again.records()] == [0, 1, 2]
 
 
 def test_nodes_that_stay_away_leave_the_choice_and_come_back(tmp_path):
@@ -158,6 +161,22 @@ def test_nodes_that_stay_away_leave_the_choice_and_come_back(tmp_path):
         assert all(record.sensed.problems == {} for record in without)
         assert not records[-1].sensed.absent
         following.cancel(testbed.testbed)
+
+
+def test_a_calibration_without_some_nodes_says_which_agent_is_gone(tmp_path):
+    with cluster(SMALL, tmp_path, patience_s=0.5) as testbed:
+        testbed.start("agent-0", "coordinator")
+        testbed.whole()
+        following = Following(testbed.testbed, "calibrate", "job", folder="live")
+        following.join()
+        assert str(following.end) == (
+            "calibrate failed: capture on a -> d is not usable: agent agent-1 is not connected"
+        )
+        # What was learned is kept.
+        testbed.start("agent-1")
+        testbed.whole()
+        again = Following(testbed.testbed, "calibrate", "again", folder="live").result()
+        assert again.result[1:] == (30, 28)
 
 
 def uses(records: list[RecordFields]) -> set[str]:

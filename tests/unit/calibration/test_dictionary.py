@@ -156,7 +156,16 @@ def test_an_empty_directory_and_missing_parents_are_made(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"{", b"[]", b"\xff\xfe\x00", b'{"schema": 1}', b'{"schema": 0}']
+    "content",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"\xff\xfe\x00",
+        b'{"schema": 1}',
+        b'{"schema": 0}',
+        b'{"software": "\xff"}',
+    ],
 )
 def test_a_damaged_manifest_is_refused(tmp_path, content):
     made(tmp_path / "d")
@@ -223,14 +232,25 @@ def npy_header(shape: tuple[int, ...], descr: str) -> bytes:
         b"no array at all",
         npy_header((10**13, 4), "<c8"),  # 320 TB, which must not be allocated to find out
         npy_header((2, 2), "|O") + b"cos\nsystem\n(S'true'\ntR.",  # a pickle is never read
+        npy_header((2, 2), "<c8").replace(b"}", b"\0"),
     ],
-    ids=["zip", "text", "huge", "pickle"],
+    ids=["zip", "text", "huge", "pickle", "broken"],
 )
 def test_a_file_that_is_no_array_is_refused(tmp_path, content):
     dictionary = made(tmp_path / "d")
     dictionary.put("a", "b", channel(1))
     only_file(tmp_path / "d", ".npy").write_bytes(content)
     with pytest.raises(DictionaryError, match="a -> b cannot be read"):
+        dictionary.get("a", "b")
+
+
+def test_an_array_whose_header_may_be_of_any_length_is_not_read(tmp_path):
+    dictionary = made(tmp_path / "d")
+    dictionary.put("a", "b", channel(1))
+    only_file(tmp_path / "d", ".npy").write_bytes(b"\x93NUMPY\x03\x00\xff\xff\xff\x7f{")
+    with pytest.raises(
+        DictionaryError, match=r"cannot be read: .*npy is no array as it was written"
+    ):
         dictionary.get("a", "b")
 
 

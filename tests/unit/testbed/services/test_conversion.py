@@ -20,6 +20,7 @@ from testbed.bus.conversion import (
     record_of_fields,
     sensed_of_fields,
 )
+from testbed.bus.job_messages import SensingTimes
 from testbed.runs.links import Look
 from testbed.runs.localize import SensingRecord
 
@@ -123,14 +124,16 @@ def record(**changes: Any) -> SensingRecord:
 )
 def test_a_record_comes_back(changes):
     said = record(**changes)
-    back = record_of_fields(over_the_wire(record_fields(said, 4, (1.5, None))))
+    back = record_of_fields(
+        over_the_wire(record_fields(said, 4, SensingTimes(issued_s=1.5, worked_s=1e-3)))
+    )
     assert_same(back.estimate, said.estimate)
     assert dataclasses.replace(back, estimate=said.estimate) == said
 
 
 def test_a_record_holds_all_that_fusion_depends_on():
     said = record()
-    described = over_the_wire(record_fields(said, 4, (None, None)))
+    described = over_the_wire(record_fields(said, 4, SensingTimes()))
     sensed = sensed_of_fields(described.sensed)
     assert sensed.looks == said.looks
     assert sensed.problems == said.problems

@@ -117,9 +117,22 @@ def test_a_job_that_is_cancelled_ends_so_for_whoever_asks_later(tmp_path):
     work.act = work.until_it_is_to_end
     with jobs_in(tmp_path, work) as jobs:
         jobs.start(asked())
-        jobs.found("one").cancelled.set()
+        jobs.cancel("one")
+        jobs.cancel("nobody's")
         assert ended(jobs).status == "cancelled"
     with jobs_in(tmp_path, Work()) as later:
+        assert later.resume() is None
+        assert later.found("one").status == "cancelled"
+
+
+def test_a_job_that_is_cancelled_stays_so_whenever_its_coordinator_is_killed(tmp_path):
+    first = Work()
+    first.act = first.whatever_happens
+    with jobs_in(tmp_path, first) as jobs:
+        jobs.start(asked())
+        jobs.cancel("one")
+        shutil.copytree(tmp_path / "jobs", tmp_path / "as it was" / "jobs")
+    with jobs_in(tmp_path / "as it was", Work()) as later:
         assert later.resume() is None
         assert later.found("one").status == "cancelled"
 

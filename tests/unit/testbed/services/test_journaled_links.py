@@ -9,7 +9,7 @@ import pytest
 
 from fusion.sensing import SensingConfig
 from testbed.bus.conversion import record_fields
-from testbed.bus.job_messages import RecordFields
+from testbed.bus.job_messages import RecordFields, SensingTimes
 from testbed.runs.backgrounds import perfect_background
 from testbed.runs.links import LocalLinks, Processors, Sensed
 from testbed.runs.localize import Localization
@@ -57,7 +57,7 @@ class Kept:
                 simulation.target_m,
             )  # fmt: skip
             for index, record in enumerate(run.run()):
-                yield record_fields(record, index, (None, None))
+                yield record_fields(record, index, SensingTimes())
 
 
 class Noted(LocalLinks):
