@@ -156,14 +156,23 @@ class AgentLink:
             self.told.clear()
         self.state, self._latency_s = answer.agent, latency_s
         self._ahead_s = answer.clock_s - time.monotonic()
-        if not answer.granted:
-            if self._problem != answer.reason:
-                _log.warning("%s: %s", self.who, answer.reason)
-            self._problem = answer.reason
+        refusal = self._refusal(answer)
+        if refusal is not None:
+            if self._problem != refusal:
+                _log.warning("%s: %s", self.who, refusal)
+            self._problem = refusal
             return
         if not self.present:
             _log.info("%s is there", self.who)
         self._seen_s, self._problem, self.absent_since_s = time.monotonic(), None, None
+
+    def _refusal(self, answer: LeaseAnswer) -> str | None:
+        """Why it is of no use here, though it answers."""
+        if not answer.granted:
+            return answer.reason
+        if self.section.worker == "local" and not answer.agent.works_itself:
+            return "it makes no reports itself: its site file says other services.agents"
+        return None
 
     def _look(self) -> None:
         now_s = time.monotonic()

@@ -169,7 +169,7 @@ class JobRuns:
                     site, JournaledLinks(links, journal), setup.planning_rng(), setup.target_m
                 )
                 for index, record in enumerate(run.run()):
-                    times = links.times.get(index, SensingTimes())
+                    times = links.times.pop(index, SensingTimes())
                     job.records.append(record_fields(record, index, times))
                     radius_m = record.estimate.radius_95_m
                     show(f"{index + 1} sensings; 95 % radius so far {radius_m:.3g} m")

@@ -71,7 +71,7 @@ class LiveLinks:
     Attributes
     ----------
     times
-        Of each sensing, by its index.
+        Of sensings, by their indices, until somebody takes them.
     """
 
     def __init__(

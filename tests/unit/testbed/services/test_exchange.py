@@ -55,10 +55,12 @@ def codec(kinds) -> Codec:
     return Codec(kinds, max_buffer_bytes=MAX_FRAME_BYTES)
 
 
-def lease_answer(request_id: int, *, granted: bool = True, instance: str = "i") -> LeaseAnswer:
-    process = replace(Identity("agent-0", "site"), instance=instance).state()
+def lease_answer(
+    request_id: int, *, granted: bool = True, works_itself: bool = True
+) -> LeaseAnswer:
+    process = Identity("agent-0", "site").state()
     nodes = [NodeState(node_id=name, radio=None, follows_host=False) for name in "abc"]
-    state = AgentState(process=process, nodes=nodes, workers=["w1"], works_itself=False)
+    state = AgentState(process=process, nodes=nodes, workers=["w1"], works_itself=works_itself)
     return LeaseAnswer(
         request_id=request_id, granted=granted, holder="somebody", reason="taken" * (not granted),
         clock_s=1e5, agent=state,
@@ -296,6 +298,18 @@ async def test_a_local_worker_is_the_agent_itself():
     async with exchange_with(lambda _: None, workers="local") as exchange:
         assert exchange.worker_of("b") == "agent-0"
         assert not exchange.lacks_workers(["b"])
+
+
+@in_loop
+async def test_an_agent_that_makes_no_reports_is_of_no_use_where_it_should():
+    async with exchange_with(lambda _: None, workers="local") as exchange:
+        (link,) = exchange.links
+        link.absent_since_s = 0.0
+        link._take(lease_answer(1, works_itself=False), 0.01)
+        assert not link.present
+        assert link.row().problem.startswith("it makes no reports itself")
+        link._take(lease_answer(1), 0.01)
+        assert link.present
 
 
 @in_loop
