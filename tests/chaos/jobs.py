@@ -4,7 +4,8 @@ import itertools
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -52,7 +53,7 @@ class KnownJobs:
     Parameters
     ----------
     lab
-        Who runs them; nothing may befall it while this is made.
+        Who runs them; nothing may befall it until the jobs are known.
     allowed_s
         How long a job may take that began at a time, as things are now.
     """
@@ -60,12 +61,21 @@ class KnownJobs:
     def __init__(self, lab: SmallLab, allowed_s: Callable[[float], float]) -> None:
         self._lab = lab
         self._allowed_s = allowed_s
-        self.done = Done()
-        self._run("calibrate", JobOptions(folder=LEARNED))
-        self._entries = entries(lab.state_folder / LEARNED)
-        self._expected = [self._records(n) for n in range(len(LOCALIZATIONS))]
-        self.done = Done()
+        self._began_s, self._progress = time.monotonic(), "nothing yet"
         self._turns = itertools.count()
+        self.done = Done()
+
+    @contextmanager
+    def known(self) -> Iterator["KnownJobs"]:
+        """Learn what the jobs bring, and be a client until the end of the block.
+
+        One client for all: who has never been answered does not wait for a coordinator.
+        """
+        with self._lab.client(patience_s=600.0, waiting=self._check) as self._client:
+            self._run("calibrate", JobOptions(folder=LEARNED))
+            self._entries = entries(self._lab.state_folder / LEARNED)
+            self._expected = [self._records(n) for n in range(len(LOCALIZATIONS))]
+            yield self
 
     def one(self) -> None:
         """The next job: three localizations for each calibration."""
@@ -123,21 +133,19 @@ class KnownJobs:
     def _run(
         self, task: Task, options: JobOptions, follow: Callable[[JobState], None] = lambda _s: None
     ) -> None:
-        began_s, progress = time.monotonic(), "nothing yet"
-
-        def check(_text: str = "") -> None:
-            if time.monotonic() - began_s > self._allowed_s(began_s):
-                msg = f"it hangs at: {progress}"
-                raise OverdueError(msg)
+        self._began_s, self._progress = time.monotonic(), "nothing yet"
 
         def take(state: JobState) -> None:
-            nonlocal progress
-            progress = f"{state.status}, {state.progress}"
-            check()
+            self._progress = f"{state.status}, {state.progress}"
+            self._check()
             follow(state)
 
-        with self._lab.client(patience_s=600.0, waiting=check) as client:
-            client.run(task, options, take)
+        self._client.run(task, options, take)
+
+    def _check(self, _text: str = "") -> None:
+        if time.monotonic() - self._began_s > self._allowed_s(self._began_s):
+            msg = f"it hangs at: {self._progress}"
+            raise OverdueError(msg)
 
 
 def entries(folder: Path) -> dict[str, bytes]:

@@ -40,8 +40,10 @@ class Growth:
 def soak(num_sensings: int, num_first: int, folder: Path) -> dict[str, Growth]:
     """Growth of every process from the first sensings to the last."""
     samples: list[tuple[int, dict[str, float]]] = []
-    with small_lab(folder) as lab, lab.client() as client:
-        jobs = KnownJobs(lab, lambda _began_s: 60.0)
+    with (
+        small_lab(folder) as lab, KnownJobs(lab, lambda _began_s: 60.0).known() as jobs,
+        lab.client() as client,
+    ):  # fmt: skip
         while jobs.done.num_records < num_sensings and not jobs.done.problems:
             jobs.localize()
             memory_mb = {p.name: p.memory_mb for p in processes_of(client.state())}

@@ -69,8 +69,8 @@ def storm(minutes: float, seed: int, folder: Path) -> Weather:
     def allowed_s(began_s: float) -> float:
         return BASE_S + STRIKE_S * sum(strike.at_s >= began_s for strike in list(strikes))
 
-    with small_lab(folder, PATIENCE_S) as lab:
-        jobs, observer, idle = KnownJobs(lab, allowed_s), Observer(lab), IdleLoop()
+    with small_lab(folder, PATIENCE_S) as lab, KnownJobs(lab, allowed_s).known() as jobs:
+        observer, idle = Observer(lab), IdleLoop()
         striker = Striker(lab, seed, 60.0 * minutes)
         strikes = striker.strikes
         idle.start()
