@@ -3,21 +3,25 @@
 Functions are compiled when they are first called, plans and caches made when first needed.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
+from calibration.background import BackgroundLearner
 from drivers.array import UniformLinearArray
 from drivers.capture import Capture
 from drivers.geometry import ComplexArray, FloatArray, arrival_angle_rad, bistatic_delay_s
 from drivers.node import Node
 from drivers.waveform import OfdmGrid, pilot_symbols
 from processing.suppression import Background
+from testbed.build import build_grid
 from testbed.runs.links import LinkReporter
 from testbed.runs.localize import new_controller
 from testbed.site import Site
 
 _NUM_SENSINGS = 2
+_NUM_CAPTURES = 3  # of a background
 _SNR_DB = 30.0  # of the matched cell
 
 
@@ -47,6 +51,19 @@ def rehearse(site: Site, reporter: LinkReporter, *, aligned: bool | None = None)
                 reporter.look(moved, background, index)
             reports.append(reporter.look(capture, background, index).report)
         controller.update(reports)
+
+
+def rehearse_learning(site: Site, nodes: Sequence[Node]) -> None:
+    """Learn a made-up background, of captures that lie alike and of such that do not."""
+    rng, grid = np.random.default_rng(0), build_grid(site)
+    for array in {node.array for node in nodes}:
+        for needed in (None, grid):
+            learner = BackgroundLearner(_NUM_CAPTURES, needed)
+            path = _wave(grid, array, 2.0 / grid.bandwidth_hz, 0.1, 10.0)
+            while not learner.complete:
+                noise = rng.standard_normal((*path.shape, 2)).view(np.complex128)[..., 0]
+                learner.add((path + noise).astype(np.complex64))
+            learner.entry()
 
 
 def _made_up(

@@ -14,7 +14,7 @@ from testbed.bus.keys import KeyRing
 from testbed.bus.sockets import Client, Server
 from testbed.bus.wire import Codec
 from testbed.errors import UsageError
-from testbed.runs.rehearsal import rehearse
+from testbed.runs.rehearsal import rehearse, rehearse_learning
 from testbed.runs.setup import Fidelity
 from testbed.services.agent import AGENT_TAKES, Agent
 from testbed.services.agent_link import AGENT_ANSWERS, AgentLink
@@ -207,6 +207,7 @@ async def run_coordinator(lab: Lab, bind: str, folder: Path, stop: asyncio.Event
     """
     me = lab.identity("coordinator")
     rehearse(lab.site, CaptureDesk(lab.site, lab.nodes, me.name).reporter())
+    rehearse_learning(lab.site, lab.nodes)  # what is loaded while it serves holds up its loop
     with ExitStack() as opened:
         server, curve = lab.server(bind, ("worker", "client"))
         opened.callback(server.close)

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from calibration.background import learn_background
 from drivers.compiled import compiled
 from testbed.build import Overrides
 from testbed.commands.options import resolve_site
@@ -13,7 +14,7 @@ from testbed.runs.backgrounds import perfect_background
 from testbed.runs.links import LocalLinks, Processors
 from testbed.runs.localize import Localization
 from testbed.runs.preparation import prepared
-from testbed.runs.rehearsal import rehearse
+from testbed.runs.rehearsal import rehearse, rehearse_learning
 from testbed.runs.setup import opened_setup, simulate
 
 LAB = Path(__file__).parents[3] / "examples" / "lab.yaml"
@@ -58,6 +59,16 @@ def test_what_a_run_calls_is_compiled_by_it(tmp_path):
         assert sum(before.values()) > 20
         record = next(run.run())
         assert record.looks
+        assert _num_compiled() == before
+
+
+def test_what_learning_calls_is_compiled_by_it():
+    site = resolve_site(LAB, Overrides(impairments="lab"), simulate=False, fidelity="iq")
+    with opened_setup(site, 1, "iq") as setup:
+        rehearse_learning(site, setup.source.nodes)
+        before = _num_compiled()
+        assert any(count for name, count in before.items() if "median" in name)
+        learn_background(setup.source, "a", "d", 3)
         assert _num_compiled() == before
 
 
