@@ -1,6 +1,7 @@
 """A testbed of real processes for a test, and commands against it."""
 
 import json
+import random
 import signal
 import socket
 import subprocess
@@ -61,8 +62,11 @@ def running(site: str, folder: Path, *options: str) -> Iterator[Running]:
 
 
 def free_port() -> int:
-    """A port with free ones behind it, as many as a testbed takes."""
-    for first in range(20_000, 32_000, 11):
+    """A port with free ones behind it, as many as a testbed takes.
+
+    Anywhere among those that no connection is given: who looks at the same time finds another one.
+    """
+    for first in random.SystemRandom().sample(range(20_000, 32_000, 10), 200):
         try:
             for port in (*range(first, first + 8), first + 500):
                 with closing(socket.socket()) as probe:
