@@ -1,11 +1,12 @@
 """What a testbed tells of itself, asked again and again beside what is done with it."""
 
-import asyncio
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from testbed.bus.job_messages import TestbedState
 from testbed.bus.parts import ProcessState
@@ -13,16 +14,30 @@ from tests.chaos.small_lab import SmallLab, state_of
 from tests.chaos.strikes import Strike
 
 _EVERY_S = 0.2
-_IDLE_S = 0.02
 
 
 @dataclass(frozen=True)
 class Stall:
-    """A time for which a loop was not served; it ended between two points of time."""
+    """A time for which a loop was not served.
 
-    after_s: float
-    before_s: float
+    Attributes
+    ----------
+    own_s
+        Of it, what was not for want of a processor: no thread of its process waited for one.
+    """
+
     took_s: float
+    own_s: float
+
+
+@dataclass(frozen=True)
+class _Told:
+    """What a coordinator told of its worst stall, and for how long its threads had waited."""
+
+    at_s: float
+    pid: int
+    stall_s: float
+    waited_s: dict[str, float]
 
 
 class Observer(threading.Thread):
@@ -33,7 +48,7 @@ class Observer(threading.Thread):
         self._lab = lab
         self._ended = threading.Event()
         self._last: dict[tuple[str, str], ProcessState] = {}
-        self._stalls: list[tuple[float, int, float]] = []
+        self._told: list[_Told] = []
 
     def run(self) -> None:
         with self._lab.client() as client:
@@ -50,7 +65,9 @@ class Observer(threading.Thread):
     def _take(self, state: TestbedState) -> None:
         for process in processes_of(state):
             self._last[process.name, process.instance] = process
-        self._stalls.append((time.monotonic(), state.process.pid, state.process.stall_s))
+        pid = state.process.pid
+        told = _Told(time.monotonic(), pid, state.process.stall_s, _waited_s(pid))
+        self._told.append(told)
 
     def counts(self) -> dict[str, Counter[str]]:
         """What all instances counted, by kind of process."""
@@ -66,45 +83,29 @@ class Observer(threading.Thread):
         time before is taken off.
         """
         stops = [s for s in strikes if s.name == "coordinator" and s.kind == "stopped"]
+        last: dict[int, _Told] = {}
         stalls: list[Stall] = []
-        known: dict[int, float] = {}
-        last_s = 0.0
-        for at_s, pid, worst_s in self._stalls:
-            if worst_s > known.get(pid, 0.0):
-                before = [s.until_s - s.at_s for s in stops if s.pid == pid and s.at_s < at_s]
-                known[pid] = worst_s
-                stalls.append(Stall(last_s, at_s, worst_s - max(before, default=0.0)))
-            last_s = at_s
+        for told in self._told:
+            before = last.get(told.pid, _Told(0.0, told.pid, 0.0, {}))
+            if told.stall_s > before.stall_s:
+                took_s = told.stall_s - max(
+                    (s.until_s - s.at_s for s in stops if s.pid == told.pid and s.at_s < told.at_s),
+                    default=0.0,
+                )
+                waited_s = [s - before.waited_s.get(n, 0.0) for n, s in told.waited_s.items()]
+                stalls.append(Stall(took_s, took_s - max(waited_s, default=0.0)))
+            last[told.pid] = told
         return stalls
 
 
-class IdleLoop(threading.Thread):
-    """An event loop that does nothing: when the machine alone holds one up, and for how long."""
-
-    def __init__(self) -> None:
-        super().__init__(name="idle loop", daemon=True)
-        self._ended = threading.Event()
-        self._stalls: list[tuple[float, float]] = []
-
-    def run(self) -> None:
-        asyncio.run(self._measure())
-
-    async def _measure(self) -> None:
-        while not self._ended.is_set():
-            asleep_s = time.monotonic()
-            await asyncio.sleep(_IDLE_S)
-            now_s = time.monotonic()
-            if now_s - asleep_s > 2.0 * _IDLE_S:
-                self._stalls.append((now_s, now_s - asleep_s - _IDLE_S))
-
-    def end(self) -> None:
-        """Measure no more."""
-        self._ended.set()
-        self.join()
-
-    def worst_s(self, after_s: float = 0.0, before_s: float = float("inf")) -> float:
-        """Longest time that it was not served, of those that ended in a while."""
-        return max((took for at, took in self._stalls if after_s <= at <= before_s), default=0.0)
+def _waited_s(pid: int) -> dict[str, float]:
+    """For how long each thread of a process was ready and had no processor."""
+    waited_s = {}
+    with suppress(OSError):
+        for thread in Path(f"/proc/{pid}/task").iterdir():
+            _, waited_ns, _ = (thread / "schedstat").read_text().split()
+            waited_s[thread.name] = int(waited_ns) / 1e9
+    return waited_s
 
 
 def processes_of(state: TestbedState) -> Iterable[ProcessState]:
