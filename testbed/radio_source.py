@@ -1,6 +1,7 @@
 """Captures through stations: real or simulated radios, of this process or of several."""
 
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 
 from drivers.burst import SoundingBurst
@@ -15,15 +16,13 @@ from testbed.radio_station import BlockListener, RadioStation, World
 from testbed.stations import BurstKind, Cue
 
 
-class StationSource:
-    """Captures of any stations that hand them over (`drivers.capture.CaptureSource`).
+class BurstSource(ABC):
+    """Captures of bursts, however they are sounded (`drivers.capture.CaptureSource`).
 
     Parameters
     ----------
     nodes
         As surveyed.
-    stations
-        Of all of them.
     grid
         The waveform.
     origin
@@ -36,14 +35,12 @@ class StationSource:
     def __init__(
         self,
         nodes: Sequence[Node],
-        stations: Stations[Capture],
         grid: OfdmGrid,
         origin: str,
         *,
         fresh_tuning: bool = False,
     ) -> None:
         self._nodes = tuple(nodes)
-        self._stations = stations
         self._grid = grid
         self._origin = origin
         self._fresh_tuning = fresh_tuning
@@ -72,12 +69,45 @@ class StationSource:
     ) -> tuple[Capture, ...]:
         """The same, of a hall without target: simulated so, or believed to be so."""
         if self._fresh_tuning and not brief:
-            self._stations.retune((tx_id, *rx_ids))
+            self._retune((tx_id, *rx_ids))
         burst: BurstKind = "sensing" if brief else "calibration"
         return self._sound(Cue("background", capture_index, tx_id, burst), rx_ids)
 
+    @abstractmethod
+    def _sound(self, cue: Cue, rx_ids: Sequence[str]) -> tuple[Capture, ...]:
+        """Captures of one burst, in the order of its receivers."""
+
+    @abstractmethod
+    def _retune(self, node_ids: Sequence[str]) -> None:
+        """Tune radios away and back."""
+
+
+class StationSource(BurstSource):
+    """Captures of stations that hand them over; the other parameters as of `BurstSource`.
+
+    Parameters
+    ----------
+    stations
+        Of all nodes.
+    """
+
+    def __init__(
+        self,
+        nodes: Sequence[Node],
+        stations: Stations[Capture],
+        grid: OfdmGrid,
+        origin: str,
+        *,
+        fresh_tuning: bool = False,
+    ) -> None:
+        super().__init__(nodes, grid, origin, fresh_tuning=fresh_tuning)
+        self._stations = stations
+
     def _sound(self, cue: Cue, rx_ids: Sequence[str]) -> tuple[Capture, ...]:
         return sound(self._stations, cue, rx_ids)
+
+    def _retune(self, node_ids: Sequence[str]) -> None:
+        self._stations.retune(node_ids)
 
 
 class RadioSource(StationSource):

@@ -10,12 +10,12 @@ import numpy as np
 from click.core import ParameterSource
 
 from drivers.geometry import FloatArray
-from testbed.bus.conversion import record_of_fields
 from testbed.bus.job_messages import JobOptions, JobState
 from testbed.commands.live_options import call_coordinator
 from testbed.errors import UsageError
 from testbed.runs.localize import SensingRecord
 from testbed.services.client import LiveTestbed
+from testbed.services.conversion import record_of_fields
 from testbed.site import Site
 
 

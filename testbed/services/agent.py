@@ -131,7 +131,7 @@ class Agent:
         try:
             await crew.opened()
         except Exception as error:  # noqa: BLE001  the other radios are of use without it
-            self._count("radios not opened", f"node {crew.node_id}: {error}")
+            self._identity.count("radios not opened", f"node {crew.node_id}: {error}")
 
     async def _receive(self) -> None:
         while True:
@@ -139,7 +139,7 @@ class Agent:
             try:
                 received = self._codec.decode(frames)
             except WireError as error:
-                self._count("malformed", f"dropped a message: {error}")
+                self._identity.count("malformed", f"dropped a message: {error}")
                 continue
             if problem := self._problem_of(peer, received.message):
                 self._refuse(peer, received.message, "forbidden", problem)
@@ -160,7 +160,7 @@ class Agent:
         return self._curve.refusal(peer.key, needed, type(message).__name__)
 
     def _refuse(self, peer: Peer, message: Message, kind: str, reason: str) -> None:
-        self._count(kind, f"refused {type(message).__name__}: {reason}")
+        self._identity.count(kind, f"refused {type(message).__name__}: {reason}")
         if (request_id := getattr(message, "request_id", None)) is not None:
             self._send(peer, Refused(request_id=request_id, reason=reason))
 
@@ -195,7 +195,7 @@ class Agent:
         if granted:
             self._commander = peer.identity
         else:
-            self._count("leases refused", f"no lease for {asked.coordinator}: {reason}")
+            self._identity.count("leases refused", f"no lease for {asked.coordinator}: {reason}")
         return self._state(asked.request_id, now_s, granted=granted, reason=reason)
 
     def _state(
@@ -221,7 +221,7 @@ class Agent:
 
     def _meet(self, peer: Peer, worker: WorkerHere, now_s: float) -> None:
         if worker.site_hash != self._identity.site_hash:
-            self._count("strange workers", f"worker {worker.name} has another site file")
+            self._identity.count("strange workers", f"worker {worker.name} has another site file")
             return
         if self._workers.meet(worker.name, peer.identity, now_s):
             _log.info("worker %s is there", worker.name)
@@ -230,7 +230,7 @@ class Agent:
         self, peer: Peer, message: Message, arrays: tuple[np.ndarray, ...]
     ) -> None:
         if self._desk is None:
-            self._count("forbidden", "was told of a run, but makes no reports itself")
+            self._identity.count("forbidden", "was told of a run, but makes no reports itself")
             return
         answer = await self._desk.answer(message, arrays)
         if answer is not None:
@@ -240,7 +240,7 @@ class Agent:
         try:
             answer = await self._done(order)
         except NodeBusyError as busy:
-            self._count("busy", str(busy))
+            self._identity.count("busy", str(busy))
             answer = Refused(request_id=order.request_id, reason=str(busy)), ()
         except RadioError as error:
             answer = Done(request_id=order.request_id, fault=as_text(str(error))), ()
@@ -276,17 +276,14 @@ class Agent:
         if peer is not None and self._server.send(peer, frames):
             return None
         reason = f"worker {order.worker} is not connected to agent {self._identity.name}"
-        self._count("captures dropped", f"{reason}: a capture of {order.node_id} is dropped")
+        self._identity.count(
+            "captures dropped", f"{reason}: a capture of {order.node_id} is dropped"
+        )
         return Refused(request_id=order.request_id, reason=reason), ()
 
     def _send(self, peer: Peer, message: Message, buffers: Sequence[np.ndarray] = ()) -> None:
         if not self._server.send(peer.identity, self._codec.encode(message, buffers)):
-            self._count("answers dropped", f"{type(message).__name__} reached nobody")
-
-    def _count(self, what: str, text: str) -> None:
-        self._identity.counts[what] += 1
-        kind = f"{what}: %s"  # so that the log is not full of another kind
-        _log.warning(kind, text)
+            self._identity.count("answers dropped", f"{type(message).__name__} reached nobody")
 
     async def _end_without_lease(self) -> None:
         if self._gate.ended(time.monotonic()):

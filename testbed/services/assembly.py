@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -61,12 +62,12 @@ class Lab:
     fidelity: Fidelity | None
     keys: KeyRing | None = None
 
-    @property
+    @cached_property
     def nodes(self) -> tuple[Node, ...]:
         """As surveyed."""
         return build_nodes(self.site, self.seed)
 
-    @property
+    @cached_property
     def max_frame_bytes(self) -> int:
         """Most that one frame holds: a capture of the largest array, or a header."""
         largest = max(node.array.num_elements for node in self.nodes)

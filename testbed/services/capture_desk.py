@@ -11,7 +11,6 @@ from calibration.node_files import read_back
 from drivers.capture import CaptureRefusedError
 from drivers.node import Node
 from processing.suppression import Background
-from testbed.bus.conversion import background_of_parts, capture_of_fields
 from testbed.bus.order_messages import Done
 from testbed.bus.parts import as_text
 from testbed.bus.report_messages import (
@@ -23,6 +22,7 @@ from testbed.bus.report_messages import (
 )
 from testbed.bus.wire import Message
 from testbed.runs.links import LinkReporter, Processors
+from testbed.services.conversion import background_of_parts, capture_of_fields
 from testbed.site import Site
 
 # Runs that are known at once, and backgrounds of each: some 6 MB a background at the paper's size.

@@ -3,11 +3,10 @@
 import itertools
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
-from typing import Literal
+from typing import Any, Literal
 
-from testbed.bus.conversion import record_of_fields
 from testbed.bus.job_messages import (
     JobAsked,
     JobCancelled,
@@ -21,7 +20,6 @@ from testbed.bus.parts import Refused
 from testbed.bus.sockets import Caller, NoAnswerError
 from testbed.bus.wire import Codec, Message, WireError
 from testbed.errors import UsageError
-from testbed.runs.localize import SensingRecord
 
 CLIENT_TAKES: tuple[type[Message], ...] = (TestbedState, JobState, Refused)
 
@@ -122,9 +120,7 @@ class LiveTestbed:
         options: JobOptions,
         follow: Callable[[JobState], None],
     ) -> JobState:
-        state = self._job(
-            lambda n: JobAsked(request_id=n, job_id=job_id, task=task, options=options)
-        )
+        state = self._job(JobAsked, job_id=job_id, task=task, options=options)
         num_records = 0
         while True:
             follow(state)
@@ -135,16 +131,15 @@ class LiveTestbed:
                 msg = f"{task} {state.status}: {state.progress}"
                 raise UsageError(msg)
             time.sleep(_FOLLOW_S)
-            first = num_records
-            state = self._job(lambda n: JobFollowed(request_id=n, job_id=job_id, first=first))  # noqa: B023
+            state = self._job(JobFollowed, job_id=job_id, first=num_records)
 
-    def _job(self, request: Callable[[int], Message]) -> JobState:
+    def _job(self, request: type[JobAsked | JobFollowed], **fields: Any) -> JobState:
         """State of a job, asked for until somebody answers or patience ends."""
         until_s = time.monotonic() + self._patience_s
         while True:
             number = next(self._numbers)
             try:
-                answer = self._asked_once(request(number), number)
+                answer = self._asked_once(request(request_id=number, **fields), number)
             except NoAnswerError:
                 if not self._was_there or time.monotonic() >= until_s:
                     raise
@@ -168,8 +163,3 @@ class LiveTestbed:
                 raise UsageError(msg) from error
             if getattr(answer, "request_id", None) == number:  # an older one's may come as well
                 return answer
-
-
-def records_of(states: Iterator[JobState]) -> list[SensingRecord]:
-    """Records that states of one job brought."""
-    return [record_of_fields(record) for state in states for record in state.records]

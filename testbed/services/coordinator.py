@@ -88,10 +88,10 @@ class Coordinator:
             try:
                 message = self._codec.decode(frames).message
             except WireError as error:
-                self._count("malformed", f"dropped a message: {error}")
+                self._me.count("malformed", f"dropped a message: {error}")
                 continue
             if problem := self._role_problem(peer, message):
-                self._count("forbidden", problem)
+                self._me.count("forbidden", problem)
                 self._refuse(peer, message, problem)
                 continue
             try:
@@ -161,9 +161,4 @@ class Coordinator:
 
     def _send(self, peer: Peer, message: Message) -> None:
         if not self._server.send(peer.identity, self._codec.encode(message)):
-            self._count("answers dropped", f"{type(message).__name__} reached nobody")
-
-    def _count(self, what: str, text: str) -> None:
-        self._me.counts[what] += 1
-        kind = f"{what}: %s"  # so that the log is not full of another kind
-        _log.warning(kind, text)
+            self._me.count("answers dropped", f"{type(message).__name__} reached nobody")

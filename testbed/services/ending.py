@@ -1,9 +1,12 @@
 """A service runs until it is told to stop."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable
 
 from testbed.bus.sockets import Client, Server
+
+_log = logging.getLogger(__name__)
 
 
 async def until(stop: asyncio.Event, service: Awaitable[None], *closing: Server | Client) -> None:
@@ -17,6 +20,8 @@ async def until(stop: asyncio.Event, service: Awaitable[None], *closing: Server 
     finally:
         waiting.cancel()
         task.cancel()
-        await asyncio.gather(task, waiting, return_exceptions=True)
+        ended, _ = await asyncio.gather(task, waiting, return_exceptions=True)
+        if isinstance(ended, Exception) and stop.is_set():
+            _log.error("the service did not end well", exc_info=ended)
         for socket in closing:
             socket.close()

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 
+import msgspec
 import numpy as np
 
 from testbed.bus.job_messages import WorkerRow
@@ -208,8 +209,7 @@ class Exchange:
             told.add(context.run_id)
 
         def ask(request_id: int) -> bool:
-            fields = {f: getattr(background, f) for f in background.__struct_fields__}
-            return send(LinkBackground(**{**fields, "request_id": request_id}), buffers)
+            return send(msgspec.structs.replace(background, request_id=request_id), buffers)
 
         answer = await self.pending.answer(ask, f"worker {name}", timeout_s)
         fault = answer.message.fault if isinstance(answer.message, Done) else "no answer"

@@ -1,6 +1,7 @@
 """What every process of a testbed tells of itself."""
 
 import hashlib
+import logging
 import os
 import secrets
 from collections import Counter
@@ -13,6 +14,9 @@ import msgspec
 from testbed.bus.parts import ProcessState
 from testbed.site import Site
 
+_log = logging.getLogger(__name__)
+
+_VERSION = version("isac-testbed")
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 # What a coordinator may change from job to job, and where processes are found.
 _NOT_OF_THE_LAB = ("sensing", "services", "name")
@@ -42,6 +46,12 @@ class Identity:
     instance: str = field(default_factory=lambda: secrets.token_hex(8))
     sockets: list[Counter[str]] = field(default_factory=list)
 
+    def count(self, what: str, text: str) -> None:
+        """Count something that should not be, and say it."""
+        self.counts[what] += 1
+        kind = f"{what}: %s"  # so that the log is not full of another kind
+        _log.warning(kind, text)
+
     def state(self, *, queued: int = 0, stall_s: float = 0.0) -> ProcessState:
         """As it is told."""
         counts = self.counts.copy()
@@ -50,7 +60,7 @@ class Identity:
         return ProcessState(
             name=self.name,
             instance=self.instance,
-            version=version("isac-testbed"),
+            version=_VERSION,
             pid=os.getpid(),
             site_hash=self.site_hash,
             memory_mb=resident_mb(),

@@ -10,9 +10,7 @@ from calibration.node_calibration import NodeCalibration
 from calibration.node_files import load_node_calibration, save_node_calibration, written_down
 from drivers.node import Node
 from testbed.build import Overrides, build_burst, build_nodes, overridden
-from testbed.bus.conversion import record_fields
 from testbed.bus.job_messages import SensingTimes
-from testbed.bus.order_messages import NodeState
 from testbed.bus.report_messages import RunContext
 from testbed.errors import UsageError, written_to
 from testbed.runs.backgrounds import BackgroundKind
@@ -21,6 +19,7 @@ from testbed.runs.links import LinkReporter, Processors
 from testbed.runs.localize import Localization
 from testbed.runs.preparation import prepared
 from testbed.runs.setup import Fidelity, Setup, iq_origin, radios_origin, simulate
+from testbed.services.conversion import record_fields
 from testbed.services.exchange import Exchange
 from testbed.services.jobs import Job
 from testbed.services.journal import Journal, JournaledLinks
@@ -114,20 +113,21 @@ class JobRuns:
         """Kind and serial of every node's radio, once all have been there."""
         names = [node.node_id for node in self.nodes]
         bursts.wait_for(names)
-        known: dict[str, NodeState] = {
-            node.node_id: node
+        known = {
+            node.node_id: node.radio[:2]
             for link in self._exchange.links
             if link.state is not None
             for node in link.state.nodes
+            if node.radio is not None
         }
-        missing = [name for name in names if name not in known or known[name].radio is None]
+        missing = [name for name in names if name not in known]
         if missing:
             msg = (
                 f"nodes {', '.join(missing)} have no open radio: who they are is part of every "
                 "dictionary; start their agents (testbed status says what they report)"
             )
             raise UsageError(msg)
-        return {name: known[name].radio[:2] for name in names}  # type: ignore[index]
+        return {name: known[name] for name in names}
 
     def _calibrate(self, job: Job, setup: Setup) -> None:
         out = self._folder / job.asked.options.folder

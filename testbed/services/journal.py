@@ -9,10 +9,10 @@ import msgspec
 
 from fusion.network import Network
 from fusion.sensing import SensingConfig
-from testbed.bus.conversion import sensed_of_fields
 from testbed.bus.job_messages import SensedFields
 from testbed.errors import written_to
 from testbed.runs.links import Links, Sensed
+from testbed.services.conversion import sensed_of_fields
 
 _HEAD = struct.Struct("<II")  # length and CRC-32 of what follows
 _MOST_BYTES = 1 << 24

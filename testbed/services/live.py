@@ -11,7 +11,7 @@ from fusion.sensing import SensingConfig
 from processing.suppression import Background
 from testbed.bus.job_messages import SensingTimes
 from testbed.bus.report_messages import RunContext
-from testbed.radio_source import StationSource
+from testbed.radio_source import BurstSource
 from testbed.runs.backgrounds import BackgroundOf
 from testbed.runs.links import LinkReporter, Look, Sensed
 from testbed.services.live_bursts import LiveBursts
@@ -19,8 +19,8 @@ from testbed.services.remote_stations import Outcome
 from testbed.stations import Cue
 
 
-class LiveSource(StationSource):
-    """Captures of a running testbed (`drivers.capture.CaptureSource`).
+class LiveSource(BurstSource):
+    """Captures of a running testbed; the other parameters as of `BurstSource`.
 
     Parameters
     ----------
@@ -40,8 +40,7 @@ class LiveSource(StationSource):
         session: int,
         fresh_tuning: bool,
     ) -> None:
-        stations = bursts.stations(session)
-        super().__init__(nodes, stations, grid, origin, fresh_tuning=fresh_tuning)  # type: ignore[arg-type]
+        super().__init__(nodes, grid, origin, fresh_tuning=fresh_tuning)
         self._bursts = bursts
         self._session = session
 
@@ -52,6 +51,9 @@ class LiveSource(StationSource):
             or missing_capture(cue.tx_id, rx_id, self.grid, outcomes[rx_id].problem or "nothing")
             for rx_id in rx_ids
         )
+
+    def _retune(self, node_ids: Sequence[str]) -> None:
+        self._bursts.stations(self._session).retune(node_ids)
 
 
 class LiveLinks:

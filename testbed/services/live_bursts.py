@@ -6,10 +6,10 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from processing.suppression import Background
-from testbed.bus.conversion import background_parts
 from testbed.bus.report_messages import LinkBackground, RunContext
 from testbed.choreography import sound
 from testbed.errors import UsageError
+from testbed.services.conversion import background_parts
 from testbed.services.exchange import Exchange
 from testbed.services.pending import LostError
 from testbed.services.remote_stations import Outcome, RemoteStations
@@ -68,11 +68,13 @@ class LiveBursts:
         self.patience = patience
         self._check = check
 
-    def stations(self, session: int, **reports: object) -> RemoteStations:
-        """The stations, in a session; `reports` are the last arguments of `RemoteStations`."""
+    def stations(
+        self, session: int, run_id: str = "none", workers: Mapping[str, str] | None = None
+    ) -> RemoteStations:
+        """The stations, in a session; see `RemoteStations`."""
         return RemoteStations(
             self.exchange, self._loop, self._rate_hz, self.patience.attempt_s, session,
-            **reports,  # type: ignore[arg-type]
+            run_id, workers,
         )  # fmt: skip
 
     def captures(self, cue: Cue, rx_ids: Sequence[str], session: int) -> dict[str, Outcome]:
@@ -107,7 +109,7 @@ class LiveBursts:
                     self.exchange.doubted(name)
                     lost[rx_id] = str(error)
             ready = [rx_id for rx_id in pending if rx_id in workers]
-            stations = self.stations(1, run_id=context.run_id, workers=workers)
+            stations = self.stations(1, context.run_id, workers)
             heard = dict(zip(ready, sound(stations, cue, ready), strict=True)) if ready else {}
             return [
                 heard[rx_id] if rx_id in heard else Outcome(problem=lost[rx_id], lost=True)

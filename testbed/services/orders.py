@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from drivers.radio_errors import RadioError
-from testbed.bus.conversion import capture_fields
 from testbed.bus.order_messages import (
     ArmReceiver,
     BurstSent,
@@ -23,6 +22,7 @@ from testbed.bus.order_messages import (
 from testbed.bus.parts import as_text
 from testbed.bus.report_messages import CaptureTaken
 from testbed.bus.wire import Message
+from testbed.services.conversion import capture_fields
 from testbed.services.node_crew import NodeCrew, Result
 from testbed.stations import Station
 

@@ -8,7 +8,6 @@ from typing import Any
 
 from drivers.capture import Capture
 from processing.report import LinkReport
-from testbed.bus.conversion import capture_of_fields
 from testbed.bus.order_messages import (
     ArmReceiver,
     BurstSent,
@@ -24,6 +23,7 @@ from testbed.bus.order_messages import (
 from testbed.bus.report_messages import CaptureTaken, LinkFound
 from testbed.choreography import LEAD_S
 from testbed.services.common_time import ClockReading, start_tick
+from testbed.services.conversion import capture_of_fields
 from testbed.services.exchange import Exchange
 from testbed.services.pending import Answer, LostError
 from testbed.stations import Cue, Sent

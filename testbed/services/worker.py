@@ -1,7 +1,6 @@
 """A worker: it takes captures from the agents, and tells the coordinator what was in them."""
 
 import asyncio
-import logging
 from collections.abc import Mapping
 
 import numpy as np
@@ -25,8 +24,6 @@ from testbed.services.stall import StallMeter
 WORKER_TAKES: tuple[type[Message], ...] = (CaptureTaken, RunContext, LinkBackground, RunEnded)
 
 ANNOUNCE_S = 0.5
-
-_log = logging.getLogger(__name__)
 
 
 class Worker:
@@ -88,7 +85,7 @@ class Worker:
             try:
                 received = self._codec.decode(frames)
             except WireError as error:
-                self._count("malformed", f"dropped a message: {error}")
+                self._identity.count("malformed", f"dropped a message: {error}")
                 continue
             if self._is_in_place(client, received.message):
                 self._take(received.message, received.arrays)
@@ -97,7 +94,9 @@ class Worker:
         """Whether this comes from where it must: captures from agents, all else from above."""
         in_place = isinstance(message, CaptureTaken) == (client is not self._coordinator)
         if not in_place:
-            self._count("forbidden", f"{type(message).__name__} came from the wrong process")
+            self._identity.count(
+                "forbidden", f"{type(message).__name__} came from the wrong process"
+            )
         return in_place
 
     def _take(self, message: Message, arrays: tuple[np.ndarray, ...]) -> None:
@@ -113,9 +112,4 @@ class Worker:
 
     def _tell(self, message: Message) -> None:
         if not self._coordinator.send(self._codec.encode(message)):
-            self._count("answers dropped", f"{type(message).__name__} did not get through")
-
-    def _count(self, what: str, text: str) -> None:
-        self._identity.counts[what] += 1
-        kind = f"{what}: %s"  # so that the log is not full of another kind
-        _log.warning(kind, text)
+            self._identity.count("answers dropped", f"{type(message).__name__} did not get through")

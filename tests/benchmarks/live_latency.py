@@ -12,8 +12,6 @@ well, `chrt -r 1` before the command keeps the processors free of them.
 import argparse
 import json
 import os
-import socket
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -26,6 +24,7 @@ import numpy as np
 from testbed.bus.job_messages import JobOptions, RecordFields, SensingTimes
 from testbed.bus.sockets import Caller
 from testbed.services.client import LiveTestbed
+from tests.integration.running import running
 
 SITE = Path(__file__).parents[2] / "examples" / "factory.yaml"
 NUM_AGENTS = 4
@@ -36,41 +35,14 @@ ROWS = ("all", "on the way", "report", "fusion and planning")
 
 
 @contextmanager
-def running(*, local_workers: bool) -> Iterator[int]:
+def port_of(*, local_workers: bool) -> Iterator[int]:
     """Port of a testbed's coordinator; the testbed ends with the block."""
-    with tempfile.TemporaryDirectory() as state:
-        port = _free_ports(1 + NUM_AGENTS)
-        command = [
-            sys.executable, "-m", "testbed", "up", str(SITE), "--simulate", "--port", str(port),
-            "--agents", str(NUM_AGENTS), "--state", state,
-            *(("--local-workers", "--workers", "0") if local_workers else ("--workers", "1")),
-        ]  # fmt: skip
-        log = Path(state) / "up.log"
-        with log.open("w") as errors:
-            testbed = subprocess.Popen(
-                command, stdout=subprocess.PIPE, stderr=errors, text=True,
-                env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
-            )  # fmt: skip
-            with testbed:
-                try:
-                    assert testbed.stdout is not None
-                    if "serves at" not in testbed.stdout.readline():
-                        sys.exit(log.read_text())
-                    yield port
-                finally:
-                    testbed.terminate()
-
-
-def _free_ports(count: int) -> int:
-    """First of some ports in a row that nothing listens at."""
-    for first in np.random.default_rng().permutation(np.arange(20_000, 60_000, count)).tolist():
-        try:
-            for port in range(first, first + count):
-                socket.create_server(("127.0.0.1", port)).close()
-        except OSError:
-            continue
-        return first
-    sys.exit("no free ports")
+    workers = ("--local-workers", "--workers", "0") if local_workers else ("--workers", "1")
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        running(str(SITE), Path(folder), "--agents", str(NUM_AGENTS), *workers) as testbed,
+    ):
+        yield testbed.port
 
 
 def latencies_ms(port: int, num_sensings: int) -> list[tuple[float, float, float]]:
@@ -108,7 +80,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     asked = parser.parse_args()
     worker = "local" if asked.local_workers else "remote"
-    with running(local_workers=asked.local_workers) as port:
+    with port_of(local_workers=asked.local_workers) as port:
         found = latencies_ms(port, asked.sensings)
     parts = np.array(found)
     columns = np.column_stack([parts.sum(axis=1), parts])

@@ -1,7 +1,6 @@
 """A whole testbed in one event loop of this process, over loopback; its services stop and start."""
 
 import asyncio
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -17,6 +16,7 @@ from testbed.services.agent_link import AGENT_ANSWERS
 from testbed.services.assembly import Lab, run_agent, run_coordinator, run_worker
 from testbed.services.client import LiveTestbed
 from testbed.site import Site
+from tests.integration.running import own_port
 from tests.unit.testbed.sites import as_site, changed, write_site
 
 DEADLINE_S = 30.0
@@ -53,7 +53,7 @@ class Cluster:
     def __init__(self, raw: dict[str, Any], folder: Path, opened: ExitStack, **services) -> None:
         names = [node["node_id"] for node in raw["nodes"]]
         shares = names[: len(names) // 2], names[len(names) // 2 :]
-        first, *others = (opened.enter_context(_own_port()) for _ in range(3))
+        first, *others = (opened.enter_context(own_port()) for _ in range(3))
         section = {
             "coordinator": first,
             "agents": [
@@ -87,7 +87,7 @@ class Cluster:
 
     def another_address(self) -> str:
         """An address that is free."""
-        return self._opened.enter_context(_own_port())
+        return self._opened.enter_context(own_port())
 
     def start(self, *names: str, lab: Lab | None = None, folder: Path | None = None) -> None:
         """Start services: ``coordinator``, ``agent-N``, or a worker of any other name."""
@@ -264,15 +264,6 @@ async def _cancel_others() -> None:
     for task in others:
         task.cancel()
     await asyncio.gather(*others, return_exceptions=True)
-
-
-@contextmanager
-def _own_port() -> Iterator[str]:
-    """Address with a port that nobody else is given: it is bound here too, but not listened at."""
-    with socket.socket() as placeholder:
-        placeholder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        placeholder.bind(("127.0.0.1", 0))
-        yield f"tcp://127.0.0.1:{placeholder.getsockname()[1]}"
 
 
 @contextmanager

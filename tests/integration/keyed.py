@@ -18,6 +18,7 @@ from testbed.bus.keys import KeyRing
 from testbed.bus.own_key import OwnKey, keep_own_key
 from testbed.bus.sockets import Caller, new_key_pair
 from testbed.services.client import LiveTestbed
+from tests.integration.running import own_port
 from tests.unit.testbed.sites import changed, write_site
 
 DEADLINE_S = 60.0
@@ -282,15 +283,6 @@ def shout(address: str, content: bytes, breaks: tuple[int, ...] = ()) -> None:
                 wire.recv(1 << 16)
         while wire.recv(1 << 16):
             pass
-
-
-@contextmanager
-def own_port() -> Iterator[str]:
-    """Address with a port that nobody else is given: it is bound here too, but not listened at."""
-    with socket.socket() as placeholder:
-        placeholder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        placeholder.bind(("127.0.0.1", 0))
-        yield f"tcp://127.0.0.1:{placeholder.getsockname()[1]}"
 
 
 @contextmanager

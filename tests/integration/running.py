@@ -75,3 +75,12 @@ def free_port() -> int:
             continue
         return first
     pytest.skip("no free ports on this machine")
+
+
+@contextmanager
+def own_port() -> Iterator[str]:
+    """Address with a port that nobody else is given: it is bound here too, but not listened at."""
+    with socket.socket() as placeholder:
+        placeholder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        placeholder.bind(("127.0.0.1", 0))
+        yield f"tcp://127.0.0.1:{placeholder.getsockname()[1]}"

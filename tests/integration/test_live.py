@@ -7,7 +7,6 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from testbed.bus.conversion import record_fields
 from testbed.bus.job_messages import JobOptions, JobState, RecordFields, SensingTimes
 from testbed.bus.order_messages import BurstSent, SendBurst
 from testbed.errors import UsageError
@@ -16,6 +15,7 @@ from testbed.runs.localize import Localization
 from testbed.runs.preparation import prepared
 from testbed.runs.setup import simulate
 from testbed.services.assembly import Lab
+from testbed.services.conversion import record_fields
 from testbed.site import Site
 from testbed.stations import Cue
 from tests.integration.cluster import SEED, Cluster, Following, cluster, present, wait_for

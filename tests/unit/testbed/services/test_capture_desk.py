@@ -11,7 +11,6 @@ import pytest
 from drivers.capture import Capture, CaptureQuality
 from processing.suppression import Background
 from testbed.build import build_nodes
-from testbed.bus.conversion import background_parts, capture_fields
 from testbed.bus.order_messages import Done
 from testbed.bus.parts import Refused
 from testbed.bus.report_messages import (
@@ -26,6 +25,7 @@ from testbed.runs.backgrounds import perfect_background
 from testbed.runs.links import LinkReporter, Processors
 from testbed.runs.setup import Simulation, simulate
 from testbed.services.capture_desk import CaptureDesk
+from testbed.services.conversion import background_parts, capture_fields
 from testbed.services.desk_thread import DeskThread
 from testbed.services.identity import Identity
 from testbed.site import Site

@@ -11,7 +11,10 @@ from drivers.capture import Capture, CaptureQuality, DemodulationReport
 from fusion.sensing import PositionEstimate, SensingConfig
 from processing.report import Hypothesis, LinkReport
 from processing.suppression import Background
-from testbed.bus.conversion import (
+from testbed.bus.job_messages import SensingTimes
+from testbed.runs.links import Look
+from testbed.runs.localize import SensingRecord
+from testbed.services.conversion import (
     background_of_parts,
     background_parts,
     capture_fields,
@@ -20,9 +23,6 @@ from testbed.bus.conversion import (
     record_of_fields,
     sensed_of_fields,
 )
-from testbed.bus.job_messages import SensingTimes
-from testbed.runs.links import Look
-from testbed.runs.localize import SensingRecord
 
 RNG = np.random.default_rng(1)
 

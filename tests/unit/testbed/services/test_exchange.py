@@ -11,7 +11,6 @@ import pytest
 from drivers.capture import Capture
 from drivers.radio import TransmitReport
 from processing.report import LinkReport
-from testbed.bus.conversion import capture_fields
 from testbed.bus.order_messages import (
     AgentState,
     BurstSent,
@@ -33,6 +32,7 @@ from testbed.bus.sockets import Client, Peer
 from testbed.bus.wire import Codec, Message
 from testbed.services.agent import AGENT_TAKES
 from testbed.services.agent_link import AGENT_ANSWERS, AgentLink
+from testbed.services.conversion import capture_fields
 from testbed.services.exchange import Exchange
 from testbed.services.identity import Identity
 from testbed.services.pending import Pending

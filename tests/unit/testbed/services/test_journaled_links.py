@@ -8,12 +8,12 @@ import msgspec
 import pytest
 
 from fusion.sensing import SensingConfig
-from testbed.bus.conversion import record_fields
 from testbed.bus.job_messages import RecordFields, SensingTimes
 from testbed.runs.backgrounds import perfect_background
 from testbed.runs.links import LocalLinks, Processors, Sensed
 from testbed.runs.localize import Localization
 from testbed.runs.setup import simulate
+from testbed.services.conversion import record_fields
 from testbed.services.journal import Journal, JournaledLinks, JournalError
 from testbed.site import Site
 from tests.unit.testbed.sites import as_site, changed, lab
