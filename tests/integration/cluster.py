@@ -130,9 +130,17 @@ class Cluster:
         return self.until(lambda state: wanted <= present(state), f"{wanted} are there")
 
     def start_all(self) -> None:
-        """Start two agents, two workers and the coordinator, and wait until all are there."""
+        """Start two agents, two workers and the coordinator; wait until all have met all."""
         self.start("agent-0", "agent-1", "coordinator", "w0", "w1")
         self.whole()
+        # A worker that an agent has not met yet loses its first capture, and is doubted for it.
+        self.until(
+            lambda state: all(
+                row.state is not None and {"w0", "w1"} <= set(row.state.workers)
+                for row in state.agents
+            ),
+            "agents have met the workers",
+        )
 
     def close(self) -> None:
         """End everything; raises what a service died of."""
