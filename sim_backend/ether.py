@@ -96,9 +96,6 @@ class Ether:
     ----------
     scene
         The hall.
-    now_fs
-        Virtual time in femtoseconds: nothing before it can be changed any more. It moves on when
-        a block has been received, and by `advance`.
     look
         Sensing index of the bursts sent from now on, ``None`` without a target: the world's own
         state, which no radio knows.
@@ -107,30 +104,50 @@ class Ether:
     def __init__(self, scene: Scene, session: int = 0) -> None:
         self.scene = scene
         self.session = session
-        self.now_fs = 0
+        self._now_fs = 0
         self.look: int | None = None
         self._emissions: list[Emission] = []
 
+    @property
+    def now_fs(self) -> int:
+        """Virtual time in femtoseconds: nothing before it can be changed any more.
+
+        It moves on when a block has been received, and by `advance`.
+        """
+        return self._now_fs
+
     def advance(self, duration_s: float) -> None:
         """Let virtual time pass."""
-        self.now_fs += round(duration_s * FS_PER_S)
+        self._now_fs += round(duration_s * FS_PER_S)
+
+    def reached(self, instant_fs: int) -> None:
+        """A block up to this instant was received: virtual time moves on to it."""
+        self._now_fs = max(self._now_fs, instant_fs)
+
+    def next_look(self) -> int | None:
+        """Look of the burst that is sent next, ``None`` without a target."""
+        return self.look
 
     def emit(self, emission: Emission) -> None:
         """Put a burst on air; bursts that nobody can hear any more are forgotten."""
         past = self.now_fs - FS_PER_S
-        self._emissions = [e for e in self._emissions if e.end_fs >= past]
-        self._emissions.append(emission)
+        kept = [e for e in self._emissions if e.end_fs >= past]
+        self._emissions = [*kept, emission]
 
     def silence(self, tx_index: int) -> None:
         """End what a node sends, now."""
-        for n, emission in enumerate(self._emissions):
-            if emission.tx_index == tx_index and emission.end_fs > self.now_fs:
-                elapsed_s = max(0, self.now_fs - emission.start_fs) / FS_PER_S
-                left = int(elapsed_s / emission.step_s)
-                self._emissions[n] = replace(emission, num_samples=left)
+        now_fs = self.now_fs
+        self._emissions = [
+            _ended(emission, now_fs) if emission.tx_index == tx_index else emission
+            for emission in self._emissions
+        ]
 
     def heard(
-        self, rx_index: int, window: Window, element_delay_s: FloatArray | None = None
+        self,
+        rx_index: int,
+        window: Window,
+        element_delay_s: FloatArray | None = None,
+        elements: slice = slice(None),
     ) -> ComplexArray:
         """What a node's antennas hear, shape ``(N, M)``, complex64, square roots of milliwatts.
 
@@ -140,8 +157,10 @@ class Ether:
         ----------
         element_delay_s
             Extra delay of each element, shape ``(M,)``.
+        elements
+            Which of the array's elements; all of them, if left out.
         """
-        size = self.scene.nodes[rx_index].array.num_elements
+        size = len(range(self.scene.nodes[rx_index].array.num_elements)[elements])
         total = np.zeros((window.num_samples, size), dtype=np.complex64)
         for emission in self._emissions:
             on_air = (
@@ -151,6 +170,7 @@ class Ether:
             if emission.tx_index == rx_index or emission.num_samples == 0 or not on_air:
                 continue
             paths = self._paths(emission, rx_index)
+            paths = Paths(paths.gain, paths.delay_s[:, elements])
             if element_delay_s is not None:
                 paths = Paths(paths.gain, paths.delay_s + element_delay_s)
             if len(paths.gain):
@@ -165,6 +185,14 @@ class Ether:
             rcs = self.scene.target_rcs_m2(*link, emission.look)
             paths = paths + self.scene.target_paths(*link, rcs, wavelength_m)
         return paths
+
+
+def _ended(emission: Emission, now_fs: int) -> Emission:
+    """The emission, over by now."""
+    if emission.end_fs <= now_fs:
+        return emission
+    elapsed_s = max(0, now_fs - emission.start_fs) / FS_PER_S
+    return replace(emission, num_samples=int(elapsed_s / emission.step_s))
 
 
 def _add_emission(total: ComplexArray, emission: Emission, paths: Paths, window: Window) -> None:

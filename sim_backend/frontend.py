@@ -43,8 +43,20 @@ class Hardware:
     tx_leakage: complex
 
 
-def draw_hardware(node: Node, impairments: Impairments, seed: int, node_index: int) -> Hardware:
-    """Errors of one node; each nuisance has its own random numbers, whatever else is on."""
+def draw_hardware(
+    node: Node,
+    impairments: Impairments,
+    seed: int,
+    node_index: int,
+    elements: slice = slice(None),
+) -> Hardware:
+    """Errors of one node; each nuisance has its own random numbers, whatever else is on.
+
+    Parameters
+    ----------
+    elements
+        Those of the array that the hardware has; their errors are the same in any part of it.
+    """
     size = node.array.num_elements
 
     def rng(nuisance: int) -> np.random.Generator:
@@ -60,11 +72,16 @@ def draw_hardware(node: Node, impairments: Impairments, seed: int, node_index: i
         ),
         rx_gain=_amplitude(rng(3).standard_normal() * impairments.rx_gain_error_db),
         tx_gain=_amplitude(rng(6).standard_normal() * impairments.tx_power_error_db),
-        element_response=np.exp(gain_db * np.log(10.0) / 20.0 + 1j * np.deg2rad(phase_deg)),
-        element_delay_s=rng(7).standard_normal(size) * impairments.element_delay_error_ps * 1e-12,
+        element_response=np.exp(gain_db * np.log(10.0) / 20.0 + 1j * np.deg2rad(phase_deg))[
+            elements
+        ],
+        element_delay_s=rng(7).standard_normal(size)[elements]
+        * (impairments.element_delay_error_ps * 1e-12),
         rx_image=_drawn_imbalance(rng(8), impairments),
         tx_image=_drawn_imbalance(rng(9), impairments),
-        rx_dc=_constant(impairments.dc_offset_dbfs, rng(10).uniform(0.0, 2.0 * np.pi, size)),
+        rx_dc=_constant(
+            impairments.dc_offset_dbfs, rng(10).uniform(0.0, 2.0 * np.pi, size)[elements]
+        ),
         tx_leakage=complex(
             _constant(impairments.carrier_leakage_dbfs, rng(11).uniform(0.0, 2.0 * np.pi, 1))[0]
         ),

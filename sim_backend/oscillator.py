@@ -126,6 +126,9 @@ class PhaseNoise:
         self._block = lru_cache(maxsize=8)(self._draw_block)
         if self._mask:
             self._draw_slow_tones()
+            offset_hz = scipy.fft.rfftfreq(_BLOCK, 1.0 / rate_hz)
+            level = np.where(offset_hz >= self._split_hz, mask_level(self._mask, offset_hz), 0.0)
+            self._bin_std = np.sqrt(level * rate_hz * _BLOCK / 2.0)
 
     def phase_rad(self, start_fs: int, step_s: float, count: int) -> FloatArray:
         """Phase at `count` instants from a true time on, shape ``(count,)``."""
@@ -170,8 +173,6 @@ class PhaseNoise:
     def _draw_block(self, index: int) -> FloatArray:
         # Times before zero exist (a clock set late); spawn keys must not be negative.
         rng = random_stream(self._seed, "phase_noise", *self._key, abs(index), int(index < 0))
-        offset_hz = scipy.fft.rfftfreq(_BLOCK, 1.0 / self._rate_hz)
-        level = np.where(offset_hz >= self._split_hz, mask_level(self._mask, offset_hz), 0.0)
-        parts = rng.standard_normal((2, len(offset_hz)))
-        spectrum = (parts[0] + 1j * parts[1]) * np.sqrt(level * self._rate_hz * _BLOCK / 2.0)
+        parts = rng.standard_normal((2, len(self._bin_std)))
+        spectrum = (parts[0] + 1j * parts[1]) * self._bin_std
         return np.asarray(scipy.fft.irfft(spectrum, _BLOCK))

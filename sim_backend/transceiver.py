@@ -26,15 +26,29 @@ class Transceiver:
         Which node of the scene.
     impairments
         What it does wrong.
+    elements
+        Which elements of the node's array it receives with, where several boards share them.
+    board
+        Its number among those boards, each of which has oscillators of its own.
     """
 
-    def __init__(self, ether: Ether, node_index: int, impairments: Impairments) -> None:
+    def __init__(
+        self,
+        ether: Ether,
+        node_index: int,
+        impairments: Impairments,
+        elements: slice = slice(None),
+        board: int = 0,
+    ) -> None:
         self.node: Node = ether.scene.nodes[node_index]
         self._ether = ether
         self._index = node_index
         self._impairments = impairments
+        self._elements = elements
+        # The first board draws as a radio of a single one does.
+        self._board = (board,) if board else ()
         self._seed = ether.scene.seed
-        self.hardware = draw_hardware(self.node, impairments, self._seed, node_index)
+        self.hardware = draw_hardware(self.node, impairments, self._seed, node_index, elements)
         age_s = self._draw("latency", 0).uniform() * impairments.power_on_s
         self.clock = NodeClock(-round(age_s * FS_PER_S), *self._free_running)
         self._epoch = 0
@@ -49,7 +63,7 @@ class Transceiver:
         self._noise = [
             PhaseNoise(
                 self._impairments.phase_noise_mask, tuning.carrier_hz, tuning.sample_rate_hz,
-                self._seed, (self._index, way, self._ether.session),
+                self._seed, (self._index, way, self._ether.session, *self._board),
             )
             for way in (_TRANSMIT, _RECEIVE)
         ]  # fmt: skip
@@ -83,7 +97,7 @@ class Transceiver:
         self._ether.emit(
             Emission(
                 self._index, start_fs, step_s, tuning.carrier_hz, num_samples, render,
-                self._ether.look,
+                self._ether.next_look(),
             )
         )  # fmt: skip
 
@@ -93,14 +107,17 @@ class Transceiver:
         start_fs = clock.true_fs(tick, self._rate_hz)
         step_s = clock.tick_length_s(tick, self._rate_hz)
         window = Window(start_fs, step_s, num_samples, tuning.carrier_hz)
-        heard = self._ether.heard(self._index, window, self.hardware.element_delay_s)
-        heard *= self.hardware.element_response.astype(np.complex64)
-        cycles = clock.carrier_cycles(tuning.carrier_hz, tick, self._rate_hz, num_samples)
-        noise_rad = self._noise[_RECEIVE].phase_rad(start_fs, step_s, num_samples)
-        turn: FloatArray = 2.0 * np.pi * cycles + self._phase_rad[_RECEIVE] + noise_rad
-        heard *= np.exp(-1j * turn).astype(np.complex64)[:, None]
+        heard = self._ether.heard(
+            self._index, window, self.hardware.element_delay_s, self._elements
+        )
+        if heard.any():  # what an oscillator does to silence is not worth its price
+            heard *= self.hardware.element_response.astype(np.complex64)
+            cycles = clock.carrier_cycles(tuning.carrier_hz, tick, self._rate_hz, num_samples)
+            noise_rad = self._noise[_RECEIVE].phase_rad(start_fs, step_s, num_samples)
+            turn: FloatArray = 2.0 * np.pi * cycles + self._phase_rad[_RECEIVE] + noise_rad
+            heard *= np.exp(-1j * turn).astype(np.complex64)[:, None]
         heard += self._thermal_noise(tick, heard.shape)
-        self._ether.now_fs = max(self._ether.now_fs, window.end_fs)
+        self._ether.reached(window.end_fs)
         return digitized(heard, full_scale_dbm, self.hardware, self._impairments)
 
     def silence(self) -> None:
@@ -141,7 +158,7 @@ class Transceiver:
         return NodeClock(zero_fs + round(gained_s * FS_PER_S), *rates)
 
     def _draw(self, stream: "str", *key: int) -> np.random.Generator:
-        key = (self._index, *key, self._ether.session)
+        key = (self._index, *key, self._ether.session, *self._board)
         return random_stream(self._seed, stream, *key)  # type: ignore[arg-type]
 
     def _retune_phase(self, epoch: int, way: int) -> float:

@@ -229,7 +229,7 @@ def test_silence_ends_a_burst_at_once(at):
     ether = Ether(scene)
     ether.emit(burst.emission())
     ether.emit(Air(BURST, tx_index=OTHER_TX).emission())
-    ether.now_fs = NOON_FS
+    ether.reached(NOON_FS)
     ether.advance(at * STEP_S)
     ether.silence(TX)
     assert ether.now_fs == NOON_FS + round(at * STEP_FS)
@@ -245,7 +245,7 @@ def test_silence_ends_a_burst_at_once(at):
 def test_silence_before_a_burst_begins_is_silence():
     ether = Ether(hall())
     ether.emit(Air(BURST).emission())
-    ether.now_fs = NOON_FS - 100 * STEP_FS
+    ether.reached(NOON_FS - 100 * STEP_FS)
     ether.silence(TX)
     assert not ether.heard(RX, WHOLE).any()
 
@@ -264,13 +264,13 @@ def test_bursts_are_remembered_for_a_second_and_their_paths_not_asked_for():
     scene = hall()
     ether = Ether(CountingScene(**{f.name: getattr(scene, f.name) for f in fields(scene)}))
     ether.emit(Air(BURST).emission())
-    ether.now_fs = NOON_FS + FS_PER_S // 2
+    ether.reached(NOON_FS + FS_PER_S // 2)
     ether.emit(Air(BURST, ether.now_fs).emission())
     assert ether.heard(RX, WHOLE).any()  # half a second later still on record
     assert CountingScene.asked == 1  # only of the burst that the window holds
     assert ether.heard(RX, replace(WHOLE, start_fs=ether.now_fs)).any()
     assert CountingScene.asked == 2
-    ether.now_fs = NOON_FS + FS_PER_S + 10**12
+    ether.reached(NOON_FS + FS_PER_S + 10**12)
     ether.emit(Air(BURST, ether.now_fs).emission())
     assert not ether.heard(RX, WHOLE).any()
     assert CountingScene.asked == 2
