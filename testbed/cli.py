@@ -11,6 +11,7 @@ _COMMANDS = {
     "bench": "measure the work of a sensing against its literal evaluation",
     "calibrate": "learn the background of every link into a dictionary",
     "coordinator": "command agents, fuse reports, plan what is next",
+    "doctor": "say what a site's radios need, what is missing and how to get it",
     "init": "write a commented site file",
     "keys": "make keys, and say whose this process takes",
     "localize": "find the target: sense, fuse, choose nodes, repeat",

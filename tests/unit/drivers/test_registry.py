@@ -40,7 +40,9 @@ def test_a_missing_vendor_library_is_named(distribution):
 @pytest.mark.parametrize(("kind", "line"), [("pluto", "libiio0"), ("usrp", "python3-uhd")])
 def test_what_a_vendor_s_radio_needs_is_said_as_a_line_to_type(kind, line):
     with (
-        pytest.raises(RadioNotFoundError, match=rf"node 'a'.*nobody_has_it.*apt-get install {line}"),
+        pytest.raises(
+            RadioNotFoundError, match=rf"node 'a'.*nobody_has_it.*apt-get install {line}"
+        ),
         vendor_import("a", kind),
     ):
         import_module("nobody_has_it")
