@@ -164,7 +164,8 @@ def test_radios_of_others_are_asked_by_their_drivers_alone():
 @pytest.mark.parametrize(
     ("address", "local"),
     [
-        ("ip:127.0.0.1:30431", True), ("ip:localhost", True), ("addr0=127.0.0.2,addr1=127.0.0.3", True),
+        ("ip:127.0.0.1:30431", True), ("ip:localhost", True),
+        ("addr=127.0.0.2", True), ("addr0=127.0.0.2,addr1=127.0.0.3", True),
         ("addr0=127.0.0.2,addr1=192.168.10.2", False), ("ip:192.168.2.1", False),
         ("ip:pluto.local", False), ("type=b200", False), (None, False),
     ],
