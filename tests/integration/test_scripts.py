@@ -13,7 +13,10 @@ from pathlib import Path
 import pytest
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
-NOTHING_INSTALLED = {"dpkg_query": "exit 1", "apt_get": "echo asked >>asked; exit 100"}
+NOTHING_INSTALLED = {
+    "dpkg_query": "exit 1",
+    "apt_get": "echo asked >>asked; echo E: no network >&2; exit 100",
+}
 
 
 @pytest.fixture
@@ -57,7 +60,8 @@ def test_vendor_software_that_cannot_be_installed_is_named_and_fails_nothing(che
     done = run(checkout, "scripts/vendor")
     assert done.returncode == 0
     assert (checkout / "asked").exists()
-    assert "could not be installed" in done.stdout
+    assert "could not be installed: apt-get install libiio0" in done.stdout
+    assert "E: no network\n" in done.stdout
     assert done.stdout.endswith("setup: no uhd\n")
 
 
