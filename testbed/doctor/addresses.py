@@ -12,23 +12,29 @@ _ANSWER_S = 1.0
 _IIOD_PORT = 30431
 _MPM_PORT = 49600  # of discovery, UDP
 _EMULATE = "if its radios are emulated: testbed emulate SITE.yaml"
-_NO_ADDRESS = "the site file has no address, so the driver takes what it finds first"
+_ADDRESS_REMEDIES = {
+    "pluto": "radio: {kind: pluto, address: 'ip:HOST'}; iio_info -S lists what is there",
+    "usrp": "radio: {kind: usrp, address: 'addr=HOST'}; uhd_find_devices lists what is there",
+}
 
 
 def addresses_of(node_id: str, section: RadioSection) -> Iterator[Finding]:
     """A finding for each device of a node's radio; none for radios that have no address."""
-    if section.kind == "pluto":
-        yield _pluto(node_id, section.address)
+    remedy = _ADDRESS_REMEDIES.get(section.kind)
+    if remedy is not None and not section.address:
+        yield Finding(node_id, "address", "missing", "the site file has none", remedy)
+    elif section.kind == "pluto":
+        yield _pluto(node_id, section.address or "")
     elif section.kind == "usrp":
-        yield from _usrp(node_id, section.address)
+        yield from _usrp(node_id, section.address or "")
     elif section.address is not None:
         found = f"{section.address}: only the driver of {section.kind!r} knows how to ask"
         yield Finding(node_id, "address", "unchecked", found)
 
 
-def _pluto(node_id: str, address: str | None) -> Finding:
-    if address is None or not address.startswith("ip:"):
-        found = _NO_ADDRESS if address is None else f"{address}: not on a network"
+def _pluto(node_id: str, address: str) -> Finding:
+    if not address.startswith("ip:"):
+        found = f"{address}: not on a network, so it is not asked"
         return Finding(node_id, "address", "unchecked", found, "iio_info -S lists what is there")
     host, port = _host_and_port(address.removeprefix("ip:"), _IIOD_PORT)
     try:
@@ -46,14 +52,13 @@ def _pluto(node_id: str, address: str | None) -> Finding:
     return Finding(node_id, "address", "ok", f"{address}: IIOD {major}.{minor} answers")
 
 
-def _usrp(node_id: str, address: str | None) -> Iterator[Finding]:
-    keys = _device_arguments(address or "")
+def _usrp(node_id: str, address: str) -> Iterator[Finding]:
+    keys = _device_arguments(address)
     hosts = _hosts(keys)
     # Other families are found in other ways: B200 on USB, N200 and X300 with their own broadcasts.
     if not hosts or keys.get("type", "n3xx") not in {"n3xx", "e3xx", "x4xx", "mpmd"}:
-        found = _NO_ADDRESS if not keys else f"{address}: not one that MPM answers for"
-        remedy = "uhd_find_devices lists what is there"
-        yield Finding(node_id, "address", "unchecked", found, remedy)
+        found = f"{address}: no USRP that MPM answers for, so it is not asked"
+        yield Finding(node_id, "address", "unchecked", found, "uhd_find_devices tells")
         return
     port = keys.get("discovery_port", "")
     for host in hosts:

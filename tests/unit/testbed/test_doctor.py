@@ -108,10 +108,16 @@ def test_a_name_that_cannot_be_resolved_is_missing_like_a_device():
     assert "emulate" not in found.remedy
 
 
-@pytest.mark.parametrize("address", [None, "usb:1.2.5"])
-def test_a_pluto_that_is_not_on_a_network_is_not_asked(address):
-    (found,) = findings("pluto", address)
+def test_a_pluto_that_is_not_on_a_network_is_not_asked():
+    (found,) = findings("pluto", "usb:1.2.5")
     assert found.state == "unchecked"
+
+
+@pytest.mark.parametrize("kind", ["pluto", "usrp"])
+def test_a_radio_without_an_address_needs_one(kind):
+    (found,) = findings(kind, None)
+    assert (found.state, found.found) == ("missing", "the site file has none")
+    assert f"kind: {kind}, address: " in found.remedy
 
 
 def test_each_motherboard_of_a_usrp_is_asked():
@@ -149,7 +155,7 @@ def test_something_else_at_a_usrp_s_address_is_told():
     assert "'hello', not as MPM" in found.found
 
 
-@pytest.mark.parametrize("address", [None, "type=b200,serial=31A", "addr=192.168.10.2,type=x300"])
+@pytest.mark.parametrize("address", ["type=b200,serial=31A", "addr=192.168.10.2,type=x300"])
 def test_a_usrp_that_is_found_in_another_way_is_not_asked(address):
     (found,) = findings("usrp", address)
     assert found.state == "unchecked"
