@@ -42,7 +42,7 @@ def iiod_address(tmp_path):
             time.sleep(0.01)
         yield f"ip:127.0.0.1:{port}"
     finally:
-        daemon.terminate()
+        daemon.kill()  # iiod 0.24 takes a minute to end by itself
         daemon.wait()
 
 
