@@ -50,6 +50,7 @@ def test_vendor_software_is_not_installed_where_that_is_forbidden(checkout):
     done = run(checkout, "scripts/vendor", ISAC_NO_VENDOR_INSTALL="1")
     assert done.returncode == 0
     assert "as ISAC_NO_VENDOR_INSTALL=1 says: apt-get install libiio0" in done.stdout
+    assert done.stdout.endswith("as ISAC_NO_VENDOR_INSTALL=1 says: .venv-usrp\n")
     assert not (checkout / "asked").exists()
     assert not (checkout / ".venv-usrp").exists()
 
