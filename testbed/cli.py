@@ -12,6 +12,7 @@ _COMMANDS = {
     "calibrate": "learn the background of every link into a dictionary",
     "coordinator": "command agents, fuse reports, plan what is next",
     "emulate": "serve software Plutos and USRPs at the addresses of a site",
+    "doctor": "say what a site's radios need, what is missing and how to get it",
     "init": "write a commented site file",
     "keys": "make keys, and say whose this process takes",
     "localize": "find the target: sense, fuse, choose nodes, repeat",
