@@ -136,10 +136,10 @@ class Chip:
             mode = self.gain_mode[channel]
             missing_db = _TARGET_DBFS - level_dbfs
             if mode != "manual" and abs(missing_db) > _HYSTERESIS_DB:
-                step_db = round(
-                    min(max(missing_db, -_LARGEST_STEP_DB[mode]), _LARGEST_STEP_DB[mode])
-                )
-                self.rx_gain_db[channel] = min(max(self.rx_gain_db[channel] + step_db, low), high)
+                largest_db = _LARGEST_STEP_DB[mode]
+                gain_db = self.rx_gain_db[channel]
+                gain_db += round(min(max(missing_db, -largest_db), largest_db))
+                self.rx_gain_db[channel] = min(max(gain_db, low), high)
 
     def _tune(
         self, part: Transceiver, way: int, carrier_hz: float, clock: NodeClock, rate_hz: float

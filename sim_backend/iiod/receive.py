@@ -22,9 +22,9 @@ class _Block:
         self.end_tick = start_tick + num_samples
         self._pieces: list[np.ndarray] = []
 
-    def fill_piece(self, until_tick: int, receive: Callable[[int, int], np.ndarray]) -> bool:
-        """Receive one piece, up to a tick, at most to the end; whether more is to come."""
-        until_tick = min(until_tick, self.end_tick)
+    def fill_piece(self, until_tick: int | None, receive: Callable[[int, int], np.ndarray]) -> bool:
+        """Receive one piece, up to a tick or to the end; whether more is to come."""
+        until_tick = self.end_tick if until_tick is None else min(until_tick, self.end_tick)
         count = min(_PIECE, until_tick - self.next_tick)
         if count > 0:
             self._pieces.append(receive(self.next_tick, count))
@@ -176,7 +176,7 @@ class ReceiveStream:
     def take(self) -> np.ndarray:
         """Samples of the next block, which is complete, int16, shape ``(N, channels)``."""
         block, begin = self._blocks[0], self._receiver.now_tick()
-        self._fill(block, block.end_tick)
+        self._fill(block, None)
         with self._receiver.lock:
             self._blocks.popleft()
             self._holds_one = True
@@ -205,7 +205,7 @@ class ReceiveStream:
         self._last_end = block.end_tick
         self._blocks.append(block)
 
-    def _fill(self, block: _Block, until_tick: int) -> None:
+    def _fill(self, block: _Block, until_tick: int | None) -> None:
         more = True
         while more:  # settings can be changed between two pieces
             with self._receiver.lock:
