@@ -82,6 +82,11 @@ class SoftwarePluto:
         """Where clients find it."""
         return self._uri
 
+    @property
+    def is_repeating(self) -> bool:
+        """Whether it sends a cyclic buffer."""
+        return self._context.board.transmitter.is_repeating
+
     def start(self) -> None:
         """Begin to answer."""
         self._thread.start()

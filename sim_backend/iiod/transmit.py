@@ -64,6 +64,11 @@ class Transmitter:
             self.restart()
 
     @property
+    def is_repeating(self) -> bool:
+        """Whether a cyclic buffer is on air."""
+        return any(stream.repeated is not None for stream in tuple(self._streams))
+
+    @property
     def underflowed(self) -> bool:
         """Whether a stream has run dry since this was cleared."""
         now = self._now_tick()
