@@ -20,12 +20,20 @@ RATE_HZ = 30_720_000  # as a device has it when it is switched on
 
 
 class HandClock:
-    """The host's clock, as a test sets it."""
+    """The host's clock, as a test sets it.
+
+    Attributes
+    ----------
+    look_ns
+        What passes between one look at it and the next.
+    """
 
     def __init__(self) -> None:
         self.now_ns = 10**12
+        self.look_ns = 0
 
     def __call__(self) -> int:
+        self.now_ns += self.look_ns
         return self.now_ns
 
     def go_on(self, num_samples: float, rate_hz: float = RATE_HZ) -> None:

@@ -79,6 +79,17 @@ def test_a_reader_that_keeps_up_loses_nothing(clock: HandClock, client: Client) 
     assert client.status() == 0
 
 
+def test_time_for_computing_is_not_held_against_a_reader(clock: HandClock, client: Client) -> None:
+    client.open(RECEIVER, SIZE)
+    # A block lasts 67 us. The server looks at the clock four times a block, once to compute.
+    clock.look_ns = 20_000
+    for _ in range(200):
+        client.ask(SIZE)
+        client.block()
+    clock.look_ns = 0
+    assert client.status() == 0
+
+
 def test_a_slow_reader_loses_samples_and_is_told(clock: HandClock, client: Client) -> None:
     client.open(RECEIVER, SIZE)
     clock.go_on(SIZE + 1)

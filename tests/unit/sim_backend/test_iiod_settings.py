@@ -247,7 +247,8 @@ def test_a_filters_centre_is_where_its_weight_is() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "", "RX 3 GAIN 0 DEC 2\n1,1\n", ALTERNATING + "1,1\n", ALTERNATING.replace("DEC 2", "DEC 3"),
+        "", "RX 3 GAIN 0 DEC 2\n1,1\n",
+        ALTERNATING + "1,1\n", ALTERNATING.replace("DEC 2", "DEC 3"),
         "RX 3 GAIN 0 DEC 2\nTX 3 GAIN 0 INT 2\n" + "1,1\n" * 144,
     ],
 )  # fmt: skip
