@@ -233,6 +233,14 @@ def test_a_mask_names_channels() -> None:
         mask_columns("-0000001", 4)
 
 
+def test_more_than_a_block_comes_block_by_block(clock: HandClock, client: Client) -> None:
+    client.open(RECEIVER, SIZE)
+    clock.go_on(2 * SIZE + 1)
+    client.ask(SIZE + 16)
+    assert len(client.block()) == SIZE
+    assert client.line() == str(4 * 16)  # without another mask
+
+
 def test_single_channels_come_alone(clock: HandClock, pluto: SoftwarePluto) -> None:
     with Client(pluto) as both, Client(pluto) as quadrature:
         both.open(RECEIVER, SIZE)
