@@ -1,0 +1,111 @@
+"""The one thread that touches a vendor's objects, so that no caller waits longer than it said."""
+
+import queue
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import suppress
+from typing import Any, TypeVar
+
+from drivers.radio_errors import RadioError, RadioTimeoutError
+
+T = TypeVar("T")
+
+
+class VendorThread:
+    """Runs actions one after the other, on one thread that the process does not wait for.
+
+    libiio is not bounded everywhere: a buffer of a frozen device takes 5 s to fail whatever the
+    context's timeout (0.24, measured). So callers wait with a deadline, and a call that is stuck
+    keeps only this thread.
+
+    Parameters
+    ----------
+    name
+        Of the device, for the messages.
+    translate
+        Makes a radio error of one of the operating system's.
+    """
+
+    def __init__(self, name: str, translate: Callable[[OSError], RadioError]) -> None:
+        self._name = name
+        self._translate = translate
+        self._jobs: queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = (
+            queue.SimpleQueue()
+        )
+        self._due: tuple[float, Callable[[], object]] | None = None
+        threading.Thread(target=self._run, name=f"vendor {name}", daemon=True).start()
+
+    def ask(self, action: Callable[[], T], wait_s: float) -> T:
+        """What an action returns.
+
+        Raises
+        ------
+        RadioTimeoutError
+            If it is not done in time; it may still be done later.
+        RadioError
+            Its own errors, translated.
+        """
+        answer: Future[T] = self.tell(action)
+        try:
+            return answer.result(wait_s)
+        except TimeoutError:
+            msg = f"{self._name}: the device did not answer within {wait_s:.3g} s"
+            raise RadioTimeoutError(msg) from None
+
+    def tell(self, action: Callable[[], T]) -> "Future[T]":
+        """Have an action run when those before it are done, and do not wait."""
+        answer: Future[T] = Future()
+        self._jobs.put((answer, action))
+        return answer
+
+    def run_in(self, delay_s: float, action: Callable[[], object]) -> None:
+        """Have one action run later, instead of any before it; for actions of this thread."""
+        self._due = time.monotonic() + delay_s, action
+
+    def forget_due(self) -> None:
+        """Take back what `run_in` said; for actions of this thread."""
+        self._due = None
+
+    def end(self) -> None:
+        """Have the thread end when all is done."""
+        self._jobs.put(None)
+
+    def _run(self) -> None:
+        while True:
+            left_s = self._time_left_s()
+            if left_s == 0.0:
+                self._run_due()
+                continue
+            try:
+                job = self._jobs.get(timeout=left_s)
+            except queue.Empty:
+                continue
+            if job is None:
+                return
+            self._answer(*job)
+            del job  # nothing of a job may outlive it: see `_answer`
+
+    def _time_left_s(self) -> float | None:
+        return None if self._due is None else max(0.0, self._due[0] - time.monotonic())
+
+    def _run_due(self) -> None:
+        if self._due is not None:
+            action, self._due = self._due[1], None
+            with suppress(OSError):  # the device is gone, as the next call says
+                action()
+
+    def _answer(self, answer: Future[Any], action: Callable[[], Any]) -> None:
+        try:
+            answer.set_result(action())
+        except OSError as error:
+            # A traceback's frames would keep the vendor's buffer alive, to be destroyed on
+            # whatever thread drops the error, perhaps after its context: libiio then crashes.
+            answer.set_exception(self._translate(error.with_traceback(None)))
+        except RadioError as error:
+            answer.set_exception(error)
+        except Exception as error:  # noqa: BLE001  pyadi-iio raises anything
+            failure = RadioError(f"{self._name}: {type(error).__name__}: {error}")
+            failure.__cause__ = error
+            answer.set_exception(failure)
