@@ -98,10 +98,8 @@ class Board:
             )
         )
 
-    def prepare(self, rx_channels: Sequence[int], tx_channel: int, num_kernel_buffers: int) -> None:
+    def prepare(self, rx_channels: Sequence[int], tx_channel: int) -> None:
         """Take the board out of all automatic modes, and silence it."""
-        for device in (self.rx, self.tx):
-            device.set_kernel_buffers_count(num_kernel_buffers)
         for channel in rx_channels:
             for name in (f"voltage{2 * channel}", f"voltage{2 * channel + 1}"):
                 self.rx.find_channel(name, False).enabled = True

@@ -14,7 +14,7 @@ from drivers.geometry import ComplexArray
 from drivers.pluto.board import Board
 from drivers.pluto.facts import capabilities_of, chosen_channels, info_of
 from drivers.pluto.filters import FilterDelays, filter_delays
-from drivers.pluto.options import PlutoOptions
+from drivers.pluto.options import MAX_KERNEL_BUFFERS, PlutoOptions
 from drivers.pluto.tdd import Start, TddEngine
 from drivers.pluto.vendor_errors import REFUSALS
 from drivers.radio_errors import RadioError
@@ -30,6 +30,11 @@ _ALIGNMENT = 4
 _STATUS_REGISTER = 0x80000088
 _RX_OVERFLOW = 1 << 2
 _TX_UNDERFLOW = 1 << 0
+# A cyclic buffer runs on the device this long after it was pushed, which libiio does not say.
+_SETTLE_S = 5e-3
+# Kernel buffers hold this much more than is read, so that a busy host causes no overflow.
+_SLACK_S = 0.1
+_MIN_KERNEL_BUFFERS = 4
 # A buffer that took this much of the timeout to be closed belongs to a device that is frozen:
 # libiio says nothing of it.
 _FROZEN = 0.9
@@ -90,7 +95,8 @@ class Ad936xDevice:
         self._underflow = False
         self._cyclic = False
         self._tx_channel = options.tx_channel
-        board.prepare(self._channels, options.tx_channel, options.kernel_buffers)
+        self._kernel_buffers = options.kernel_buffers
+        board.prepare(self._channels, options.tx_channel)
 
     # Tuning
 
@@ -129,23 +135,44 @@ class Ad936xDevice:
 
     # Reception
 
+    @property
+    def awaits_trigger(self) -> bool:
+        """Whether blocks wait for the TDD engine, so that a transmission can begin with them."""
+        return self._tdd is not None
+
     def open_receive(self, num_samples: int) -> None:
-        """Open a fresh buffer, in which nothing can be stale."""
+        """Open a fresh buffer, in which nothing is older than this call."""
         self.drop_receive()
         if self._tdd is not None:
             self._tdd.arm()
-        self._status(self._board.rx)  # cleared by reading it
         self._allow(num_samples)
         padded = -(-num_samples // _ALIGNMENT) * _ALIGNMENT
+        self._board.rx.set_kernel_buffers_count(self._num_kernel_buffers(padded))
         self._rx_buffer = self._board.iio.Buffer(self._board.rx, padded, False)
 
     def receive(self, num_samples: int) -> Received:
-        """The block for which a buffer is open."""
-        start = self._tdd.fire() if self._tdd is not None and self._tdd.is_waiting else None
+        """The block for which a buffer is open.
+
+        It is the buffer's second: only while the first is there do all devices surely run, and
+        the overflow bit is also set by a core that has nowhere to put its samples. An overflow
+        within the first instants of the block, until the bit is cleared, is not seen. What the
+        TDD engine starts is the first.
+        """
+        start = None
+        if self._tdd is not None:
+            start = self._tdd.fire() if self._tdd.is_waiting else None
+        else:
+            self._rx_buffer.refill()
+        self._status(self._board.rx)  # cleared by reading it
         self._rx_buffer.refill()
-        raw = np.frombuffer(self._rx_buffer.read(), dtype="<i2")
         overflow = bool(self._status(self._board.rx) & _RX_OVERFLOW)
+        samples = self._samples(num_samples)
         self.drop_receive()
+        return Received(samples, overflow, self.temperature_c(), start)
+
+    def _samples(self, num_samples: int) -> ComplexArray:
+        """Samples of the buffer that was read, shape ``(num_samples, M)``."""
+        raw = np.frombuffer(self._rx_buffer.read(), dtype="<i2")
         columns = 2 * len(self._channels)
         if len(raw) < num_samples * columns:
             msg = f"{self.info.serial}: a buffer of {len(raw) // columns} samples came back short"
@@ -153,7 +180,14 @@ class Ad936xDevice:
         words = raw[: num_samples * columns].reshape(-1, columns)
         # Shifting up and dividing extends the sign of 12 bits, whether the device did or not.
         scaled = (words << _RX_SHIFT).astype(np.float32) / np.float32(_RX_FULL_SCALE)
-        return Received(scaled.view(np.complex64), overflow, self.temperature_c(), start)
+        return scaled.view(np.complex64)
+
+    def _num_kernel_buffers(self, num_samples: int) -> int:
+        """Enough that the device still has one when the block has been read."""
+        if self._kernel_buffers is not None:
+            return self._kernel_buffers
+        wanted = int(_SLACK_S * (self._rate_hz or 0) / num_samples)
+        return min(max(wanted, _MIN_KERNEL_BUFFERS), MAX_KERNEL_BUFFERS)
 
     def drop_receive(self) -> None:
         """Close the receive buffer, if there is one."""
@@ -173,12 +207,15 @@ class Ad936xDevice:
         else:
             padded = np.pad(samples, (0, -len(samples) % _ALIGNMENT))
             self._allow(len(padded))
-        self._status(self._board.tx)
         board = self._board.adi_board
         board.tx_cyclic_buffer = cyclic
         board.tx(np.round(padded * _TX_FULL_SCALE))  # silences the tone generators as well
+        start = self._tdd.fire() if self._tdd is not None else None
         self._cyclic = cyclic
-        return self._tdd.fire() if self._tdd is not None else None
+        if cyclic:  # a core that has nothing to send yet sets the bit as well
+            time.sleep(_SETTLE_S)
+            self._status(self._board.tx)
+        return start
 
     def underflow(self) -> bool:
         """Whether the device ran out of samples since the burst began.

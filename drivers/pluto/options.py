@@ -12,6 +12,8 @@ from drivers.radio_errors import RadioError, RadioNotFoundError
 _URI = re.compile(r"(ip|usb):[^\s]+|local:")
 _ADDRESS_REMEDY = "give its libiio URI as address: 'ip:HOST', 'ip:HOST:PORT' or 'usb:BUS.DEV.IF'"
 
+MAX_KERNEL_BUFFERS = 64
+
 
 class PlutoOptions(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """Options of one board.
@@ -25,7 +27,7 @@ class PlutoOptions(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     tx_channel
         The one that sends; the others stay at their lowest gain.
     kernel_buffers
-        Buffers that the device queues. More than one holds off overflows, and costs memory of it.
+        Receive buffers that the device queues; without them as many as hold 0.1 s, from 4 to 64.
     tdd
         ``auto`` lets the TDD engine start transmission and reception, where the device has one.
     shared_external_lo
@@ -36,7 +38,7 @@ class PlutoOptions(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     timeout_s: Annotated[float, msgspec.Meta(ge=0.05, le=60.0)] = 1.0
     rx_channels: tuple[Annotated[int, msgspec.Meta(ge=0)], ...] | None = None
     tx_channel: Annotated[int, msgspec.Meta(ge=0)] = 0
-    kernel_buffers: Annotated[int, msgspec.Meta(ge=1, le=64)] = 1
+    kernel_buffers: Annotated[int, msgspec.Meta(ge=2, le=MAX_KERNEL_BUFFERS)] | None = None
     tdd: Literal["auto", "off"] = "off"
     shared_external_lo: bool = False
 

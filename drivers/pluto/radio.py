@@ -5,13 +5,14 @@ import time
 import weakref
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
 from drivers.geometry import ComplexArray
-from drivers.pluto.device import Ad936xDevice
+from drivers.pluto.device import Ad936xDevice, Received
 from drivers.pluto.options import PlutoOptions
 from drivers.pluto.tdd import Start
 from drivers.pluto.vendor_errors import error_in_use
@@ -42,8 +43,8 @@ _DRAIN_S = 0.1
 class PlutoRadio:
     """One AD936x board (`drivers.radio.Radio`).
 
-    The device has no clock that can be read: ticks are the host's monotonic time. Blocks begin
-    between `arm_receive` and `fetch`, and carry no tick; only the TDD engine starts sending and
+    The device has no clock that can be read: ticks are the host's monotonic time. A block begins
+    at some time after `arm_receive` and carries no tick; only the TDD engine starts sending and
     receiving together, and then their ticks count from that start, at the antenna: the delay of
     the programmable filters is taken out, to the nearest sample.
 
@@ -71,7 +72,7 @@ class PlutoRadio:
         self._asked: Tuning | None = None
         self._tuning: Tuning | None = None
         self._epoch = 0
-        self._armed: int | None = None  # samples
+        self._armed: tuple[int, Future[Received] | None] | None = None  # samples, begun
         self._longest_s = 0.0  # that a block or burst of this tuning may keep the device busy
         self._report = TransmitReport()
         self._counts: Counter[str] = Counter()
@@ -146,7 +147,7 @@ class PlutoRadio:
         return self._report
 
     def arm_receive(self, num_samples: int, at_tick: int | None = None) -> None:
-        """Open the buffer of one block."""
+        """Begin to receive one block, or with the TDD engine prepare it."""
         self._tuned()
         longest = self.info.capabilities.max_receive_samples
         if not 1 <= num_samples <= longest:
@@ -154,8 +155,12 @@ class PlutoRadio:
             raise BurstRefusedError(msg)
         _refuse_tick(at_tick)
         self._expect(num_samples)
+        self._armed = None
         self._ask(partial(self._device.open_receive, num_samples))
-        self._armed = num_samples
+        begun = None
+        if not self._device.awaits_trigger:
+            begun = self._thread.tell(partial(self._device.receive, num_samples))
+        self._armed = num_samples, begun
 
     def fetch(self) -> IqBlock:
         """Wait for the armed block and return it, flagged if the device lost samples of it."""
@@ -163,8 +168,8 @@ class PlutoRadio:
         if self._armed is None:
             msg = "fetch() without a block that arm_receive() prepared"
             raise RadioError(msg, "call arm_receive() first")
-        num_samples, self._armed = self._armed, None
-        received = self._ask(partial(self._device.receive, num_samples))
+        (num_samples, begun), self._armed = self._armed, None
+        received = self._ask(begun or partial(self._device.receive, num_samples))
         self._counts["overflow"] += received.overflow
         able, start, delays = self.info.capabilities, received.start, self._device.delays
         block = IqBlock(
@@ -232,11 +237,12 @@ class PlutoRadio:
             raise RadioError(msg, "call configure() first")
         return self._tuning
 
-    def _ask(self, action: Callable[[], T], wait_s: float | None = None) -> T:
+    def _ask(self, action: Callable[[], T] | Future[T], wait_s: float | None = None) -> T:
         """What an action returns on the vendor thread; a device that fails it is given up."""
         self._check_alive()
+        answer = action if isinstance(action, Future) else self._thread.tell(action)
         try:
-            return self._thread.ask(action, wait_s or self._wait_s + 2.0 * self._longest_s)
+            return self._thread.wait(answer, wait_s or self._wait_s + 3.0 * self._longest_s)
         except (RadioLostError, RadioTimeoutError) as error:
             # What libiio says to it from now on may be the answer to an earlier question.
             self._gone = RadioLostError(f"{self._uri}: given up, as it did not answer before")

@@ -47,7 +47,10 @@ class VendorThread:
         RadioError
             Its own errors, translated.
         """
-        answer: Future[T] = self.tell(action)
+        return self.wait(self.tell(action), wait_s)
+
+    def wait(self, answer: "Future[T]", wait_s: float) -> T:
+        """What an action returns that `tell` has begun; errors as of `ask`."""
         try:
             return answer.result(wait_s)
         except TimeoutError:
