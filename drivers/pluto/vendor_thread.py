@@ -5,7 +5,6 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
-from contextlib import suppress
 from typing import Any, TypeVar
 
 from drivers.radio_errors import RadioError, RadioTimeoutError
@@ -96,8 +95,7 @@ class VendorThread:
     def _run_due(self) -> None:
         if self._due is not None:
             action, self._due = self._due[1], None
-            with suppress(OSError):  # the device is gone, as the next call says
-                action()
+            self._answer(Future(), action)  # if the device is gone, the next call says so
 
     def _answer(self, answer: Future[Any], action: Callable[[], Any]) -> None:
         try:
