@@ -1,0 +1,5 @@
+"""A software Pluto: libiio's network protocol over the ether."""
+
+from sim_backend.iiod.server import SoftwarePluto
+
+__all__ = ["SoftwarePluto"]
