@@ -17,7 +17,7 @@ from drivers.pluto.filters import FilterDelays, filter_delays
 from drivers.pluto.options import MAX_KERNEL_BUFFERS, PlutoOptions
 from drivers.pluto.tdd import Start, TddEngine
 from drivers.pluto.vendor_errors import REFUSALS
-from drivers.radio_errors import RadioError
+from drivers.radio_errors import RadioError, TuningError
 from drivers.tuning import Tuning
 
 # Samples are 12 bits in 16: at the low end when received, at the high end when sent.
@@ -77,6 +77,7 @@ class Ad936xDevice:
     """
 
     def __init__(self, uri: str, options: PlutoOptions, num_elements: int) -> None:
+        self._uri = uri
         self._timeout_s = self._allowed_s = options.timeout_s
         self._board = board = Board(uri, options.timeout_s)
         self._channels = chosen_channels(options, num_elements, board.num_rx, board.num_tx)
@@ -111,7 +112,8 @@ class Ad936xDevice:
             self._rate_hz = None  # unknown
             if before is not None:
                 self._apply(before)
-            raise
+            msg = f"{self._uri}: the device refused a part of {tuning} ({error.strerror})"
+            raise TuningError(msg) from None
 
     def _apply(self, tuning: Tuning) -> Tuning:
         """The tuning as it was applied.

@@ -7,7 +7,6 @@ from drivers.radio_errors import (
     RadioLostError,
     RadioNotFoundError,
     RadioTimeoutError,
-    TuningError,
 )
 
 # libiio 0.24 says EPIPE of a killed server at once, and of a frozen one after its timeout.
@@ -29,8 +28,6 @@ def error_in_use(uri: str, error: OSError) -> RadioError:
         return RadioTimeoutError(f"{uri}: the device did not answer in time")
     if error.errno in _LOST:
         return RadioLostError(f"{says}: the device is gone, or stopped answering")
-    if error.errno in REFUSALS:
-        return TuningError(f"{uri}: the device refused a setting ({error.strerror})")
     return RadioError(f"{says} (errno {error.errno})")
 
 

@@ -1,7 +1,7 @@
 """Direct access to a device's registers, a debug attribute of its own protocol.
 
-Written ``0x<address>``, it selects a register that is read next; ``0x<address> 0x<value>`` writes
-one.
+Written ``<address>``, it selects a register that is read next; ``<address> <value>`` writes one.
+Linux takes decimal numbers and ``0x`` ones; libiio selects with the former, and writes the latter.
 """
 
 import errno
@@ -15,7 +15,7 @@ from sim_backend.iiod.attributes import Attribute, RefusedError
 STATUS_ADDRESS = 0x80000088
 TX_UNDERFLOW_BIT, RX_OVERFLOW_BIT = 1 << 0, 1 << 2
 
-_WORD = re.compile(r"(?:0[xX])?([0-9a-fA-F]{1,8})")
+_WORD = re.compile(r"0[xX][0-9a-fA-F]{1,8}|[1-9]\d{0,9}|0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +35,10 @@ def register_access(registers: Mapping[int, Register]) -> Attribute:
         return f"0x{register.read() if register else 0:X}"
 
     def write(text: str) -> None:
-        words = [_WORD.fullmatch(word) for word in text.split()]
-        if not 1 <= len(words) <= 2 or None in words:
+        words = text.split()
+        if not 1 <= len(words) <= 2 or not all(map(_WORD.fullmatch, words)):
             raise RefusedError(errno.EINVAL)
-        values = [int(word[1], 16) for word in words if word]
+        values = [int(word, 0) for word in words]
         selected[0] = values[0]
         if len(values) == 2 and values[0] in registers:
             registers[values[0]].write(values[1])

@@ -20,7 +20,6 @@ from drivers.radio_errors import (
     RadioLostError,
     RadioNotFoundError,
     RadioTimeoutError,
-    TuningError,
 )
 
 PATIENCE_S = 20.0
@@ -151,7 +150,7 @@ def test_filters_that_nobody_knows_have_no_delay(config):
         (errno.EPIPE, RadioLostError, "gone, or stopped answering"),
         (errno.ENODEV, RadioLostError, "No such device"),
         (errno.ETIMEDOUT, RadioTimeoutError, "in time"),
-        (errno.EINVAL, TuningError, "refused a setting"),
+        (errno.EINVAL, RadioError, "Invalid argument"),
         (errno.ENOSPC, RadioError, "No space left"),
     ],
 )
@@ -180,7 +179,7 @@ def test_everything_runs_on_one_thread_in_order(thread):
 def test_a_call_that_is_stuck_costs_its_caller_the_time_it_gave(thread):
     release = threading.Event()
     before_s = time.monotonic()
-    with pytest.raises(RadioTimeoutError, match="ip:a: the device did not answer within 0.05 s"):
+    with pytest.raises(RadioTimeoutError, match="ip:a: the device did not answer within"):
         thread.ask(release.wait, 0.05)
     assert time.monotonic() - before_s < PATIENCE_S
     release.set()
