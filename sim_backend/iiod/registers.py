@@ -1,7 +1,7 @@
 """Direct access to a device's registers, a debug attribute of its own protocol.
 
-Written ``<address>``, it selects a register that is read next; ``<address> <value>`` writes one.
-Linux takes decimal numbers and ``0x`` ones; libiio selects with the former, and writes the latter.
+Written with an address, it selects the register that is read next; an address and a value, with a
+space between, write one. Numbers are decimal, or hexadecimal after ``0x``.
 """
 
 import errno
@@ -15,7 +15,7 @@ from sim_backend.iiod.attributes import Attribute, RefusedError
 STATUS_ADDRESS = 0x80000088
 TX_UNDERFLOW_BIT, RX_OVERFLOW_BIT = 1 << 0, 1 << 2
 
-_WORD = re.compile(r"0[xX][0-9a-fA-F]{1,8}|[1-9]\d{0,9}|0")
+_WORD = re.compile(r"0[xX][0-9a-fA-F]{1,8}|\d{1,10}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +36,9 @@ def register_access(registers: Mapping[int, Register]) -> Attribute:
 
     def write(text: str) -> None:
         words = text.split()
-        if not 1 <= len(words) <= 2 or not all(map(_WORD.fullmatch, words)):
+        if not 1 <= len(words) <= 2 or not all(_WORD.fullmatch(word) for word in words):
             raise RefusedError(errno.EINVAL)
-        values = [int(word, 0) for word in words]
+        values = [int(word, 16 if word[:2] in ("0x", "0X") else 10) for word in words]
         selected[0] = values[0]
         if len(values) == 2 and values[0] in registers:
             registers[values[0]].write(values[1])

@@ -33,7 +33,6 @@ class Session:
         self._stream: Stream | None = None
         self._device: Device | None = None
         self._mask = ""
-        self._told_mask = False
         self._commands: dict[str, Callable[[list[str]], None]] = {
             "VERSION": lambda _: wire.send(_VERSION),
             "PRINT": self._print,
@@ -123,7 +122,7 @@ class Session:
         self._stream = self._buffers.open(
             device, _count(words, 1), mask, cyclic=words[3:] == ["CYCLIC"]
         )
-        self._device, self._mask, self._told_mask = device, mask, False
+        self._device, self._mask = device, mask
         self._wire.number(0)
 
     def _close(self, words: list[str]) -> None:
@@ -135,15 +134,13 @@ class Session:
         stream, left = self._opened(words), _count(words, 1)
         if not isinstance(stream, ReceiveStream):
             raise RefusedError(errno.EBADF)
+        mask = self._mask.encode() + b"\n"  # with the first block only
         while left > 0:
             self._wait_until(lambda: stream.ready_tick(self._context.board.now_tick()))
             samples = self._context.faults.received(stream.take(), self._wire)
             block = memoryview(np.ascontiguousarray(samples)).cast("B")[:left]
-            head = b"%d\n" % len(block)
-            if not self._told_mask:
-                self._told_mask, head = True, head + self._mask.encode() + b"\n"
-            self._wire.send(head, block)
-            left -= len(block)
+            self._wire.send(b"%d\n%s" % (len(block), mask), block)
+            left, mask = left - len(block), b""
 
     def _write_buffer(self, words: list[str]) -> None:
         size = _count(words, 1)
