@@ -104,7 +104,9 @@ def _clock_attributes(board: Board, chip: Chip) -> list[Attribute]:
         stored("trx_rate_governor", "nominal", one_of("nominal", "highest_osr")),
         constant("trx_rate_governor_available", "nominal highest_osr"),
         Attribute("tx_path_rates", transmit_rates),
-        stored("xo_correction", str(_XO_HZ), integers(_XO_HZ - _XO_SPAN_HZ, _XO_HZ + _XO_SPAN_HZ)),
+        stored(
+            "xo_correction", str(_XO_HZ), integers(_XO_HZ - _XO_SPAN_HZ, _XO_HZ + _XO_SPAN_HZ)
+        ),
         constant("xo_correction_available", span),
     ]
 
