@@ -11,7 +11,8 @@ from testbed.stations import Cue, Sent, Station
 # What a receiver's part in a burst comes to: a capture here, or word of one that is elsewhere.
 Heard_co = TypeVar("Heard_co", covariant=True)
 
-# A burst is scheduled this far ahead: time for every radio of this process to be told.
+# A burst is scheduled this far ahead, if the site does not say otherwise: time for every radio to
+# be told.
 LEAD_S = 10e-3
 
 
@@ -92,12 +93,16 @@ class LocalStations:
         One of each node, by node id.
     burst
         What is sent to sense: its rate is the radios' ticks, its grid that of all captures.
+    lead_s
+        A burst is scheduled this far ahead.
     """
 
-    def __init__(self, stations: Mapping[str, Station], burst: SoundingBurst) -> None:
+    def __init__(
+        self, stations: Mapping[str, Station], burst: SoundingBurst, lead_s: float = LEAD_S
+    ) -> None:
         self._stations = dict(stations)
         self._grid = burst.grid
-        self._lead_ticks = int(LEAD_S * burst.sample_rate_hz)
+        self._lead_ticks = int(lead_s * burst.sample_rate_hz)
 
     def start_tick(self, node_ids: Sequence[str], faults: dict[str, str]) -> int | None:
         """Latest of all device times, and the lead."""

@@ -11,8 +11,8 @@ from drivers.radio import IqBlock, Radio
 from drivers.recording_schema import Phase
 from drivers.sounding import Sounding
 from drivers.waveform import OfdmGrid
-from testbed.choreography import LocalStations, Stations, sound
-from testbed.radio_station import BlockListener, RadioStation, World
+from testbed.choreography import LEAD_S, LocalStations, Stations, sound
+from testbed.radio_station import REPEAT_S, BlockListener, RadioStation, World
 from testbed.stations import BurstKind, Cue
 
 
@@ -119,8 +119,10 @@ class RadioSource(StationSource):
     ----------
     radios
         One of each node, by node id.
-    burst, calibration_burst, world, wait_s
+    burst, calibration_burst, world, wait_s, repeat_s
         See `testbed.radio_station.RadioStation`.
+    lead_s
+        With common time, a burst is scheduled this far ahead.
     listener
         Shown every received block.
 
@@ -142,17 +144,20 @@ class RadioSource(StationSource):
         world: World | None = None,
         listener: BlockListener | None = None,
         wait_s: Callable[[float], None] = time.sleep,
+        lead_s: float = LEAD_S,
+        repeat_s: float = REPEAT_S,
     ) -> None:
         self.listener = listener
         self._local = LocalStations(
             {
                 node_id: RadioStation(
                     node_id, nodes, radio, burst, calibration_burst=calibration_burst,
-                    world=world, listener=self._show, wait_s=wait_s,
+                    world=world, listener=self._show, wait_s=wait_s, repeat_s=repeat_s,
                 )
                 for node_id, radio in radios.items()
             },
             burst,
+            lead_s,
         )  # fmt: skip
         super().__init__(nodes, self._local, burst.grid, origin, fresh_tuning=fresh_tuning)
 

@@ -24,7 +24,7 @@ from testbed.stations import BurstKind, Cue, Sent
 BlockListener = Callable[[Phase, int, str, IqBlock, Sounding], None]
 
 # Radios without common time repeat the burst for this long, so that every block holds one.
-_REPEAT_S = 0.05
+REPEAT_S = 0.05
 # And an untimed start happens within this time of its call.
 _SETTLE_S = 5e-3
 # What a synthesizer must be moved by to lock anew.
@@ -58,6 +58,8 @@ class RadioStation:
         Shown every received block.
     wait_s
         Lets that many seconds pass, of the time that the radio lives in.
+    repeat_s
+        Without common time, a burst is repeated for so long at most.
 
     Raises
     ------
@@ -76,6 +78,7 @@ class RadioStation:
         world: World | None = None,
         listener: BlockListener | None = None,
         wait_s: Callable[[float], None] = time.sleep,
+        repeat_s: float = REPEAT_S,
     ) -> None:
         self.node_id = node_id
         self._radio = radio
@@ -85,6 +88,7 @@ class RadioStation:
         self._world = world
         self._listener = listener
         self._wait_s = wait_s
+        self._repeat_s = repeat_s
         for each in self._bursts.values():
             try:
                 check_burst(each, self.info.capabilities)
@@ -117,7 +121,7 @@ class RadioStation:
         if self._world is not None:
             self._world.look = cue.look
         samples = _samples_of(self._bursts[cue.burst])
-        repeat_s = 0.0 if start_tick is not None else _REPEAT_S
+        repeat_s = 0.0 if start_tick is not None else self._repeat_s
         self._radio.transmit(samples, start_tick, repeat_s)
         report = self._radio.transmit_report()
         if start_tick is None:

@@ -160,6 +160,21 @@ class ProcessingSection(Section, frozen=True):
     num_snapshots: Count = 4
 
 
+class BurstsSection(Section, frozen=True):
+    """When bursts are sent; radios over a slow connection need more time than these.
+
+    Attributes
+    ----------
+    lead_ms
+        With common time, a burst is scheduled this far ahead, besides what the network takes.
+    repeat_ms
+        Without, it is repeated for so long at most, until all receivers have theirs.
+    """
+
+    lead_ms: Annotated[float, Meta(ge=1.0, le=10_000.0)] = 10.0
+    repeat_ms: Annotated[float, Meta(ge=10.0, le=10_000.0)] = 50.0
+
+
 class CalibrationSection(Section, frozen=True):
     """Background learning.
 
@@ -191,6 +206,7 @@ class Site(Section, frozen=True):
     nodes: list[NodeSection] = msgspec.field(default_factory=list)
     sensing: SensingSection = SensingSection()
     processing: ProcessingSection = ProcessingSection()
+    bursts: BurstsSection = BurstsSection()
     calibration: CalibrationSection = CalibrationSection()
     simulation: SimulationSection = SimulationSection()
     services: ServicesSection = ServicesSection()

@@ -121,9 +121,7 @@ class Chip:
         levels = _levels_dbfs(samples)
         gains = list(self.rx_gain_db)
         self._control_gains(samples)
-        return [
-            level + RX_FULL_SCALE_DBM - gain for level, gain in zip(levels, gains, strict=True)
-        ]
+        return [level + RX_FULL_SCALE_DBM - gain for level, gain in zip(levels, gains, strict=True)]
 
     def _receive_into(self, samples: ComplexArray, tick: int, count: int) -> None:
         connected = self.rx_gain_db[: self._num_connected]
@@ -138,8 +136,10 @@ class Chip:
             mode = self.gain_mode[channel]
             missing_db = _TARGET_DBFS - level_dbfs
             if mode != "manual" and abs(missing_db) > _HYSTERESIS_DB:
-                step_db = round(min(max(missing_db, -_LARGEST_STEP_DB[mode]), _LARGEST_STEP_DB[mode]))
-                self.rx_gain_db[channel] = min(max(self.rx_gain_db[channel] + step_db, low), high)
+                largest_db = _LARGEST_STEP_DB[mode]
+                gain_db = self.rx_gain_db[channel]
+                gain_db += round(min(max(missing_db, -largest_db), largest_db))
+                self.rx_gain_db[channel] = min(max(gain_db, low), high)
 
     def _tune(
         self, part: Transceiver, way: int, carrier_hz: float, clock: NodeClock, rate_hz: float

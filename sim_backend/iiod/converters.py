@@ -11,7 +11,6 @@ from sim_backend.iiod.attributes import (
     constant,
     number,
     number_within,
-    one_of,
     stored,
 )
 from sim_backend.iiod.board import Board

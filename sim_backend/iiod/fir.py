@@ -59,7 +59,8 @@ def parsed_filters(text: str) -> tuple[Fir, Fir]:
     if receive is None or transmit is None:
         raise RefusedError(errno.EINVAL)
     ratios = int(receive[3]), int(transmit[3])
-    if not 0 < len(pairs) <= _MAX_TAPS or len(pairs) % _TAPS_STEP or not set(ratios) <= set(_RATIOS):
+    fits = 0 < len(pairs) <= _MAX_TAPS and len(pairs) % _TAPS_STEP == 0
+    if not fits or not set(ratios) <= set(_RATIOS):
         raise RefusedError(errno.EINVAL)
     return (
         Fir(tuple(int(pair[2]) for pair in pairs), ratios[0]),

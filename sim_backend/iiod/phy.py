@@ -43,7 +43,7 @@ def control_device(board: Board, chip: Chip, device_id: str, name: str) -> Devic
             *receive_channels(board, chip),
             *transmit_channels(board, chip),
         ),
-        by_name(*_state_attributes(board, chip), *_clock_attributes(board, chip)),
+        by_name(*_state_attributes(board, chip), *_clock_attributes(chip)),
         debug_attributes=by_name(*_debug_attributes(chip)),
     )
 
@@ -72,7 +72,7 @@ def _state_attributes(board: Board, chip: Chip) -> list[Attribute]:
     ]
 
 
-def _clock_attributes(board: Board, chip: Chip) -> list[Attribute]:
+def _clock_attributes(chip: Chip) -> list[Attribute]:
     def filters() -> str:
         receive, transmit = chip.loaded_firs
         shown = [f"{len(f.taps)},{f.ratio if f.taps else 0}" for f in (receive, transmit)]
@@ -104,9 +104,7 @@ def _clock_attributes(board: Board, chip: Chip) -> list[Attribute]:
         stored("trx_rate_governor", "nominal", one_of("nominal", "highest_osr")),
         constant("trx_rate_governor_available", "nominal highest_osr"),
         Attribute("tx_path_rates", transmit_rates),
-        stored(
-            "xo_correction", str(_XO_HZ), integers(_XO_HZ - _XO_SPAN_HZ, _XO_HZ + _XO_SPAN_HZ)
-        ),
+        stored("xo_correction", str(_XO_HZ), integers(_XO_HZ - _XO_SPAN_HZ, _XO_HZ + _XO_SPAN_HZ)),
         constant("xo_correction_available", span),
     ]
 

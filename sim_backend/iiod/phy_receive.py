@@ -40,9 +40,7 @@ def receive_channels(board: Board, chip: Chip) -> list[Channel]:
         "in",
     )
     receivers = [
-        Channel(
-            f"voltage{index}", False, by_name(*_gain_attributes(board, chip, index), *common)
-        )
+        Channel(f"voltage{index}", False, by_name(*_gain_attributes(board, chip, index), *common))
         for index in range(chip.num_channels)
     ]
     auxiliary = (constant("offset", "57"), constant("raw", "650"), constant("scale", "0.305250"))

@@ -31,9 +31,7 @@ def refuse(_: str) -> None:
 
 def switch(name: str, is_on: Callable[[], bool], turn: Callable[[bool], None]) -> Attribute:
     """An attribute that is 0 or 1."""
-    return Attribute(
-        name, lambda: str(int(is_on())), lambda text: turn(number(text) != 0.0)
-    )
+    return Attribute(name, lambda: str(int(is_on())), lambda text: turn(number(text) != 0.0))
 
 
 def shared(attributes: Iterable[Attribute], direction: str) -> list[Attribute]:

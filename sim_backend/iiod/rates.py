@@ -36,7 +36,7 @@ def lowest_rate_hz(fir: Fir) -> int:
 def transmit_path(rate_hz: float, fir: Fir) -> Path:
     """Clocks of the transmit path: as fast as its converter can."""
     ratio = max(r for r in _HALF_BANDS if r == 1 or rate_hz * fir.ratio * r <= _HIGHEST_DAC_HZ)
-    return _path(rate_hz, fir, ratio, rate_hz * fir.ratio * ratio)
+    return _path(rate_hz, ratio, rate_hz * fir.ratio * ratio)
 
 
 def receive_path(rate_hz: float, fir: Fir) -> Path:
@@ -45,7 +45,7 @@ def receive_path(rate_hz: float, fir: Fir) -> Path:
     twice = sent.converter * 2
     ratio = round(twice / (rate_hz * fir.ratio))
     if twice <= _HIGHEST_ADC_HZ and ratio in _HALF_BANDS:
-        return _path(rate_hz, fir, ratio, twice)
+        return _path(rate_hz, ratio, twice)
     return sent
 
 
@@ -69,7 +69,7 @@ def pll_hz(path: Path) -> int:
     return rate
 
 
-def _path(rate_hz: float, fir: Fir, ratio: int, converter_hz: float) -> Path:
+def _path(rate_hz: float, ratio: int, converter_hz: float) -> Path:
     third, second, first = _HALF_BANDS[ratio]
     after_third = converter_hz / third
     after_second = after_third / second

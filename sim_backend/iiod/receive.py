@@ -11,6 +11,7 @@ from sim_backend.iiod.chip import Chip
 
 # Longest piece that is computed at once, while changes of the settings wait.
 _PIECE = 1 << 16
+_FORGIVEN_S = 0.5
 
 
 class _Block:
@@ -21,9 +22,9 @@ class _Block:
         self.end_tick = start_tick + num_samples
         self._pieces: list[np.ndarray] = []
 
-    def fill_piece(self, until_tick: int, receive: Callable[[int, int], np.ndarray]) -> bool:
-        """Receive one piece, up to a tick, at most to the end; whether more is to come."""
-        until_tick = min(until_tick, self.end_tick)
+    def fill_piece(self, until_tick: int | None, receive: Callable[[int, int], np.ndarray]) -> bool:
+        """Receive one piece, up to a tick or to the end; whether more is to come."""
+        until_tick = self.end_tick if until_tick is None else min(until_tick, self.end_tick)
         count = min(_PIECE, until_tick - self.next_tick)
         if count > 0:
             self._pieces.append(receive(self.next_tick, count))
@@ -45,12 +46,14 @@ class Receiver:
     ----------
     lock
         Held while samples are computed and while settings change.
+    now_tick
+        Gives device time.
     """
 
     def __init__(self, chips: Sequence[Chip], now_tick: Callable[[], int]) -> None:
         self.lock = threading.RLock()
         self._chips = chips
-        self._now_tick = now_tick
+        self.now_tick = now_tick
         self._streams: set[ReceiveStream] = set()
         self._overflowed = False
 
@@ -64,19 +67,19 @@ class Receiver:
             Called afterwards. If that changes the rate, the streams go on in the new ticks.
         """
         with self.lock:
-            before = self._now_tick()
+            before = self.now_tick()
             for stream in self._streams:
                 stream.catch_up(before)
             yield
             if retune is not None:
                 retune()
                 for stream in self._streams:
-                    stream.shift(self._now_tick() - before)
+                    stream.shift(self.now_tick() - before)
 
     @property
     def overflowed(self) -> bool:
         """Whether samples have been lost since this was cleared, or are being lost now."""
-        now = self._now_tick()
+        now = self.now_tick()
         return self._overflowed or any(stream.is_full(now) for stream in tuple(self._streams))
 
     def overflow(self) -> None:
@@ -98,8 +101,9 @@ class Receiver:
             Which scan channels it holds.
         """
         with self.lock:
-            start = self._now_tick() + delay_ticks
-            stream = ReceiveStream(self, start, num_samples, columns, num_blocks)
+            start = self.now_tick() + delay_ticks
+            most = int(_FORGIVEN_S * self._chips[0].rate_hz)
+            stream = ReceiveStream(self, start, num_samples, columns, num_blocks, most)
             self._streams.add(stream)
         return stream
 
@@ -120,7 +124,9 @@ class ReceiveStream:
     """One client's buffer: kernel buffers that are filled in turn, from its opening on.
 
     The first ones are as old as the buffer. A buffer is free again when the next one is asked
-    for; while none is free, samples are lost.
+    for; while none is free, samples are lost. Time in which samples are computed, which a device
+    does not need, is not held against a client that reads on: up to half a second it is as if
+    the device had more buffers.
 
     Attributes
     ----------
@@ -130,7 +136,7 @@ class ReceiveStream:
 
     def __init__(
         self, receiver: Receiver, start: int, num_samples: int, columns: Sequence[int],
-        num_blocks: int,
+        num_blocks: int, most_computing_ticks: int,
     ) -> None:  # fmt: skip
         self._receiver = receiver
         self._columns = tuple(columns)
@@ -138,8 +144,10 @@ class ReceiveStream:
         self._blocks: deque[_Block] = deque()
         self._last_end = start
         self._holds_one = False
+        self._computing_ticks = 0
+        self._most_computing_ticks = most_computing_ticks
         for _ in range(num_blocks):
-            self._submit(start)
+            self._submit()
 
     @property
     def bytes_per_sample(self) -> int:
@@ -148,7 +156,7 @@ class ReceiveStream:
 
     def is_full(self, now_tick: int) -> bool:
         """Whether no kernel buffer is free, so that samples are lost."""
-        return now_tick > self._last_end
+        return now_tick - self._computing_ticks > self._last_end
 
     def ready_tick(self, now_tick: int) -> int:
         """Tick at which the next block is complete; the one that was taken is free again."""
@@ -157,20 +165,28 @@ class ReceiveStream:
                 self._holds_one = False
                 if self.is_full(now_tick):
                     self._receiver.overflow()
-                self._submit(now_tick)
-            return self._blocks[0].end_tick
+                    self._computing_ticks = 0
+                    self._last_end = now_tick
+                self._submit()
+            end_tick = self._blocks[0].end_tick
+            if end_tick > now_tick:
+                self._computing_ticks = 0
+            return end_tick
 
     def take(self) -> np.ndarray:
         """Samples of the next block, which is complete, int16, shape ``(N, channels)``."""
-        block = self._blocks[0]
-        self._fill(block, block.end_tick)
+        block, begin = self._blocks[0], self._receiver.now_tick()
+        self._fill(block, None)
         with self._receiver.lock:
             self._blocks.popleft()
             self._holds_one = True
+            self._computing_ticks += self._receiver.now_tick() - begin
+            self._computing_ticks = min(self._computing_ticks, self._most_computing_ticks)
         return block.samples()
 
     def catch_up(self, now_tick: int) -> None:
-        """Receive what has come so far."""
+        """Receive what has come so far; what is asked for next is not from before."""
+        self._computing_ticks = 0
         for block in self._blocks:
             self._fill(block, now_tick)
 
@@ -184,12 +200,12 @@ class ReceiveStream:
         """Free the buffer."""
         self._receiver.close(self)
 
-    def _submit(self, now_tick: int) -> None:
-        block = _Block(max(self._last_end, now_tick), self.num_samples)
+    def _submit(self) -> None:
+        block = _Block(self._last_end, self.num_samples)
         self._last_end = block.end_tick
         self._blocks.append(block)
 
-    def _fill(self, block: _Block, until_tick: int) -> None:
+    def _fill(self, block: _Block, until_tick: int | None) -> None:
         more = True
         while more:  # settings can be changed between two pieces
             with self._receiver.lock:

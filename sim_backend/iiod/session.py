@@ -138,7 +138,7 @@ class Session:
         while left > 0:
             self._wait_until(lambda: stream.ready_tick(self._context.board.now_tick()))
             samples = self._context.faults.received(stream.take(), self._wire)
-            block = memoryview(np.ascontiguousarray(samples)).cast("B")[:left]
+            block = np.ascontiguousarray(samples).data.cast("B")[:left]
             self._wire.send(b"%d\n%s" % (len(block), mask), block)
             left, mask = left - len(block), b""
 

@@ -28,6 +28,11 @@ class Transmitter:
     ----------
     tones
         Gives one period of the tones, or `None` if none is on.
+
+    Attributes
+    ----------
+    lock
+        Held while something is put on air and while settings change.
     """
 
     def __init__(
@@ -36,7 +41,7 @@ class Transmitter:
         now_tick: Callable[[], int],
         tones: Callable[[], ComplexArray | None],
     ) -> None:
-        self._lock = threading.RLock()
+        self.lock = threading.RLock()
         self._chip = chip
         self._now_tick = now_tick
         self._tones = tones
@@ -49,7 +54,7 @@ class Transmitter:
 
         Blocks that were queued are lost.
         """
-        with self._lock:
+        with self.lock:
             before = self._now_tick()
             yield
             if retune is not None:
@@ -78,7 +83,7 @@ class Transmitter:
         self, num_samples: int, columns: Sequence[int], num_blocks: int, *, cyclic: bool
     ) -> "TransmitStream":
         """Open a stream; the tones end."""
-        with self._lock:
+        with self.lock:
             stream = TransmitStream(self, num_samples, columns, num_blocks, cyclic=cyclic)
             self._streams.add(stream)
             self.restart()
@@ -86,14 +91,14 @@ class Transmitter:
 
     def close(self, stream: "TransmitStream") -> None:
         """End a stream, and what it sends."""
-        with self._lock:
+        with self.lock:
             if stream in self._streams:
                 self._streams.discard(stream)
                 self.restart()
 
     def restart(self) -> None:
         """End what is on air, and go on with what repeats."""
-        with self._lock:
+        with self.lock:
             self._chip.transmitter.silence()
             repeated = [s.repeated for s in self._streams if s.repeated is not None]
             if not self._streams and (tones := self._tones()) is not None:
@@ -105,7 +110,7 @@ class Transmitter:
 
     def send(self, samples: ComplexArray, tick: int, count: int) -> None:
         """Put samples on air, from a tick on, over and over until `count` are out."""
-        with self._lock:
+        with self.lock:
             if self._chip.is_sending and samples.any():
                 full_scale_dbm = self._chip.tx_full_scale_dbm
                 self._chip.transmitter.emit(samples, tick, count, full_scale_dbm)
@@ -166,18 +171,19 @@ class TransmitStream:
             How much later than now the first block starts.
         """
         samples = self._first_channel(scanned)
-        if self.is_cyclic:
-            start = now_tick + delay_ticks
-            self.repeated = start, samples
-            self._transmitter.send(samples, start, _FOREVER)
-            return
-        if self.ran_dry(now_tick):
-            self._transmitter.underflow()
-        follows = bool(self._ends) and now_tick <= self._ends[-1]
-        start = self._ends[-1] if follows else now_tick + delay_ticks
-        self._ends.append(start + len(samples))
-        self._is_dry = False
-        self._transmitter.send(samples, start, len(samples))
+        with self._transmitter.lock:
+            if self.is_cyclic:
+                start = now_tick + delay_ticks
+                self.repeated = start, samples
+                self._transmitter.send(samples, start, _FOREVER)
+                return
+            if self.ran_dry(now_tick):
+                self._transmitter.underflow()
+            follows = bool(self._ends) and now_tick <= self._ends[-1]
+            start = self._ends[-1] if follows else now_tick + delay_ticks
+            self._ends.append(start + len(samples))
+            self._is_dry = False
+            self._transmitter.send(samples, start, len(samples))
 
     def shift(self, ticks: int) -> None:
         """Count on in other ticks."""

@@ -25,7 +25,7 @@ class Wire:
     def __init__(self, connection: socket.socket, closing: threading.Event) -> None:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._connection = connection
-        self._reader = connection.makefile("rb", buffering=1 << 16)
+        self._reader = connection.makefile("rb")
         self._closing = closing
 
     def line(self) -> str:

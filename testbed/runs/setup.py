@@ -132,6 +132,7 @@ def _simulated_iq(site: Site, seed: int, opened: ExitStack) -> Setup:
             pilots.source.nodes, radios, build_burst(site), origin,
             calibration_burst=build_calibration_burst(site),
             fresh_tuning=site.calibration.fresh_tuning, world=ether, wait_s=ether.advance,
+            lead_s=site.bursts.lead_ms / 1e3, repeat_s=site.bursts.repeat_ms / 1e3,
         )  # fmt: skip
         opened.callback(source.close)
         return source
@@ -162,6 +163,7 @@ def _hardware(site: Site, seed: int, opened: ExitStack) -> Setup:
             nodes, radios, build_burst(site), radios_origin(infos),
             calibration_burst=build_calibration_burst(site),
             fresh_tuning=site.calibration.fresh_tuning,
+            lead_s=site.bursts.lead_ms / 1e3, repeat_s=site.bursts.repeat_ms / 1e3,
         )  # fmt: skip
     except BaseException:
         close_radios(radios)

@@ -86,7 +86,8 @@ class JobRuns:
         attempt_s = _VIRTUAL_ATTEMPT_S if self._fidelity == "iq" else services.attempt_s
         patience = Patience(attempt_s, services.patience_s)
         rate_hz = build_burst(self._site).sample_rate_hz
-        return LiveBursts(self._exchange, self._loop, rate_hz, patience, job.check)
+        lead_s = self._site.bursts.lead_ms / 1e3
+        return LiveBursts(self._exchange, self._loop, rate_hz, patience, job.check, lead_s)
 
     def _setup(self, job: Job, bursts: LiveBursts) -> Setup:
         if self._fidelity is None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from processing.suppression import Background
 from testbed.bus.report_messages import LinkBackground, RunContext
-from testbed.choreography import sound
+from testbed.choreography import LEAD_S, sound
 from testbed.errors import UsageError
 from testbed.services.conversion import background_parts
 from testbed.services.exchange import Exchange
@@ -52,6 +52,8 @@ class LiveBursts:
         How long is waited.
     check
         Called whenever something is waited for; raises if the run is to end.
+    lead_s
+        See `RemoteStations`.
     """
 
     def __init__(
@@ -61,12 +63,14 @@ class LiveBursts:
         rate_hz: float,
         patience: Patience,
         check: Callable[[], None],
+        lead_s: float = LEAD_S,
     ) -> None:
         self.exchange = exchange
         self._loop = loop
         self._rate_hz = rate_hz
         self.patience = patience
         self._check = check
+        self._lead_s = lead_s
 
     def stations(
         self, session: int, run_id: str = "none", workers: Mapping[str, str] | None = None
@@ -74,7 +78,7 @@ class LiveBursts:
         """The stations, in a session; see `RemoteStations`."""
         return RemoteStations(
             self.exchange, self._loop, self._rate_hz, self.patience.attempt_s, session,
-            run_id, workers,
+            run_id, workers, self._lead_s,
         )  # fmt: skip
 
     def captures(self, cue: Cue, rx_ids: Sequence[str], session: int) -> dict[str, Outcome]:

@@ -41,20 +41,23 @@ def radio_stations(site: Site, seed: int, air: "AirLink | None" = None) -> OpenN
     nodes = build_nodes(site, seed)
     by_id = {node.node_id: node for node in nodes}
     bursts = build_burst(site), build_calibration_burst(site)
+    repeat_s = site.bursts.repeat_ms / 1e3
 
     def open_node(node_id: str, session: int) -> Station:
         from testbed.radio_station import RadioStation  # what finds bursts takes long to import
 
         if air is None:
             radio = open_radios(site, [by_id[node_id]], {})[node_id]
-            return RadioStation(node_id, nodes, radio, bursts[0], calibration_burst=bursts[1])
+            return RadioStation(
+                node_id, nodes, radio, bursts[0], calibration_burst=bursts[1], repeat_s=repeat_s
+            )
         from testbed.remote_radio import RemoteWorld
 
         world = RemoteWorld(air, cast("Session", session))
         radio = open_radios(site, [by_id[node_id]], {"sim": world.open_radio})[node_id]
         return RadioStation(
             node_id, nodes, radio, bursts[0],
-            calibration_burst=bursts[1], world=world, wait_s=world.wait_s,
+            calibration_burst=bursts[1], world=world, wait_s=world.wait_s, repeat_s=repeat_s,
         )  # fmt: skip
 
     return open_node

@@ -74,6 +74,8 @@ class RemoteStations:
         Whose backgrounds workers take.
     workers
         Who makes the report of each receiver's capture; captures come here, if left out.
+    lead_s
+        A burst is scheduled this far ahead, besides what the network takes.
     """
 
     def __init__(
@@ -85,6 +87,7 @@ class RemoteStations:
         session: int = 1,
         run_id: str = "none",
         workers: Mapping[str, str] | None = None,
+        lead_s: float = LEAD_S,
     ) -> None:
         self._exchange = exchange
         self._loop = loop
@@ -93,6 +96,7 @@ class RemoteStations:
         self._session = session
         self._run_id = run_id
         self._workers = workers
+        self._lead_s = lead_s
         self._lost: set[str] = set()
 
     def start_tick(self, node_ids: Sequence[str], faults: dict[str, str]) -> int | None:
@@ -116,7 +120,7 @@ class RemoteStations:
                 readings[name] = ClockReading(read.tick, asked_s, answered_s, follows)
         if untimed:
             return None
-        return start_tick(readings, time.monotonic(), self._rate_hz, LEAD_S, faults)
+        return start_tick(readings, time.monotonic(), self._rate_hz, self._lead_s, faults)
 
     def arm(
         self, rx_ids: Sequence[str], cue: Cue, start_tick: int | None, faults: dict[str, str]
