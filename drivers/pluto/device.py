@@ -17,6 +17,7 @@ from drivers.pluto.filters import FilterDelays, filter_delays
 from drivers.pluto.options import MAX_KERNEL_BUFFERS, PlutoOptions
 from drivers.pluto.tdd import Start, TddEngine
 from drivers.pluto.vendor_errors import REFUSALS
+from drivers.radio import RadioHealth
 from drivers.radio_errors import RadioError, TuningError
 from drivers.tuning import Tuning
 
@@ -30,8 +31,6 @@ _ALIGNMENT = 4
 _STATUS_REGISTER = 0x80000088
 _RX_OVERFLOW = 1 << 2
 _TX_UNDERFLOW = 1 << 0
-# A cyclic buffer runs on the device this long after it was pushed, which libiio does not say.
-_SETTLE_S = 5e-3
 # Kernel buffers hold this much more than is read, so that a busy host causes no overflow.
 _SLACK_S = 0.1
 _MIN_KERNEL_BUFFERS = 4
@@ -93,7 +92,9 @@ class Ad936xDevice:
         self.gain_is_manual = True
         self._rate_hz: int | None = None
         self._rx_buffer: Any = None
+        self._start: Start | None = None
         self._underflow = False
+        self._num_overflows = self._num_underflows = 0
         self._cyclic = False
         self._tx_channel = options.tx_channel
         self._kernel_buffers = options.kernel_buffers
@@ -145,6 +146,7 @@ class Ad936xDevice:
     def open_receive(self, num_samples: int) -> None:
         """Open a fresh buffer, in which nothing is older than this call."""
         self.drop_receive()
+        self._start = None
         if self._tdd is not None:
             self._tdd.arm()
         self._allow(num_samples)
@@ -160,17 +162,17 @@ class Ad936xDevice:
         within the first instants of the block, until the bit is cleared, is not seen. What the
         TDD engine starts is the first.
         """
-        start = None
-        if self._tdd is not None:
-            start = self._tdd.fire() if self._tdd.is_waiting else None
-        else:
+        if self._tdd is None:
             self._rx_buffer.refill()
+        elif self._tdd.is_waiting:
+            self._start = self._tdd.fire()
         self._status(self._board.rx)  # cleared by reading it
         self._rx_buffer.refill()
         overflow = bool(self._status(self._board.rx) & _RX_OVERFLOW)
+        self._num_overflows += overflow
         samples = self._samples(num_samples)
         self.drop_receive()
-        return Received(samples, overflow, self.temperature_c(), start)
+        return Received(samples, overflow, self._board.temperature_c(), self._start)
 
     def _samples(self, num_samples: int) -> ComplexArray:
         """Samples of the buffer that was read, shape ``(num_samples, M)``."""
@@ -209,15 +211,15 @@ class Ad936xDevice:
         else:
             padded = np.pad(samples, (0, -len(samples) % _ALIGNMENT))
             self._allow(len(padded))
+        self._status(self._board.tx)  # cleared by reading it
         board = self._board.adi_board
         board.tx_cyclic_buffer = cyclic
         board.tx(np.round(padded * _TX_FULL_SCALE))  # silences the tone generators as well
-        start = self._tdd.fire() if self._tdd is not None else None
         self._cyclic = cyclic
-        if cyclic:  # a core that has nothing to send yet sets the bit as well
-            time.sleep(_SETTLE_S)
-            self._status(self._board.tx)
-        return start
+        if self._tdd is None:
+            return None
+        self._start = self._tdd.fire()  # of a block that waits as well
+        return self._start
 
     def underflow(self) -> bool:
         """Whether the device ran out of samples since the burst began.
@@ -225,8 +227,9 @@ class Ad936xDevice:
         A burst that is sent once lies wholly in the device's memory; that its end finds no more
         samples is no underflow.
         """
-        if self._cyclic:
-            self._underflow |= bool(self._status(self._board.tx) & _TX_UNDERFLOW)
+        if self._cyclic and not self._underflow:
+            self._underflow = bool(self._status(self._board.tx) & _TX_UNDERFLOW)
+            self._num_underflows += self._underflow
         return self._underflow
 
     def end_transmit(self) -> None:
@@ -237,9 +240,14 @@ class Ad936xDevice:
 
     # The rest
 
-    def temperature_c(self) -> float | None:
-        """Of the transceiver, where it tells."""
-        return self._board.temperature_c()
+    def health(self) -> RadioHealth:
+        """Temperature, and what was lost so far; the device knows of no reference."""
+        self.underflow()
+        return RadioHealth(
+            temperature_c=self._board.temperature_c(),
+            num_overflows=self._num_overflows,
+            num_underflows=self._num_underflows,
+        )
 
     def release(self) -> None:
         """Close all and let go of the device; whatever does not answer is left behind."""
@@ -262,8 +270,11 @@ class Ad936xDevice:
         return bits
 
     def _allow(self, num_samples: int) -> None:
-        """Let calls take as long as samples do, on top of the timeout."""
-        wanted_s = self._timeout_s + num_samples / (self._rate_hz or 1)
+        """Let calls take as long as samples do, on top of the timeout.
+
+        Twice that: libiio 0.24 tells the device's daemon half of what it is told.
+        """
+        wanted_s = self._timeout_s + 2.0 * num_samples / (self._rate_hz or 1)
         if wanted_s > self._allowed_s or wanted_s < 0.5 * self._allowed_s:
             self._board.context.set_timeout(round(1e3 * wanted_s))
             self._allowed_s = wanted_s

@@ -3,7 +3,6 @@
 import math
 import time
 import weakref
-from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
@@ -75,7 +74,6 @@ class PlutoRadio:
         self._armed: tuple[int, Future[Received] | None] | None = None  # samples, begun
         self._longest_s = 0.0  # that a block or burst of this tuning may keep the device busy
         self._report = TransmitReport()
-        self._counts: Counter[str] = Counter()
         self._thread = thread = VendorThread(uri, partial(error_in_use, uri))
         try:
             self._device = device = thread.ask(
@@ -125,7 +123,6 @@ class PlutoRadio:
             msg = f"repeat_s must be a finite time, got {repeat_s}"
             raise BurstRefusedError(msg, "say how long the burst is to be repeated")
         self._expect(len(samples))
-        self._counts["underflow"] += self._report.underflow
         start = self._ask(partial(self._send, samples, repeat_s, rate_hz))
         delays = self._device.delays
         if start is None or delays is None:
@@ -170,7 +167,6 @@ class PlutoRadio:
             raise RadioError(msg, "call arm_receive() first")
         (num_samples, begun), self._armed = self._armed, None
         received = self._ask(begun or partial(self._device.receive, num_samples))
-        self._counts["overflow"] += received.overflow
         able, start, delays = self.info.capabilities, received.start, self._device.delays
         block = IqBlock(
             samples=received.samples,
@@ -191,12 +187,8 @@ class PlutoRadio:
         return replace(block, first_sample_tick=tick, time_std_s=start.std_s)
 
     def health(self) -> RadioHealth:
-        """Temperature and counters; the device knows of no reference."""
-        return RadioHealth(
-            temperature_c=self._ask(self._device.temperature_c),
-            num_overflows=self._counts["overflow"],
-            num_underflows=self._counts["underflow"] + self._report.underflow,
-        )
+        """Temperature and counters."""
+        return self._ask(self._device.health)
 
     def close(self) -> None:
         """Stop transmitting and release the device, or leave it if it does not answer."""
