@@ -4,10 +4,10 @@ Attributes are read and written through libiio; pyadi-iio's class of the board s
 its filters, silences the tone generators and sends.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 from drivers import ad936x
+from drivers.pluto.connection import shows_status
 from drivers.pluto.facts import overlap, said_range
 from drivers.pluto.tdd import TDD_DEVICE
 from drivers.pluto.vendor_errors import error_in_opening, missing_library
@@ -28,8 +28,6 @@ class Board:
     ----------
     uri
         Its libiio address.
-    timeout_s
-        Of every call to it.
 
     Attributes
     ----------
@@ -46,7 +44,7 @@ class Board:
         If nothing answers, it is no AD936x, or the vendor's libraries are missing.
     """
 
-    def __init__(self, uri: str, timeout_s: float) -> None:
+    def __init__(self, uri: str) -> None:
         try:
             import adi
             import iio
@@ -58,7 +56,6 @@ class Board:
             self.context = iio.Context(uri)
         except OSError as error:
             raise error_in_opening(uri, error) from None
-        self.context.set_timeout(round(1e3 * timeout_s))
         found = [self.context.find_device(name) for name in _PHYS]
         self._phys = [phy for phy in found if phy is not None]
         if not self._phys:
@@ -78,9 +75,9 @@ class Board:
         return self.context.find_device(TDD_DEVICE)
 
     @property
-    def has_status(self) -> bool:
+    def shows_status(self) -> bool:
         """Whether lost samples can be noticed."""
-        return all("direct_reg_access" in device.debug_attrs for device in (self.rx, self.tx))
+        return shows_status(self.rx) and shows_status(self.tx)
 
     @property
     def max_bandwidth_hz(self) -> float:
@@ -98,12 +95,8 @@ class Board:
             )
         )
 
-    def prepare(self, rx_channels: Sequence[int], tx_channel: int) -> None:
+    def quieten(self) -> None:
         """Take the board out of all automatic modes, and silence it."""
-        for channel in rx_channels:
-            for name in (f"voltage{2 * channel}", f"voltage{2 * channel + 1}"):
-                self.rx.find_channel(name, False).enabled = True
-        self.adi_board.tx_enabled_channels = [tx_channel]
         self.adi_board.disable_dds()
         for phy in self._phys:
             for gain in _with(phy, "gain_control_mode", output=False):

@@ -139,13 +139,13 @@ class PlutoRadio:
     def transmit_report(self) -> TransmitReport:
         """What became of the last transmission; of a repeated one, so far."""
         self._tuned()
-        underflow = self._ask(self._device.underflow)
+        underflow = self._ask(self._device.transmission.ran_dry)
         self._report = replace(self._report, underflow=underflow, config_epoch=self._epoch)
         return self._report
 
     def arm_receive(self, num_samples: int, at_tick: int | None = None) -> None:
         """Begin to receive one block, or with the TDD engine prepare it."""
-        self._tuned()
+        rate_hz = self._tuned().sample_rate_hz
         longest = self.info.capabilities.max_receive_samples
         if not 1 <= num_samples <= longest:
             msg = f"a block holds 1 to {longest} samples, got {num_samples}"
@@ -153,7 +153,7 @@ class PlutoRadio:
         _refuse_tick(at_tick)
         self._expect(num_samples)
         self._armed = None
-        self._ask(partial(self._device.open_receive, num_samples))
+        self._ask(partial(self._device.reception.open, num_samples, rate_hz))
         begun = None
         if not self._device.awaits_trigger:
             begun = self._thread.tell(partial(self._device.receive, num_samples))
@@ -198,21 +198,21 @@ class PlutoRadio:
 
     def _tune(self, tuning: Tuning, before: Tuning | None) -> Tuning:
         """On the vendor thread: end what goes on, and tune."""
-        self._end_transmit()
+        self._thread.forget_due()
         return self._device.tune(tuning, before)
 
     def _send(self, samples: ComplexArray, repeat_s: float, rate_hz: float) -> Start | None:
         """On the vendor thread: send, and have it end in time."""
         self._thread.forget_due()
         burst_s = len(samples) / rate_hz
-        start = self._device.transmit(samples, cyclic=repeat_s > burst_s)
-        self._thread.run_in(max(repeat_s, burst_s + _DRAIN_S), self._device.end_transmit)
+        start = self._device.transmit(samples, rate_hz, cyclic=repeat_s > burst_s)
+        self._thread.run_in(max(repeat_s, burst_s + _DRAIN_S), self._device.transmission.end)
         return start
 
     def _end_transmit(self) -> None:
         """On the vendor thread."""
         self._thread.forget_due()
-        self._device.end_transmit()
+        self._device.transmission.end()
 
     def _expect(self, num_samples: int) -> None:
         """Remember that the device may be busy for so many samples."""

@@ -37,16 +37,19 @@ class TddEngine:
     ----------
     device
         The libiio device.
+
+    Attributes
+    ----------
+    is_waiting
+        Whether it is armed and has not fired.
+    start
+        When it fired last, ``None`` while it waits.
     """
 
     def __init__(self, device: Any) -> None:
         self._device = device
-        self._fired = True
-
-    @property
-    def is_waiting(self) -> bool:
-        """Whether it was armed and has not fired."""
-        return not self._fired
+        self.is_waiting = False
+        self.start: Start | None = None
 
     def arm(self) -> None:
         """Hold back what is opened from now on until `fire`."""
@@ -63,19 +66,19 @@ class TddEngine:
                 attributes[key].value = str(value)
         self._set("sync_external", 1)
         self._set("enable", 1)
-        self._fired = False
+        self.is_waiting, self.start = True, None
 
-    def fire(self) -> Start:
-        """Start all that waits; when that was."""
+    def fire(self) -> None:
+        """Start all that waits."""
         before_s = time.monotonic()
         self._set("sync_soft", 1)
         after_s = time.monotonic()
-        self._fired = True
-        return Start((before_s + after_s) / 2.0, (after_s - before_s) / 12.0**0.5)
+        self.is_waiting = False
+        self.start = Start((before_s + after_s) / 2.0, (after_s - before_s) / 12.0**0.5)
 
     def release(self) -> None:
         """Let the directions start by themselves again."""
-        self._fired = True
+        self.is_waiting = False
         self._set("enable", 0)
 
     def _set(self, name: str, value: int) -> None:
