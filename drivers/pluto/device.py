@@ -144,10 +144,13 @@ class Ad936xDevice:
         )
 
     def release(self) -> None:
-        """Close all and let go of the device; whatever does not answer is left behind."""
+        """Close all and let go of the device, whether it answers or not.
+
+        The buffers first, and both: libiio crashes when one outlives its context.
+        """
         for close in (
             self.reception.drop,
-            self.transmission.end,
+            self.transmission.drop,
             *([] if self._engine is None else [self._engine.release]),
         ):
             with suppress(OSError):

@@ -80,7 +80,7 @@ class PlutoRadio:
                 partial(Ad936xDevice, uri, options, num_elements), _OPEN_WAIT_S
             )
         except RadioError:
-            thread.end()
+            thread.end(lambda: None)
             raise
         # Also when the caller forgets the radio, or ends: the device does not go on sending.
         self._let_go = weakref.finalize(self, _let_go, thread, device, self._wait_s)
@@ -235,13 +235,12 @@ class PlutoRadio:
         answer = action if isinstance(action, Future) else self._thread.tell(action)
         try:
             return self._thread.wait(answer, wait_s or self._wait_s + 3.0 * self._longest_s)
-        except (RadioLostError, RadioTimeoutError) as error:
+        except (RadioLostError, RadioTimeoutError):
             # What libiio says to it from now on may be the answer to an earlier question.
             self._gone = RadioLostError(f"{self._uri}: given up, as it did not answer before")
             self._let_go.detach()
-            self._thread.tell(partial(_release, self._thread, self._device))
-            self._thread.end()
-            raise error from None
+            self._thread.end(self._device.release)
+            raise
 
 
 def _refuse_tick(at_tick: int | None) -> None:
@@ -250,13 +249,6 @@ def _refuse_tick(at_tick: int | None) -> None:
         raise BurstRefusedError(msg, "pass at_tick=None")
 
 
-def _release(thread: VendorThread, device: Ad936xDevice) -> None:
-    """On the vendor thread."""
-    thread.forget_due()
-    device.release()
-
-
 def _let_go(thread: VendorThread, device: Ad936xDevice, wait_s: float) -> None:
     with suppress(RadioError):
-        thread.ask(partial(_release, thread, device), wait_s)
-    thread.end()
+        thread.wait(thread.end(device.release), wait_s)

@@ -75,5 +75,9 @@ class Transmission:
     def end(self) -> None:
         """Close the buffer, if there is one, which ends what it repeats."""
         self.ran_dry()
+        self.drop()
+
+    def drop(self) -> None:
+        """Close the buffer, if there is one, and ask nothing."""
         self._is_cyclic = False
         self._connection.close_buffer(self._board.tx_destroy_buffer)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
-from drivers.radio_errors import RadioError, RadioTimeoutError
+from drivers.radio_errors import RadioError, RadioLostError, RadioTimeoutError
 
 T = TypeVar("T")
 
@@ -30,10 +30,9 @@ class VendorThread:
     def __init__(self, name: str, translate: Callable[[OSError], RadioError]) -> None:
         self._name = name
         self._translate = translate
-        self._jobs: queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = (
-            queue.SimpleQueue()
-        )
+        self._jobs: queue.SimpleQueue[_Job] = queue.SimpleQueue()
         self._due: tuple[float, Callable[[], object]] | None = None
+        self._lost: RadioError | None = None
         threading.Thread(target=self._run, name=f"vendor {name}", daemon=True).start()
 
     def ask(self, action: Callable[[], T], wait_s: float) -> T:
@@ -58,9 +57,9 @@ class VendorThread:
 
     def tell(self, action: Callable[[], T]) -> "Future[T]":
         """Have an action run when those before it are done, and do not wait."""
-        answer: Future[T] = Future()
-        self._jobs.put((answer, action))
-        return answer
+        job = _Job(action)
+        self._jobs.put(job)
+        return job.answer
 
     def run_in(self, delay_s: float, action: Callable[[], object]) -> None:
         """Have one action run later, instead of any before it; for actions of this thread."""
@@ -70,13 +69,15 @@ class VendorThread:
         """Take back what `run_in` said; for actions of this thread."""
         self._due = None
 
-    def end(self) -> None:
-        """Have the thread end when all is done."""
-        self._jobs.put(None)
+    def end(self, last: Callable[[], object]) -> "Future[object]":
+        """Have the thread end when all is done, with one last action, even of a lost device."""
+        job = _Job(last, is_last=True)
+        self._jobs.put(job)
+        return job.answer
 
     def _run(self) -> None:
         while True:
-            left_s = self._time_left_s()
+            left_s = None if self._due is None else max(0.0, self._due[0] - time.monotonic())
             if left_s == 0.0:
                 self._run_due()
                 continue
@@ -84,29 +85,41 @@ class VendorThread:
                 job = self._jobs.get(timeout=left_s)
             except queue.Empty:
                 continue
-            if job is None:
+            self._do(job)
+            if job.is_last:
                 return
-            self._answer(*job)
-            del job  # nothing of a job may outlive it: see `_answer`
-
-    def _time_left_s(self) -> float | None:
-        return None if self._due is None else max(0.0, self._due[0] - time.monotonic())
+            del job  # nothing of a job may outlive it: see `_do`
 
     def _run_due(self) -> None:
         if self._due is not None:
             action, self._due = self._due[1], None
-            self._answer(Future(), action)  # if the device is gone, the next call says so
+            self._do(_Job(action))  # if the device is gone, the next call says so
 
-    def _answer(self, answer: Future[Any], action: Callable[[], Any]) -> None:
+    def _do(self, job: "_Job") -> None:
+        if self._lost is not None and not job.is_last:
+            job.answer.set_exception(self._lost)
+            return
         try:
-            answer.set_result(action())
+            job.answer.set_result(job.action())
         except OSError as error:
             # A traceback's frames would keep the vendor's buffer alive, to be destroyed on
             # whatever thread drops the error, perhaps after its context: libiio then crashes.
-            answer.set_exception(self._translate(error.with_traceback(None)))
+            failure = self._translate(error.with_traceback(None))
+            if isinstance(failure, RadioLostError | RadioTimeoutError):
+                self._lost = failure  # what comes next would wait as long, or get a wrong answer
+            job.answer.set_exception(failure)
         except RadioError as error:
-            answer.set_exception(error)
+            job.answer.set_exception(error)
         except Exception as error:  # noqa: BLE001  pyadi-iio raises anything
             failure = RadioError(f"{self._name}: {type(error).__name__}: {error}")
             failure.__cause__ = error
-            answer.set_exception(failure)
+            job.answer.set_exception(failure)
+
+
+class _Job:
+    """An action, and where its result goes."""
+
+    def __init__(self, action: Callable[[], Any], *, is_last: bool = False) -> None:
+        self.action = action
+        self.is_last = is_last
+        self.answer: Future[Any] = Future()

@@ -99,7 +99,7 @@ def test_a_repeated_burst_ends_by_itself_and_by_being_stopped(pair, plutos):
         for radio in (sender, other):
             radio.configure(TUNING)
         sender.transmit(chirp(), None, 0.2)
-        with pytest.raises(RadioError, match="somebody else uses the device.*end the other"):
+        with pytest.raises(RadioError, match=r"somebody else uses the device.*end the other"):
             other.transmit(chirp())
         assert until(lambda: sends(other))
         other.stop_transmit()
@@ -208,7 +208,7 @@ def test_what_the_device_refuses_leaves_the_old_tuning(pair, plutos):
     # Within the capabilities, which hold on every carrier; the device has no such gain here.
     able = radio.info.capabilities
     object.__setattr__(able, "rx_gain_range_db", (-10.0, 80.0))
-    with pytest.raises(TuningError, match="refused a part of.*rx_gain_db=79.*Invalid argument"):
+    with pytest.raises(TuningError, match=r"refused a part of.*rx_gain_db=79.*Invalid argument"):
         radio.configure(replace(TUNING, carrier_hz=3e9, sample_rate_hz=8e6, rx_gain_db=79.0))
     block = received(radio)
     assert block.tuning == before

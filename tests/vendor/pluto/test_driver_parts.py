@@ -30,7 +30,7 @@ NAME = "ip:a"
 def thread():
     made = VendorThread(NAME, partial(error_in_use, NAME))
     yield made
-    made.end()
+    made.end(lambda: None)
 
 
 @pytest.mark.parametrize(
@@ -196,9 +196,18 @@ def test_errors_arrive_as_radio_errors_and_end_nothing(thread):
     with pytest.raises(RadioError, match="ip:a: Exception: TX device not found") as raised:
         thread.ask(lambda: failing(Exception("TX device not found")), PATIENCE_S)
     assert isinstance(raised.value.__cause__, Exception)
-    with pytest.raises(RadioLostError, match="as it is"):
-        thread.ask(lambda: failing(RadioLostError("as it is")), PATIENCE_S)
+    with pytest.raises(RadioNotFoundError, match="as it is"):
+        thread.ask(lambda: failing(RadioNotFoundError("as it is")), PATIENCE_S)
     assert thread.ask(lambda: 1, PATIENCE_S) == 1
+
+
+def test_a_lost_device_is_asked_no_more_but_let_go(thread):
+    asked: list[str] = []
+    thread.tell(lambda: failing(OSError(errno.EPIPE, "Broken pipe")))
+    with pytest.raises(RadioLostError, match="Broken pipe"):
+        thread.ask(lambda: asked.append("more"), PATIENCE_S)
+    thread.wait(thread.end(lambda: asked.append("last")), PATIENCE_S)
+    assert asked == ["last"]
 
 
 def test_what_a_failed_call_held_is_let_go_on_the_thread(thread):
@@ -209,7 +218,7 @@ def test_what_a_failed_call_held_is_let_go_on_the_thread(thread):
             destroyed.append(threading.get_ident())
 
         def refill(self):
-            raise OSError(errno.EPIPE, "Broken pipe")
+            raise OSError(errno.EBUSY, "busy")
 
     destroyed: list[int] = []
     held = [Buffer()]
@@ -217,7 +226,7 @@ def test_what_a_failed_call_held_is_let_go_on_the_thread(thread):
     def fail() -> None:
         held[0].refill()
 
-    with pytest.raises(RadioLostError) as raised:
+    with pytest.raises(RadioError) as raised:
         thread.ask(fail, PATIENCE_S)
     ident = thread.ask(lambda: held.clear() or threading.get_ident(), PATIENCE_S)
     assert destroyed == [ident]
@@ -242,7 +251,7 @@ def test_a_later_action_that_fails_does_not_end_the_thread(thread):
 
     def fail() -> None:
         failed.set()
-        raise OSError(errno.EPIPE, "Broken pipe")
+        raise OSError(errno.EBUSY, "busy")
 
     thread.ask(lambda: thread.run_in(0.0, fail), PATIENCE_S)
     assert failed.wait(PATIENCE_S)
