@@ -128,7 +128,7 @@ class PlutoRadio:
         if start is None or delays is None:
             self._report = TransmitReport()
         else:
-            tick = round(start.at_s * rate_hz + delays.tx_samples)
+            tick = round(start.at_s * rate_hz) + round(delays.tx_samples)
             self._report = TransmitReport(first_sample_tick=tick, time_std_s=start.std_s)
 
     def stop_transmit(self) -> None:
@@ -183,7 +183,7 @@ class PlutoRadio:
         )
         if start is None or delays is None:
             return block
-        tick = round(start.at_s * tuning.sample_rate_hz - delays.rx_samples)
+        tick = round(start.at_s * tuning.sample_rate_hz) - round(delays.rx_samples)
         return replace(block, first_sample_tick=tick, time_std_s=start.std_s)
 
     def health(self) -> RadioHealth:
