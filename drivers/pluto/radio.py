@@ -237,9 +237,9 @@ class PlutoRadio:
             return self._thread.wait(answer, wait_s or self._wait_s + 3.0 * self._longest_s)
         except (RadioLostError, RadioTimeoutError):
             # What libiio says to it from now on may be the answer to an earlier question.
-            self._gone = RadioLostError(f"{self._uri}: given up, as it did not answer before")
-            self._let_go.detach()
-            self._thread.end(self._device.release)
+            if self._let_go.detach():
+                self._gone = RadioLostError(f"{self._uri}: given up, as it did not answer before")
+                self._thread.end(self._device.release)
             raise
 
 

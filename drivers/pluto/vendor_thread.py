@@ -85,6 +85,8 @@ class VendorThread:
                 job = self._jobs.get(timeout=left_s)
             except queue.Empty:
                 continue
+            if job.is_last:
+                self._due = None  # it holds the device as well
             self._do(job)
             if job.is_last:
                 return

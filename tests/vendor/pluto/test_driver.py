@@ -347,3 +347,14 @@ def test_nothing_there_and_nobody_there_name_the_address():
         opened("ip:127.0.0.1:9")
     with pytest.raises(RadioNotFoundError, match=r"'usb:255.255.0': No such device"):
         opened("usb:255.255.0")
+
+
+def test_a_closed_radio_keeps_no_connection(plutos):
+    radio = opened(plutos[0].uri)
+    radio.configure(TUNING)
+    radio.transmit(chirp(), None, REPEAT_S)
+    radio.arm_receive(4096)
+    assert len(plutos[0]._clients) == 3
+    radio.close()
+    assert until(lambda: not plutos[0]._clients)
+    assert radio.info.serial == "soft-0"
