@@ -43,7 +43,7 @@ def control_device(board: Board, chip: Chip, device_id: str, name: str) -> Devic
             *receive_channels(board, chip),
             *transmit_channels(board, chip),
         ),
-        by_name(*_state_attributes(board, chip), *_clock_attributes(chip)),
+        by_name(*_state_attributes(board, chip), *_clock_attributes(board, chip)),
         debug_attributes=by_name(*_debug_attributes(chip)),
     )
 
@@ -72,7 +72,7 @@ def _state_attributes(board: Board, chip: Chip) -> list[Attribute]:
     ]
 
 
-def _clock_attributes(chip: Chip) -> list[Attribute]:
+def _clock_attributes(board: Board, chip: Chip) -> list[Attribute]:
     def filters() -> str:
         receive, transmit = chip.loaded_firs
         shown = [f"{len(f.taps)},{f.ratio if f.taps else 0}" for f in (receive, transmit)]
@@ -80,9 +80,8 @@ def _clock_attributes(chip: Chip) -> list[Attribute]:
 
     def load_filters(text: str) -> None:
         loaded = parsed_filters(text)
-        if chip.fir_on:  # the memory of a filter that is in cannot be written
-            raise RefusedError(errno.EBUSY)
-        chip.loaded_firs = loaded
+        with board.rate_change():
+            chip.loaded_firs = loaded
 
     def receive_rates() -> str:
         path = rates.receive_path(chip.rate_hz, active_fir(chip))

@@ -18,6 +18,7 @@ from sim_backend.impairments import Impairments
 
 # Clients at once; each has a connection for its attributes and one for each buffer.
 _MAX_CLIENTS = 64
+_RETRY_S = 0.01
 
 
 class SoftwarePluto:
@@ -82,6 +83,11 @@ class SoftwarePluto:
         """Where clients find it."""
         return self._uri
 
+    @property
+    def is_repeating(self) -> bool:
+        """Whether it sends a cyclic buffer."""
+        return self._context.board.transmitter.is_repeating
+
     def start(self) -> None:
         """Begin to answer."""
         self._thread.start()
@@ -132,7 +138,8 @@ class SoftwarePluto:
         while not self._closing.is_set():
             try:
                 connection, _ = self._listener.accept()
-            except OSError:
+            except OSError:  # the end, or no descriptor is left for another client
+                self._closing.wait(_RETRY_S)
                 continue
             with self._lock:
                 if len(self._clients) >= _MAX_CLIENTS or self._closing.is_set():

@@ -5,6 +5,8 @@ mode (refused, and clients go on without), no triggers.
 """
 
 import errno
+import math
+import time
 from collections.abc import Callable
 from typing import NoReturn
 
@@ -173,18 +175,17 @@ class Session:
         RefusedError
             If that is too far ahead.
         """
-        waited_s, longest_s = 0.0, self._context.timeout_s
+        longest_s = self._context.timeout_s or math.inf
+        deadline_s = time.monotonic() + longest_s
         while (goal := tick()) is not None:
             missing_s = self._context.board.seconds_until(goal)
             if missing_s <= 0.0:
-                return
-            if longest_s and waited_s >= longest_s:
+                break
+            left_s = deadline_s - time.monotonic()
+            if left_s <= 0.0:
                 raise RefusedError(errno.ETIMEDOUT)
-            step_s = min(missing_s, _MAX_WAIT_S)
-            if longest_s:
-                step_s = min(step_s, longest_s - waited_s)
-            self._wire.pause(step_s)
-            waited_s += step_s
+            self._wire.pause(min(missing_s, left_s, _MAX_WAIT_S))
+        self._context.wait_while_frozen(self._wire)
 
     @property
     def _buffers(self) -> Buffers:

@@ -64,6 +64,11 @@ class Transmitter:
             self.restart()
 
     @property
+    def is_repeating(self) -> bool:
+        """Whether a cyclic buffer is on air."""
+        return any(stream.repeated is not None for stream in tuple(self._streams))
+
+    @property
     def underflowed(self) -> bool:
         """Whether a stream has run dry since this was cleared."""
         now = self._now_tick()
@@ -103,7 +108,7 @@ class Transmitter:
             repeated = [s.repeated for s in self._streams if s.repeated is not None]
             if not self._streams and (tones := self._tones()) is not None:
                 repeated = [(0, tones)]
-            start = self._now_tick() + self.lead_ticks
+            start = self._now_tick()
             for begin, samples in repeated:
                 shifted = np.roll(samples, -((start - begin) % len(samples)))
                 self.send(shifted, start, _FOREVER)
