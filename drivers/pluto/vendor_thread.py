@@ -104,9 +104,9 @@ class VendorThread:
         try:
             job.answer.set_result(job.action())
         except OSError as error:
-            # A traceback's frames would keep the vendor's buffer alive, to be destroyed on
-            # whatever thread drops the error, perhaps after its context: libiio then crashes.
-            failure = self._translate(error.with_traceback(None))
+            # Not chained: the frames of its traceback would keep the vendor's buffer alive, to be
+            # destroyed wherever the error is dropped, perhaps after its context: libiio crashes.
+            failure = self._translate(error)
             if isinstance(failure, RadioLostError | RadioTimeoutError):
                 self._lost = failure  # what comes next would wait as long, or get a wrong answer
             job.answer.set_exception(failure)

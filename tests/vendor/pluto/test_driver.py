@@ -16,7 +16,8 @@ from drivers.pluto.filters import filter_delays
 from drivers.radio import RadioSpec
 from drivers.radio_errors import BurstRefusedError, RadioError, RadioNotFoundError, TuningError
 from drivers.tuning import Tuning
-from tests.vendor.pluto.serve import NUM_CHANNELS, boards, hall
+from tests.vendor.pluto.serve import NUM_CHANNELS, boards
+from tests.vendor.pluto.software import free_space
 
 TUNING = Tuning(2.45e9, 4e6, 60.0, -5.0)
 PATIENCE_S = 20.0
@@ -66,7 +67,7 @@ def test_a_burst_is_heard_at_the_level_of_the_link_budget(pair):
     sender.transmit(chirp(), None, REPEAT_S)
     block = received(receiver)
     sender.stop_transmit()
-    nodes = hall(1).scene.nodes
+    nodes = free_space().nodes
     expected_dbm = (
         ad936x.TX_FULL_SCALE_DBM + TUNING.tx_gain_db + 20 * np.log10(0.9)
         + 20 * np.log10(direct_path_gain(*nodes, 299792458.0 / TUNING.carrier_hz))
@@ -312,7 +313,7 @@ def test_a_time_that_does_not_end_is_refused(pair, repeat_s):
 
 def test_who_it_is_and_how_warm(pair):
     info = pair[0].info
-    assert (info.kind, info.serial) == ("pluto", "soft-0")
+    assert (info.kind, info.serial) == ("pluto", "emulated-1-n0")
     assert info.software == "pyadi-iio 0.0.21, libiio 0.24, firmware v0.38-emulated"
     assert 20.0 < pair[0].health().temperature_c < 60.0
 
@@ -357,4 +358,4 @@ def test_a_closed_radio_keeps_no_connection(plutos):
     assert len(plutos[0]._clients) == 3
     radio.close()
     assert until(lambda: not plutos[0]._clients)
-    assert radio.info.serial == "soft-0"
+    assert radio.info.serial == "emulated-1-n0"

@@ -4,11 +4,13 @@ import errno
 import os
 import threading
 import time
+from contextlib import nullcontext
 from functools import partial
 
 import pytest
 
 from drivers.pluto import open_pluto_radio
+from drivers.pluto.connection import Connection
 from drivers.pluto.facts import capabilities_of, chosen_channels, coherent_groups, said_range
 from drivers.pluto.filters import filter_delays
 from drivers.pluto.options import PlutoOptions, is_loopback, read_options, read_uri
@@ -256,3 +258,14 @@ def test_a_later_action_that_fails_does_not_end_the_thread(thread):
     thread.ask(lambda: thread.run_in(0.0, fail), PATIENCE_S)
     assert failed.wait(PATIENCE_S)
     assert thread.ask(lambda: 1, PATIENCE_S) == 1
+
+
+@pytest.mark.parametrize(("closing_s", "is_frozen"), [(0.0, False), (0.11, True)])
+def test_a_buffer_that_closes_only_after_the_timeout_was_never_answered(closing_s, is_frozen):
+    class Context:
+        def set_timeout(self, timeout_ms):
+            assert timeout_ms == 100
+
+    connection = Connection(Context(), 0.1)
+    with pytest.raises(OSError, match="closing") if is_frozen else nullcontext():
+        connection.close_buffer(partial(time.sleep, closing_s))
