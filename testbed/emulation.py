@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from drivers.node import Node
+from sim_backend.iiod.personalities import Personality
 from sim_backend.impairments import Impairments
 from sim_backend.live_ether import LiveEther
 from testbed.build import build_impairments, build_nodes, build_scene, radio_sections
@@ -15,7 +16,7 @@ from testbed.site import RadioSection, Site
 _PLUTO_PORT = 30431
 _ELEMENTS_PER_E320 = 2
 # Receive channels of a context, and its name in `sim_backend.iiod`.
-_PERSONALITIES = {1: "pluto", 2: "fmcomms2", 4: "fmcomms5"}
+_PERSONALITIES: dict[int, Personality] = {1: "pluto", 2: "fmcomms2", 4: "fmcomms5"}
 
 
 def live_ether(site: Site, seed: int) -> LiveEther:
