@@ -144,7 +144,7 @@ def sample_packets(
     rest = octets[whole * size :]
     if ends_burst and whole and not len(rest):
         head[-1, 0] |= np.uint64(1 << _END_OF_BURST)
-    flat = memoryview(rows).cast("B") if whole else memoryview(b"")
+    flat = rows.reshape(-1).data
     packets = [flat[n * stride : (n + 1) * stride] for n in range(whole)]
     if len(rest):
         last = Packet(

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from sim_backend.mpm import control
 from sim_backend.mpm.chdr import Kind, Packet
 from sim_backend.mpm.control import Control
-from sim_backend.mpm.device_map import RADIO_PORT, identity_word
+from sim_backend.mpm.device_map import OWN_PORT, identity_word
 from sim_backend.mpm.radio_block import RadioBlock
 from sim_backend.mpm.timekeeper import Timekeeper
 
@@ -34,7 +34,7 @@ class ControlPort:
         """Do a command, or keep it until its time; answers of hosts to events need nothing."""
         if command.is_ack:
             return
-        if command.port == RADIO_PORT and len(self._waiting) < _MOST_WAITING:
+        if command.port != OWN_PORT and len(self._waiting) < _MOST_WAITING:
             self._waiting.append((endpoint, command))
             self.run_due()
         else:
@@ -63,7 +63,7 @@ class ControlPort:
         if command.code in (control.READ, control.BLOCK_READ):
             data = tuple(self._read(command.port, addresses))
         elif command.code in (control.WRITE, control.BLOCK_WRITE):
-            if command.port == RADIO_PORT:
+            if command.port != OWN_PORT:
                 for address, value in zip(addresses, data, strict=True):
                     self._radio.write(address, value)
         elif command.code != control.SLEEP:
@@ -72,5 +72,5 @@ class ControlPort:
         self._send(Packet(Kind.CONTROL, command.source, answer))
 
     def _read(self, port: int, addresses: Iterable[int]) -> Iterable[int]:
-        read = self._radio.read if port == RADIO_PORT else identity_word
+        read = identity_word if port == OWN_PORT else self._radio.read
         return (read(address) for address in addresses)

@@ -10,7 +10,8 @@ from sim_backend.mpm import management
 from sim_backend.mpm.endpoint import StreamEndpoint
 from sim_backend.mpm.management import Management, Operation
 
-RADIO_PORT = 1
+# Registers of the device itself; behind all other ports is the radio, the only block.
+OWN_PORT = 0
 # Types of nodes.
 _CROSSBAR, _STREAM_ENDPOINT, _TRANSPORT = 1, 2, 3
 _NUM_CROSSBAR_PORTS, _NUM_TRANSPORTS = 3, 1
@@ -23,7 +24,8 @@ _CONTROL_FIFO_WORDS, _NUM_EVENTS = 32, 1
 # Largest packet of a block: 2 to the power of this in words.
 _MTU_LOG2_WORDS = 13
 # Blocks by number: zero itself, two endpoints, the radio.
-_EDGES = ((1, 0, 3, 0), (2, 0, 3, 1), (3, 0, 1, 0), (3, 1, 2, 0))
+_RADIO = 3
+_EDGES = ((1, 0, _RADIO, 0), (2, 0, _RADIO, 1), (_RADIO, 0, 1, 0), (_RADIO, 1, 2, 0))
 _BLOCK_PAGE, _EDGES_PAGE = 0x40, 0x10000
 
 _PORT_MASK = 0x3FF
@@ -48,14 +50,14 @@ def identity_word(address: int) -> int:
             12: _DEVICE_TYPE << 16,
             16: _NUM_TRANSPORTS,
         }.get(address, 0)
-    if address < 2 * _BLOCK_PAGE:
+    if address // _BLOCK_PAGE == _RADIO:
         num_inputs = num_outputs = 2
         return {
             0: _PROTOCOL | num_inputs << 6 | num_outputs << 12 | _CONTROL_FIFO_WORDS << 18
             | _NUM_EVENTS << 24,
             4: _RADIO_ID,
             8: _MTU_LOG2_WORDS << 2 | 2,
-        }.get(address - _BLOCK_PAGE, 0)  # fmt: skip
+        }.get(address % _BLOCK_PAGE, 0)  # fmt: skip
     return 0
 
 
@@ -69,7 +71,8 @@ def walked(
     at: StreamEndpoint | str = "transport"
     while packet.hops:
         operations = packet.hops[0]
-        answers, following = [], "crossbar" if at == "transport" else None
+        answers: list[Operation] = []
+        following: StreamEndpoint | str | None = "crossbar" if at == "transport" else None
         for operation in operations:
             answer = _answer(at, operation, device_id)
             if answer is not None:

@@ -174,7 +174,7 @@ def _within(value: float, limits: Range) -> float:
     ------
     ValueError
     """
-    if not isinstance(value, int | float) or value != value:
+    if not isinstance(value, int | float) or np.isnan(value):
         msg = f"a number is needed, got {value!r}"
         raise ValueError(msg)
     return float(min(max(value, limits[0]), limits[1]))

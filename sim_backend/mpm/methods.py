@@ -84,7 +84,7 @@ class Methods:
         identity = self._identity
         return {
             "ping": lambda *words: words[0] if words else "",
-            "claim": lambda who: self._claim.take(),
+            "claim": lambda _who: self._claim.take(),
             "reclaim": self._claim.renew,
             "unclaim": self._claim.release,
             "get_mpm_compat_num": lambda: list(identity.mpm_compat),
@@ -107,18 +107,18 @@ class Methods:
             "get_init_status": lambda: ["true", "No errors."],
             "get_log_buf": list,
             "set_device_id": lambda number: self._set_device_id(int(number)),
-            "supports_feature": lambda name: False,
+            "supports_feature": lambda _name: False,
             "get_chdr_link_types": lambda: ["udp"],
-            "get_chdr_link_options": lambda kind: [dict(link)],
+            "get_chdr_link_options": lambda _kind: [dict(link)],
             "get_gpio_banks": list,
             "get_mb_eeprom": lambda: dict(self._identity.motherboard),
-            "get_db_eeprom": lambda slot: dict(self._identity.daughterboard),
+            "get_db_eeprom": lambda _slot: dict(self._identity.daughterboard),
         }
 
     def _time_methods(self) -> Mapping[str, Method]:
         keeper = self._timekeeper
 
-        def set_time(number: int, ticks: int, at_next_pulse: bool) -> None:
+        def set_time(_number: int, ticks: int, at_next_pulse: bool) -> None:
             (keeper.set_at_next_pulse if at_next_pulse else keeper.set_now)(int(ticks))
 
         def set_sources(sources: Mapping[str, str]) -> None:
@@ -131,7 +131,7 @@ class Methods:
 
         return {
             "get_num_timekeepers": lambda: 1,
-            "get_timekeeper_time": lambda number, last: (
+            "get_timekeeper_time": lambda _number, last: (
                 keeper.time_at_last_pulse() if last else keeper.time()
             ),
             "set_timekeeper_time": set_time,
@@ -172,7 +172,7 @@ class Methods:
             "db_0_catalina_tune": lambda chain, carrier_hz: front_end.set_carrier(
                 _parsed_chain(chain)[0], carrier_hz
             ),
-            "db_0_set_bw_filter": lambda chain, bandwidth_hz: float(bandwidth_hz),
+            "db_0_set_bw_filter": lambda _chain, bandwidth_hz: float(bandwidth_hz),
         }
 
     def _sensor_methods(self) -> Mapping[str, Method]:
@@ -184,7 +184,7 @@ class Methods:
             msg = f"there is no sensor {name!r}"
             raise RefusedError(msg)
 
-        def front_end_sensor(way: str, name: str, channel: int = 0) -> dict[str, str]:
+        def front_end_sensor(_way: str, name: str, _channel: int = 0) -> dict[str, str]:
             if name != "lo_locked":
                 msg = f"there is no sensor {name!r}"
                 raise RefusedError(msg)
@@ -193,7 +193,7 @@ class Methods:
         return {
             "get_mb_sensors": lambda: ["ref_locked", "temp_fpga"],
             "get_mb_sensor": board_sensor,
-            "db_0_get_sensors": lambda way, *_: ["lo_locked"],
+            "db_0_get_sensors": lambda *_: ["lo_locked"],
             "db_0_get_sensor": front_end_sensor,
         }
 
