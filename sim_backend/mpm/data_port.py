@@ -4,6 +4,7 @@ import contextlib
 import select
 import socket
 import threading
+import time
 from collections.abc import Callable, Sequence
 
 from sim_backend.mpm import chdr, control, flow, management
@@ -11,6 +12,7 @@ from sim_backend.mpm.chdr import Kind, MalformedError, Packet
 from sim_backend.mpm.control_port import ControlPort
 from sim_backend.mpm.device_map import walked
 from sim_backend.mpm.endpoint import StreamEndpoint
+from sim_backend.mpm.timekeeper import Timekeeper
 from sim_backend.mpm.transmit import TxChannel
 
 Address = tuple[str, int]
@@ -20,7 +22,7 @@ _LARGEST_DATAGRAM = 1 << 16
 _SOCKET_BUFFER_BYTES = 1 << 24
 # Datagrams that are taken before the clock is looked at.
 _AT_ONCE = 64
-# How long it sleeps without datagrams while something waits for its time, and otherwise.
+# How long it sleeps while something waits for its time, and, without datagrams, otherwise.
 _TICK_S, _IDLE_S = 5e-4, 0.05
 _MOST_HOSTS = 256
 
@@ -99,6 +101,7 @@ class DataPort:
         endpoints: Sequence[StreamEndpoint],
         control_port: ControlPort,
         transmitters: Sequence[TxChannel],
+        timekeeper: Timekeeper,
         closing: threading.Event,
         frozen: threading.Event,
     ) -> None:
@@ -108,6 +111,8 @@ class DataPort:
         self._transmitters = transmitters
         self._closing = closing
         self._frozen = frozen
+        self._timekeeper = timekeeper
+        self._now = 0
         self._lock = threading.Lock()
         self.device_id = 0
         self._take: dict[Kind, Callable[[Packet, Address], None]] = {
@@ -127,7 +132,10 @@ class DataPort:
                 continue
             with self._lock:
                 is_busy = self._serve_once()
-            self._links.wait(_TICK_S if is_busy else _IDLE_S)
+            if is_busy:  # what comes in meanwhile is taken at once
+                time.sleep(_TICK_S)
+            else:
+                self._links.wait(_IDLE_S)
 
     def clear(self) -> None:
         """Forget what waits, and what is to be sent."""
@@ -138,12 +146,13 @@ class DataPort:
 
     def _serve_once(self) -> bool:
         """Take what has come; whether something waits for its time."""
+        self._now = self._timekeeper.now_tick
         for _ in range(_AT_ONCE):
             received = self._links.received()
             if received is None:
                 # Only now: what starves may have its next packet in the socket.
                 for transmitter in self._transmitters:
-                    transmitter.run_due()
+                    transmitter.run_due(self._now)
                 break
             datagram, sender = received
             # What is no packet of this protocol is nothing to a device.
@@ -179,7 +188,7 @@ class DataPort:
 
     def _transmit(self, packet: Packet, _: Address) -> None:
         for endpoint in self._at(packet):
-            self._transmitters[endpoint.number].take(packet)
+            self._transmitters[endpoint.number].take(packet, self._now)
 
     def _at(self, packet: Packet) -> Sequence[StreamEndpoint]:
         """The endpoint that a packet goes to; none if there is no such."""

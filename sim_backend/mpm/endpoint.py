@@ -80,29 +80,33 @@ class Input:
         self._send = send
         self._own = self._peer = 0
         self._interval: Amount | None = None
-        self._taken = self._told = Amount()
+        self._arrived = self._taken = self._told = Amount()
         self._sequence: int | None = None
         self.num_sequence_errors = 0
 
     def reset(self) -> None:
         """Forget the host."""
         self._interval = None
-        self._taken = self._told = Amount()
+        self._arrived = self._taken = self._told = Amount()
         self._sequence = None
 
     def command(self, own: int, command: StreamCommand, num_bytes: int) -> None:
         """Do what a host's stream command says, and answer."""
         self._own, self._peer = own, command.source
+        self._arrived += Amount(1, num_bytes)
         self._taken += Amount(1, num_bytes)
         if command.code == flow.INIT:
             self.reset()
             self._interval = command.amount
         elif command.code == flow.RESYNC:
-            self._taken = command.amount
+            # What got lost on the way takes no room.
+            self._taken += command.amount - self._arrived
+            self._arrived = command.amount
         self._tell(flow.OKAY)
 
     def arrived(self, packet: Packet) -> None:
-        """Look whether packets are missing before this one, and tell the host."""
+        """Count a packet, and tell the host if some are missing before it."""
+        self._arrived += Amount(1, packet.num_bytes)
         expected, self._sequence = self._sequence, (packet.sequence + 1) & SEQUENCE_MASK
         if expected is not None and packet.sequence != expected:
             self.num_sequence_errors += 1

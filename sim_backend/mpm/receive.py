@@ -11,9 +11,10 @@ from sim_backend.mpm.radio_block import RxEvent, StreamOrder
 
 # Samples are computed this much after their time, when all that sends has put it on air.
 _DELAY_S = 2e-3
-# A stream is computed and sent in blocks: as long as this, and not longer than so many samples.
+# A stream is computed and sent in blocks: as long as this, and not longer than so many samples,
+# which the processor keeps at hand.
 _BLOCK_S = 4e-3
-_LARGEST_BLOCK = 1 << 16
+_LARGEST_BLOCK = 1 << 14
 # How far a stream may be behind. A real device holds back some milliseconds; this one shares a
 # computer with its client, and either may have to wait for the other's turn.
 _PATIENCE_S = 0.25

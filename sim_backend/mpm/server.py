@@ -191,7 +191,13 @@ class SoftwareUsrp:
         ]
         control_port = ControlPort(radio, front_end.timekeeper, send)
         return DataPort(
-            self._links, endpoints, control_port, transmitters, self._closing, self._frozen
+            self._links,
+            endpoints,
+            control_port,
+            transmitters,
+            front_end.timekeeper,
+            self._closing,
+            self._frozen,
         )
 
     def _set_device_id(self, number: int) -> None:

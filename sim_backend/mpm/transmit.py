@@ -54,10 +54,9 @@ class TxChannel:
         """Whether something is being sent."""
         return self._in_burst or bool(self._held) or bool(self._acknowledged)
 
-    def take(self, packet: Packet) -> None:
+    def take(self, packet: Packet, now: int) -> None:
         """Send a packet's samples: in a burst after those before, else at its time or at once."""
         self._stream.arrived(packet)
-        now = self._timekeeper.now_tick
         if not self._in_burst and not self._is_dropping:
             self._begin(packet.tick, now)
         amount = Amount(1, packet.num_bytes)
@@ -75,9 +74,8 @@ class TxChannel:
         if packet.ends_burst or self._end_tick - self._piece_tick >= _LONGEST_PIECE:
             self._put_on_air()
 
-    def run_due(self) -> None:
+    def run_due(self, now: int) -> None:
         """Do what time has brought: room in the buffer, ends of bursts, and bursts that starve."""
-        now = self._timekeeper.now_tick
         while self._held and self._held[0][0] <= now:
             self._stream.took(self._held.popleft()[1])
         while self._acknowledged and self._acknowledged[0] <= now:
