@@ -17,7 +17,8 @@ from sim_backend.mpm.transmit import TxChannel
 
 Address = tuple[str, int]
 
-_LARGEST_DATAGRAM = 1 << 16
+# More than the largest frame that clients are told of.
+_LARGEST_DATAGRAM = 9216
 # The kernel gives what it may.
 _SOCKET_BUFFER_BYTES = 1 << 24
 # Datagrams that are taken before the clock is looked at.

@@ -11,7 +11,6 @@ from drivers.ad936x import (
     TX_ATTENUATION_RANGE_DB,
     TX_FULL_SCALE_DBM,
 )
-from drivers.geometry import ComplexArray
 from drivers.tuning import Range, Tuning
 from sim_backend.ether import Ether
 from sim_backend.impairments import Impairments
@@ -48,24 +47,26 @@ class FrontEnd:
     def __init__(
         self, ether: Ether, node_index: int, impairments: Impairments, elements: slice, board: int
     ) -> None:
-        num_elements = ether.scene.nodes[node_index].array.num_elements
-        self._num_connected = len(range(num_elements)[elements])
-        if self._num_connected > NUM_CHANNELS:
-            msg = f"a board has {NUM_CHANNELS} receivers, got {self._num_connected} elements"
+        connected = range(ether.scene.nodes[node_index].array.num_elements)[elements]
+        if not 1 <= len(connected) <= NUM_CHANNELS:
+            msg = f"a board has 1 to {NUM_CHANNELS} receivers in use, got {len(connected)} elements"
             raise ValueError(msg + "; give each of several boards its part of them")
-        hardware = node_index, impairments, elements, board
-        self._parts: dict[Way, Transceiver] = {
-            "rx": Transceiver(ether, *hardware),
-            "tx": Transceiver(ether, *hardware),
-        }
+
+        def part(elements: slice) -> Transceiver:
+            return Transceiver(ether, node_index, impairments, elements, board)
+
+        # The same receivers, together and one by one: who listens with one pays for one.
+        self._receivers = {(0, 1)[: len(connected)]: part(elements)}
+        for channel, element in enumerate(connected):
+            self._receivers[channel,] = part(slice(element, element + 1))
+        self._transmitter, pulse = part(elements), part(elements)
+        hardware = pulse.hardware
         self._has_sent = False
         self._carrier_hz: dict[Way, float] = {"rx": _CARRIER_HZ, "tx": _CARRIER_HZ}
         self._epochs: dict[Way, int] = {"rx": 0, "tx": 0}
         self._gain_db: dict[Way, list[float]] = {"rx": [0.0, 0.0], "tx": [0.0, 0.0]}
         self.rx_lock, self.tx_lock = threading.RLock(), threading.RLock()
         self._newest: tuple[tuple[object, ...], np.ndarray] | None = None
-        part = self._parts["rx"]
-        pulse = Transceiver(ether, *hardware)
 
         def pulse_error_fs(number: int) -> int:
             tuning = Tuning(_CARRIER_HZ, _RATE_HZ, 0.0, 0.0)
@@ -74,8 +75,8 @@ class FrontEnd:
 
         self.timekeeper = Timekeeper(
             lambda: ether.now_fs,
-            part.clock,
-            (part.hardware.clock_offset, part.hardware.clock_drift_per_s),
+            pulse.clock,
+            (hardware.clock_offset, hardware.clock_drift_per_s),
             pulse_error_fs,
             _RATE_HZ,
             is_connected=impairments.shared_reference,
@@ -110,16 +111,16 @@ class FrontEnd:
             self._gain_db[way][channel] = applied_db
         return applied_db
 
-    def received(self, tick: int, count: int) -> np.ndarray:
-        """Samples of both receivers from a tick on, int16, shape ``(count, 2, 2)``.
+    def received(self, tick: int, count: int, channels: tuple[int, ...]) -> np.ndarray:
+        """Samples of some channels from a tick on, int16, shape ``(len(channels), count, 2)``.
 
-        In-phase and quadrature come last. Both channels of a block are computed at once, and the
+        In-phase and quadrature come last. Channels of a block are computed at once, and the
         newest block is kept for who asks for the other.
         """
         with self.rx_lock:
-            wanted = (tick, count, self._epochs["rx"], *self._gain_db["rx"])
+            wanted = (tick, count, channels, self._epochs["rx"], *self._gain_db["rx"])
             if self._newest is None or self._newest[0] != wanted:
-                self._newest = wanted, self._receive(tick, count)
+                self._newest = wanted, self._receive(tick, count, channels)
             return self._newest[1]
 
     def send(self, channel: int, samples: np.ndarray, tick: int) -> None:
@@ -131,7 +132,7 @@ class FrontEnd:
             return
         signal = (samples.astype(np.float32) / np.float32(_FULL_SCALE)).view(np.complex64)[:, 0]
         with self.tx_lock:
-            part = self._parts["tx"]
+            part = self._transmitter
             part.clock = self.timekeeper.clock
             port_dbm = TX_FULL_SCALE_DBM - (TX_GAIN_RANGE_DB[1] - self._gain_db["tx"][0])
             part.emit(signal, tick, len(signal), port_dbm)
@@ -141,27 +142,31 @@ class FrontEnd:
         """End what is on air."""
         with self.tx_lock:
             if self._has_sent:
-                self._parts["tx"].silence()
+                self._transmitter.silence()
 
-    def _receive(self, tick: int, count: int) -> np.ndarray:
-        part = self._parts["rx"]
-        part.clock = self.timekeeper.clock
-        signal = np.zeros((count, NUM_CHANNELS), dtype=np.complex64)
-        gains = self._gain_db["rx"][: self._num_connected]
-        for gain_db in set(gains):
-            heard: ComplexArray = part.receive(tick, count, RX_FULL_SCALE_DBM - gain_db)
-            columns = [n for n, gain in enumerate(gains) if gain == gain_db]
-            signal[:, columns] = heard[:, columns]
-        parts = signal.view(np.float32)
-        parts *= np.float32(_FULL_SCALE)
-        np.clip(np.rint(parts, out=parts), -_FULL_SCALE, _FULL_SCALE - 1.0, out=parts)
-        return parts.astype("<i2").reshape(count, NUM_CHANNELS, 2)
+    def _receive(self, tick: int, count: int, channels: tuple[int, ...]) -> np.ndarray:
+        signal = np.zeros((len(channels), count, 2), dtype=np.float32)
+        connected = tuple(channel for channel in channels if (channel,) in self._receivers)
+        for gain_db in {self._gain_db["rx"][channel] for channel in connected}:
+            part = self._receivers[connected]
+            part.clock = self.timekeeper.clock
+            heard = part.receive(tick, count, RX_FULL_SCALE_DBM - gain_db)
+            for column, channel in enumerate(connected):
+                if self._gain_db["rx"][channel] == gain_db:
+                    np.multiply(
+                        heard.view(np.float32).reshape(count, -1, 2)[:, column],
+                        np.float32(_FULL_SCALE),
+                        out=signal[channels.index(channel)],
+                    )
+        np.rint(signal, out=signal)
+        return np.clip(signal, -_FULL_SCALE, _FULL_SCALE - 1.0, out=signal).astype("<i2")
 
     def _tune(self, way: Way) -> None:
         """Start an oscillator anew, with a new phase."""
         self._epochs[way] += 1
         tuning = Tuning(self._carrier_hz[way], self.timekeeper.rate_hz, 0.0, 0.0)
-        self._parts[way].tune(tuning, self._epochs[way], clock_locked=False, pps_locked=False)
+        for part in self._receivers.values() if way == "rx" else (self._transmitter,):
+            part.tune(tuning, self._epochs[way], clock_locked=False, pps_locked=False)
 
     def _lock(self, way: Way) -> threading.RLock:
         return self.rx_lock if way == "rx" else self.tx_lock

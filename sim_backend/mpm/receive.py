@@ -76,8 +76,16 @@ class RxStream:
         self.is_over = True
         self._tell(RxEvent.OVERRUN, now)
 
-    def step(self, now: int) -> float:
-        """Send what has been received by now; seconds after which there is more to do."""
+    def step(self, now: int, channels: tuple[int, ...]) -> float:
+        """Send what has been received by now; seconds after which there is more to do.
+
+        Parameters
+        ----------
+        channels
+            All that stream now.
+        """
+        if self.is_over:
+            return 0.0
         rate_hz = self._timekeeper.rate_hz
         if self._is_too_late(now, _PATIENCE_S * rate_hz):
             self.overflow(now)
@@ -87,7 +95,8 @@ class RxStream:
         count = self._count(now - int(_DELAY_S * rate_hz), int(_BLOCK_S * rate_hz))
         if count <= 0:
             return -count / rate_hz
-        samples = self._front_end.received(self._next_tick, count)[:, self._channel]
+        block = self._front_end.received(self._next_tick, count, channels)
+        samples = block[channels.index(self._channel)]
         tick, self._next_tick = self._next_tick, self._next_tick + count
         ends = self._next_tick == self._end_tick
         self._packets.extend(
@@ -210,6 +219,8 @@ class Receiver:
         """Stream until closed."""
         while not self._is_closed:
             wait_s = _FROZEN_S if self.is_frozen else self._step()
+            if wait_s == 0.0 and self._mail.empty():
+                continue
             try:
                 self._mail.get(timeout=wait_s)()
             except Empty:
@@ -218,7 +229,8 @@ class Receiver:
     def _step(self) -> float | None:
         """One step of each stream; seconds until the next one is due, `None` if there is none."""
         now = self._timekeeper.now_tick
-        waits = [stream.step(now) for stream in self._streams.values() if not stream.is_over]
+        channels = tuple(sorted(self._streams))
+        waits = [stream.step(now, channels) for stream in self._streams.values()]
         for channel in [n for n, stream in self._streams.items() if stream.is_over]:
             del self._streams[channel]
         return min(waits, default=None) if self._streams else None
