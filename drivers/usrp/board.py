@@ -85,6 +85,9 @@ class Board:
         RadioError
             If there is no pulse per second; the tuning is then undefined.
         """
+        if wanted.time_source == "none" and self.clocks.num_boards > 1:
+            msg = "time_source 'none': several boards need a pulse per second to agree on a time"
+            raise TuningError(msg, "set time_source to 'pps' and connect it to every board")
         before, self._tuning = self._tuning, None
         try:
             applied = self.tuner.apply(before, wanted)

@@ -128,6 +128,8 @@ def _serve(device: Device, channel: socket.socket) -> None:
             answer = device.answer(decoded)
         except RadioError as error:
             answer = m.failure_of(error)
+        except Exception as error:  # noqa: BLE001 - told to the side that has a log
+            answer = m.failure_of(RadioError(f"{type(error).__name__}: {error}"))
         channel.send(msgspec.msgpack.encode(answer))
 
 

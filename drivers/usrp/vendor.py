@@ -2,7 +2,6 @@
 
 import mmap
 import os
-import select
 import signal
 import socket
 import subprocess
@@ -11,7 +10,7 @@ import threading
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 import msgspec
 import numpy as np
@@ -57,6 +56,8 @@ class VendorProcess:
         size = _SAMPLE_BYTES * MAX_SAMPLES * (num_channels + 1)
         os.ftruncate(memory, size)
         self._memory = np.frombuffer(mmap.mmap(memory, size), np.complex64)
+        self._channel.settimeout(_ASK_EVERY_S)
+        self._stop.settimeout(_STOP_S)
         fds = channel.fileno(), stop.fileno(), memory
         environment = os.environ | {
             "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
@@ -86,12 +87,10 @@ class VendorProcess:
         """
         if self._lost is not None:
             raise self._lost
-        try:
+        received = b""
+        with suppress(OSError):  # a process that died says so by an empty answer
             self._channel.send(msgspec.msgpack.encode(request))
-            self._await_answer(type(request).__name__, deadline_s)
-            received = self._channel.recv(_MESSAGE_BYTES)
-        except OSError:
-            received = b""
+            received = self._await_answer(type(request).__name__, deadline_s)
         if not received:
             self._lose(f"the process that runs UHD {self._how_it_ended()}")
         decoded: Answer = msgspec.msgpack.decode(received, type=Answer)
@@ -109,7 +108,7 @@ class VendorProcess:
         with self._stop_lock:
             with suppress(OSError):
                 self._stop.send(b"s")
-                if select.select([self._stop], [], [], _STOP_S)[0] and self._stop.recv(1):
+                if self._stop.recv(1):
                     return
             if self._lost is None:
                 self._lost = RadioLostError("the transmission could not be ended as it should")
@@ -135,16 +134,18 @@ class VendorProcess:
         self._stop.close()
         self._pulse.close()
 
-    def _await_answer(self, what: str, deadline_s: float) -> None:
+    def _await_answer(self, what: str, deadline_s: float) -> bytes:
         self._pulse.rest()
         end_s = time.monotonic() + deadline_s
-        while not select.select([self._channel], [], [], _ASK_EVERY_S)[0]:
+        while True:
+            with suppress(TimeoutError):
+                return self._channel.recv(_MESSAGE_BYTES)
             if silent := self._pulse.silent(_SILENCE_S):
                 self._lose(f"the USRP at {', '.join(silent)} stopped answering")
             if time.monotonic() > end_s:
                 self._lose(f"the USRP did not answer {what} within {deadline_s:.3g} s")
 
-    def _lose(self, problem: str) -> None:
+    def _lose(self, problem: str) -> NoReturn:
         if self._lost is None:
             self._lost = RadioLostError(problem)
         self._end()
