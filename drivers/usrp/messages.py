@@ -9,6 +9,9 @@ from drivers.usrp.options import UsrpOptions
 
 # Longest burst and block; the memory that both processes share holds one of each.
 MAX_SAMPLES = 1 << 22
+# Each message follows the number of its request, little-endian.
+NUMBER_BYTES = 8
+MESSAGE_BYTES = 1 << 16
 
 
 class _Message(msgspec.Struct, frozen=True, tag=True):

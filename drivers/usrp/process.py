@@ -23,8 +23,6 @@ from drivers.usrp.options import UsrpOptions
 from drivers.usrp.receiver import Receiver
 from drivers.usrp.sender import Sender
 
-_MESSAGE_BYTES = 1 << 16
-
 
 class Device:
     """Answers to the requests of `drivers.usrp.messages`.
@@ -121,8 +119,9 @@ class Device:
 
 
 def _serve(device: Device, channel: socket.socket) -> None:
-    while request := channel.recv(_MESSAGE_BYTES):
-        decoded: m.Request = msgspec.msgpack.decode(request, type=m.Request)
+    while request := channel.recv(m.MESSAGE_BYTES):
+        number, body = request[: m.NUMBER_BYTES], request[m.NUMBER_BYTES :]
+        decoded: m.Request = msgspec.msgpack.decode(body, type=m.Request)
         answer: m.Answer
         try:
             answer = device.answer(decoded)
@@ -130,7 +129,7 @@ def _serve(device: Device, channel: socket.socket) -> None:
             answer = m.failure_of(error)
         except Exception as error:  # noqa: BLE001 - told to the side that has a log
             answer = m.failure_of(RadioError(f"{type(error).__name__}: {error}"))
-        channel.send(msgspec.msgpack.encode(answer))
+        channel.send(number + msgspec.msgpack.encode(answer))
 
 
 def _serve_stops(device: Device, stops: socket.socket) -> None:

@@ -97,15 +97,14 @@ class Receiver:
             raise RadioError("fetch() without an armed block", "call arm_receive() first")
         size = armed.num_samples * len(self._board.rx_channels)
         block = memory[:size].reshape(armed.num_samples, -1)
-        for ahead_s in (*_LATER_S, None):
+        for ahead_s in _LATER_S:
             try:
                 return self._receive(armed, block)
             except LateCommandError:
-                if armed.is_timed or ahead_s is None:
-                    self.num_lates += 1
+                if armed.is_timed:
                     raise
-                armed = self._command(armed.num_samples, None, ahead_s)
-        raise AssertionError
+            armed = self._command(armed.num_samples, None, ahead_s)
+        return self._receive(armed, block)
 
     def _command(self, num_samples: int, at_tick: int | None, ahead_s: float) -> _Armed:
         rate_hz = self._board.tuning.sample_rate_hz
@@ -127,22 +126,20 @@ class Receiver:
         self._drain(_ASK_EVERY_S)
 
     def _receive(self, armed: _Armed, block: ComplexArray) -> tuple[int, bool, bool]:
-        num_samples, num_channels = block.shape
-        rate_hz = self._board.tuning.sample_rate_hz
-        first_tick, filled, has_gaps, overflow = armed.tick, 0, False, False
+        num_samples = len(block)
+        first_tick, filled, overflow, has_gaps = armed.tick, 0, False, False
         end_s = armed.start_s + _STALL_S
         while filled < num_samples:
-            count = min(_CHUNK_SAMPLES, num_samples - filled)
-            chunk = self._chunk[: num_channels * count].reshape(num_channels, count)
-            received = self._streamer.recv(chunk, self._metadata, _ASK_EVERY_S)
-            if received:
-                tick = self._board.clocks.tick_of(self._metadata.time_spec, rate_hz)
-                first_tick = tick if filled == 0 else first_tick
+            # Packet by packet until it begins: one of an earlier block may come before it.
+            most = _CHUNK_SAMPLES if filled else self._streamer.get_max_num_samps()
+            chunk, tick = self._next_samples(min(most, num_samples - filled))
+            if len(chunk) and tick + len(chunk) > armed.tick:
+                first_tick = first_tick if filled else tick
                 begin = min(max(filled, tick - first_tick), num_samples)
-                has_gaps = has_gaps or begin > filled
+                has_gaps = has_gaps or begin > filled or first_tick > armed.tick
                 block[filled:begin] = 0.0
-                filled = min(begin + received, num_samples)
-                block[begin:filled] = chunk[:, : filled - begin].T
+                filled = min(begin + len(chunk), num_samples)
+                block[begin:filled] = chunk[: filled - begin]
                 end_s = time.monotonic() + _STALL_S
             error = self._error()
             if error == "overflow":
@@ -155,6 +152,15 @@ class Receiver:
         block[filled:] = 0.0
         return first_tick, overflow, overflow or has_gaps
 
+    def _next_samples(self, most: int) -> tuple[ComplexArray, int]:
+        """What comes next, shape ``(n, M)``, ``n`` at most as given or 0, and its first tick."""
+        num_channels = len(self._board.rx_channels)
+        chunk = self._chunk[: num_channels * most].reshape(num_channels, most)
+        count = self._streamer.recv(chunk, self._metadata, _ASK_EVERY_S)
+        rate_hz = self._board.tuning.sample_rate_hz
+        tick = self._board.clocks.tick_of(self._metadata.time_spec, rate_hz) if count else 0
+        return chunk[:, :count].T, tick
+
     def _error(self) -> str:
         """UHD's name of what went wrong in the last call, or nothing."""
         code = self._metadata.error_code
@@ -162,12 +168,13 @@ class Receiver:
 
     def _give_up(self, error: str, tick: int) -> None:
         words = self._metadata.strerror()
+        self._board.now_tick()  # a device that is gone does not answer this either
+        self._halt()  # other boards may have been in time
         if error == "late":
+            self.num_lates += 1
             raise LateCommandError(
                 f"the command for tick {tick} reached the device too late; UHD says: {words}"
             )
-        self._board.now_tick()  # a device that is gone does not answer this either
-        self._halt()
         if error == "timeout":
             raise RadioTimeoutError(f"no samples came in time; UHD says: {words}")
         raise RadioError(f"the block was lost; UHD says: {words}", "receive again")

@@ -20,6 +20,8 @@ _STALL_S = 0.6
 _AT_ONCE_S = 0.02
 _UNDERFLOWS = ("underflow", "underflow_in_packet")
 _GAPS = ("seq_error", "seq_error_in_packet")
+# What ends a burst, on each channel of its own.
+_LAST = ("burst_ack", "time_error")
 
 
 @dataclass(slots=True)
@@ -50,7 +52,7 @@ class Sender:
         self._column = 0
         self._events = self._types.TXAsyncMetadata()
         self._outcome = Outcome()
-        self._is_open = False
+        self._sounding: set[int] = set()  # columns whose burst the device has not ended
         self._end_s = 0.0
         self._feeder: threading.Thread | None = None
         self._problem: RadioError | None = None
@@ -69,14 +71,14 @@ class Sender:
         if self._feeder is not None and self._feeder.is_alive():
             raise RadioError("the last burst is still being sent", "await its report first")
         rate_hz = self._board.tuning.sample_rate_hz
-        if self._is_open:
-            self._collect(0.0)  # of a burst that nobody asked about
+        self._collect(0.0)  # of a burst that nobody asked about
         now = self._board.now_tick()
         tick = now + round(_AT_ONCE_S * rate_hz) if at_tick is None else at_tick
         duration_s = (max(0, tick - now) + len(samples)) / rate_hz
         self._end_s = time.monotonic() + duration_s + _STALL_S
         self._outcome = Outcome(tick)
-        self._is_open, self._problem = True, None
+        self._sounding = set(range(len(self._board.tx_channels)))
+        self._problem = None
         self._stop.clear()
         time_spec = self._board.clocks.time_spec(tick, rate_hz)
         # Copied, because the next burst may come into the same memory while this one is fed.
@@ -105,37 +107,31 @@ class Sender:
         if self._problem is not None:
             problem, self._problem = self._problem, None
             raise problem
-        if self._is_open and not self._collect(self._end_s - time.monotonic()):
+        if not self._collect(self._end_s - time.monotonic()):
             self._board.now_tick()  # a device that is gone does not answer this either
             raise RadioTimeoutError("the device did not acknowledge the burst in time")
         return self._outcome
 
     def _collect(self, wait_s: float) -> bool:
-        """Take events of the burst until it is over; whether it is."""
+        """Take events of the burst until it is over on all channels; whether it is."""
         end_s = time.monotonic() + wait_s
-        while self._streamer.recv_async_msg(self._events, max(0.0, end_s - time.monotonic())):
-            if self._take(str(self._events.event_code.name)):
-                self._is_open = False
-                self._swallow()
-                return True
-        return False
+        while self._sounding and self._streamer.recv_async_msg(
+            self._events, max(0.0, end_s - time.monotonic())
+        ):
+            self._take(str(self._events.event_code.name), self._events.channel)
+        return not self._sounding
 
-    def _take(self, event: str) -> bool:
-        """Note an event; whether it is the last of its burst."""
-        mine = self._events.channel == self._column
+    def _take(self, event: str, column: int) -> None:
+        """Note an event; the channel that only carries silence is not counted."""
+        counted = column == self._column
         if event in _UNDERFLOWS or event in _GAPS:
             self._outcome.underflow = True
-            self.num_underflows += mine
+            self.num_underflows += counted
         elif event == "time_error":
-            if not self._outcome.late:
-                self.num_lates += 1
             self._outcome.late, self._outcome.first_sample_tick = True, None
-        return mine and event in {"burst_ack", "time_error"}
-
-    def _swallow(self) -> None:
-        """Throw away what else comes of the burst: other channels acknowledge as well."""
-        while self._streamer.recv_async_msg(self._events, 0.0):
-            pass
+            self.num_lates += counted
+        if event in _LAST:
+            self._sounding.discard(column)
 
     def _feed(self, streamer: Any, samples: ComplexArray, time_spec: Any) -> None:
         """Send a burst on its channel, and silence on the others."""
@@ -171,7 +167,7 @@ class Sender:
     def _break_off(self, streamer: Any, metadata: Any, chunk: ComplexArray) -> None:
         """End a burst after what was sent of it; nothing comes of one that had not begun."""
         if metadata.start_of_burst:
-            self._is_open, self._outcome = False, Outcome()
+            self._sounding, self._outcome = set(), Outcome()
             return
         metadata.end_of_burst = True
         streamer.send(chunk[:, :0], metadata, _SEND_WAIT_S)

@@ -17,7 +17,17 @@ import numpy as np
 
 from drivers.geometry import ComplexArray
 from drivers.radio_errors import RadioError, RadioLostError
-from drivers.usrp.messages import MAX_SAMPLES, Answer, Done, Failed, Release, Request, error_of
+from drivers.usrp.messages import (
+    MAX_SAMPLES,
+    MESSAGE_BYTES,
+    NUMBER_BYTES,
+    Answer,
+    Done,
+    Failed,
+    Release,
+    Request,
+    error_of,
+)
 from drivers.usrp.pulse import Pulse
 
 A = TypeVar("A", bound=Answer)
@@ -29,7 +39,6 @@ _STOP_S = 1.0
 # A live board is let go of in 0.8 s; for one that is gone libuhd would take 10 s.
 _RELEASE_S = 3.0
 _SAMPLE_BYTES = 8
-_MESSAGE_BYTES = 1 << 16
 
 
 class VendorProcess:
@@ -49,6 +58,7 @@ class VendorProcess:
         self._num_channels = num_channels
         self._pulse = Pulse(boards)
         self._lost: RadioLostError | None = None
+        self._num_asked = 0
         self._stop_lock = threading.Lock()
         self._channel, channel = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._stop, stop = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -87,20 +97,21 @@ class VendorProcess:
         """
         if self._lost is not None:
             raise self._lost
+        self._num_asked += 1
         received = b""
         with suppress(OSError):  # a process that died says so by an empty answer
-            self._channel.send(msgspec.msgpack.encode(request))
+            number = self._num_asked.to_bytes(NUMBER_BYTES, "little")
+            self._channel.send(number + msgspec.msgpack.encode(request))
             received = self._await_answer(type(request).__name__, deadline_s)
         if not received:
             self._lose(f"the process that runs UHD {self._how_it_ended()}")
-        decoded: Answer = msgspec.msgpack.decode(received, type=Answer)
+        decoded: A | Failed = msgspec.msgpack.decode(received, type=answer | Failed)
         if isinstance(decoded, Failed):
             error = error_of(decoded)
             if isinstance(error, RadioLostError):
                 self._lost = error
                 self._end()
             raise error
-        assert isinstance(decoded, answer)  # noqa: S101
         return decoded
 
     def stop_transmit(self) -> None:
@@ -135,11 +146,15 @@ class VendorProcess:
         self._pulse.close()
 
     def _await_answer(self, what: str, deadline_s: float) -> bytes:
+        """Answer to the last request; one to a request whose wait was interrupted is dropped."""
         self._pulse.rest()
         end_s = time.monotonic() + deadline_s
         while True:
             with suppress(TimeoutError):
-                return self._channel.recv(_MESSAGE_BYTES)
+                received = self._channel.recv(MESSAGE_BYTES)
+                number = int.from_bytes(received[:NUMBER_BYTES], "little")
+                if number == self._num_asked or not received:
+                    return received[NUMBER_BYTES:]
             if silent := self._pulse.silent(_SILENCE_S):
                 self._lose(f"the USRP at {', '.join(silent)} stopped answering")
             if time.monotonic() > end_s:
