@@ -14,6 +14,9 @@ from processing.channel import channel_estimate
 
 # The second reference is a median already; the third differs from it by less than its noise.
 _NUM_ALIGNMENTS = 3
+# What was lost is captured again; more than this one after the other is no accident.
+_MOST_IN_A_ROW = 4
+_FIRST_SPARE = 100_000
 
 
 class BackgroundLearner:
@@ -109,9 +112,30 @@ class BackgroundLearner:
 def captures_of_link(
     source: CaptureSource, tx_id: str, rx_id: str, num_captures: int
 ) -> Iterator[Capture]:
-    """Target-free captures of one link, one at a time."""
-    for index in range(num_captures):
-        yield from source.sense_background(tx_id, (rx_id,), index)
+    """Target-free captures of one link, one at a time; for each unusable one, another is taken.
+
+    Raises
+    ------
+    CaptureRefusedError
+        If one after the other cannot be used, with the last one's reason.
+    """
+    num_usable = in_a_row = index = 0
+    while num_usable < num_captures:
+        # Numbers after these are those of the nodes' own soundings.
+        number = index if index < num_captures else _FIRST_SPARE + index
+        (capture,) = source.sense_background(tx_id, (rx_id,), number)
+        index += 1
+        if capture.quality.usable:
+            num_usable, in_a_row = num_usable + 1, 0
+            yield capture
+            continue
+        in_a_row += 1
+        if in_a_row == _MOST_IN_A_ROW:
+            msg = (
+                f"capture on {tx_id} -> {rx_id} is not usable: {capture.quality.problem}; the "
+                f"{in_a_row - 1} before it were not either"
+            )
+            raise CaptureRefusedError(msg)
 
 
 @dataclass(frozen=True)
@@ -144,8 +168,9 @@ def learn_background(
     Raises
     ------
     CaptureRefusedError
-        If a capture is unusable (overflow, late, clock unlocked), of another waveform, or of
-        another config epoch than the first: the median of two tunings is no background.
+        If captures stay unusable (overflow, late, clock unlocked); if one is of another
+        waveform, or of another config epoch than the first: the median of two tunings is no
+        background.
     """
     learner: BackgroundLearner | None = None
     pilots, waveform_hash = pilot_symbols(source.grid), source.grid.waveform_hash
@@ -169,9 +194,7 @@ def learn_background(
 
 
 def _problem(capture: Capture, waveform_hash: str, config_epoch: int) -> str | None:
-    """Why a capture cannot be part of an entry, or ``None``."""
-    if not capture.quality.usable:
-        return f"is not usable: {capture.quality.problem}"
+    """Why a usable capture cannot be part of an entry, or ``None``."""
     if capture.waveform_hash != waveform_hash:
         return f"is of waveform {capture.waveform_hash}, expected {waveform_hash}"
     if capture.config_epoch != config_epoch and not capture.needs_alignment:

@@ -19,6 +19,7 @@ def user_errors() -> tuple[type[Exception], ...]:
     Imported here, where one is to be told: their packages take longer to import than `--help` may.
     """
     from calibration.dictionary import DictionaryError
+    from drivers.capture import CaptureRefusedError
     from drivers.radio_errors import RadioError
     from drivers.recording import RecordingError
     from fusion.sensing import TooFewNodesError
@@ -26,7 +27,7 @@ def user_errors() -> tuple[type[Exception], ...]:
     from testbed.yaml_file import YamlFileError
 
     known = (UsageError, YamlFileError, BusError, DictionaryError, RadioError, RecordingError)
-    return (*known, TooFewNodesError, OSError, MemoryError)
+    return (*known, CaptureRefusedError, TooFewNodesError, OSError, MemoryError)
 
 
 def explain(error: BaseException) -> str:

@@ -155,8 +155,9 @@ class RecordedSource:
         (rx_id,) = rx_ids
         self.asked.append((tx_id, rx_id, capture_index))
         pilots = pilot_symbols(self.grid)[:, None]
+        channel = self.channels[capture_index % len(self.channels)]
         capture = Capture(
-            tx_id, rx_id, self.channels[capture_index] * pilots, 1, self.grid.waveform_hash,
+            tx_id, rx_id, channel * pilots, 1, self.grid.waveform_hash,
             quality=self.quality.get(capture_index, CaptureQuality()),
         )  # fmt: skip
         return (capture,)
@@ -188,9 +189,16 @@ def test_captures_come_one_at_a_time():
     ],
 )
 def test_unusable_captures_are_refused_with_the_link_and_the_reason(quality, flaw):
-    source = RecordedSource(draws(5, (24, 2)), {3: quality})
+    source = RecordedSource(draws(5, (24, 2)), dict.fromkeys(range(5), quality))
     with pytest.raises(CaptureRefusedError, match=f"a -> b is not usable.*{flaw}"):
         learn_background(source, "a", "b", 5)
+
+
+def test_another_capture_is_taken_for_each_that_was_lost():
+    lost = CaptureQuality(overflow=True)
+    source = RecordedSource(draws(5, (24, 2)), {1: lost, 2: lost, 4: lost})
+    learn_background(source, "a", "b", 5)
+    assert [index for *_, index in source.asked] == [0, 1, 2, 3, 4, 100_005, 100_006, 100_007]
 
 
 def test_a_clock_that_cannot_be_asked_is_trusted():

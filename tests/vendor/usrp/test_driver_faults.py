@@ -1,0 +1,317 @@
+"""What becomes of a USRP radio when things go wrong: the right error, in time, nothing hangs."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+
+import numpy as np
+import pytest
+from tests.vendor.usrp.emulated import EmulatedUsrps, emulated_usrps
+
+from drivers.radio import Radio, RadioSpec
+from drivers.radio_errors import (
+    LateCommandError,
+    RadioError,
+    RadioLostError,
+    RadioNotFoundError,
+    TuningError,
+)
+from drivers.tuning import Tuning
+from drivers.usrp import open_usrp_radio
+
+TUNING = Tuning(2.4e9, 10e6, 40.0, 60.0, "internal", "none")
+WITH_PULSE = Tuning(2.4e9, 10e6, 40.0, 60.0, "external", "pps")
+WITHIN_S = 2.0
+BURST = np.full(1000, 0.1, np.complex64)
+LONG_BURST = np.full(3_000_000, 0.1, np.complex64)
+
+
+def open_on(usrps: EmulatedUsrps, **options: object) -> Radio:
+    return open_usrp_radio(RadioSpec("a", 2, usrps.address, options))
+
+
+@pytest.fixture
+def usrps() -> Iterator[EmulatedUsrps]:
+    with emulated_usrps(1) as one:
+        yield one
+
+
+@pytest.fixture
+def radio(usrps) -> Iterator[Radio]:
+    with closing(open_on(usrps)) as radio:
+        radio.configure(TUNING)
+        yield radio
+
+
+@contextmanager
+def others_keep_running(longest_s: float = 1.0) -> Iterator[None]:
+    """Fail if another thread of this process stood still for that long."""
+    stop, gaps_s = threading.Event(), []
+
+    def tick() -> None:
+        before_s = time.monotonic()
+        while not stop.wait(0.01):
+            now_s = time.monotonic()
+            gaps_s.append(now_s - before_s)
+            before_s = now_s
+
+    thread = threading.Thread(target=tick)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+    assert max(gaps_s, default=0.0) < longest_s
+
+
+def is_lost_in_time(action: Callable[[], object]) -> None:
+    begin_s = time.monotonic()
+    with others_keep_running(), pytest.raises(RadioLostError):
+        action()
+    assert time.monotonic() - begin_s < WITHIN_S
+
+
+def closes_in_time(radio: Radio) -> None:
+    begin_s = time.monotonic()
+    radio.close()
+    assert time.monotonic() - begin_s < WITHIN_S
+
+
+@pytest.fixture(params=[signal.SIGKILL, signal.SIGSTOP], ids=["killed", "frozen"])
+def strike(request, usrps) -> Callable[[], None]:
+    return lambda: usrps.process.send_signal(request.param)
+
+
+def test_a_device_is_lost_while_receiving(radio, strike):
+    radio.arm_receive(4_000_000)
+    threading.Timer(0.15, strike).start()
+    time_left_s = 0.15
+    begin_s = time.monotonic()
+    with others_keep_running(), pytest.raises(RadioLostError):
+        radio.fetch()
+    assert time.monotonic() - begin_s < WITHIN_S + time_left_s
+    closes_in_time(radio)
+
+
+def test_a_device_is_lost_long_before_a_block_begins(radio, strike):
+    radio.arm_receive(1000, radio.time_ticks() + 10**9)
+    strike()
+    is_lost_in_time(radio.fetch)
+    closes_in_time(radio)
+
+
+def test_a_device_is_lost_while_sending(radio, strike):
+    radio.transmit(LONG_BURST, radio.time_ticks() + 2_000_000)
+    strike()
+    is_lost_in_time(radio.transmit_report)
+    closes_in_time(radio)
+
+
+def test_a_device_is_lost_before_a_tune(radio, strike):
+    """The call for which libuhd stops all threads of its process for a minute."""
+    strike()
+    is_lost_in_time(lambda: radio.configure(Tuning(2.5e9, 10e6, 40.0, 60.0)))
+    closes_in_time(radio)
+
+
+@pytest.mark.parametrize("call", ["time_ticks", "health", "arm_receive", "transmit"])
+def test_a_device_is_lost_between_calls(radio, strike, call):
+    strike()
+    arguments = {"arm_receive": (1000,), "transmit": (BURST,)}.get(call, ())
+    is_lost_in_time(lambda: getattr(radio, call)(*arguments))
+    is_lost_in_time(lambda: radio.configure(TUNING))  # and stays lost
+    radio.stop_transmit()
+    closes_in_time(radio)
+
+
+def test_a_device_is_lost_before_it_is_let_go_of(radio, strike):
+    strike()
+    closes_in_time(radio)
+
+
+def test_a_device_is_lost_while_it_is_opened(usrps, strike):
+    timer = threading.Timer(1.0, strike)
+    timer.start()
+    begin_s = time.monotonic()
+    with pytest.raises(RadioError):
+        open_on(usrps).configure(TUNING)
+    timer.join()
+    assert time.monotonic() - begin_s < 1.0 + WITHIN_S
+
+
+def test_a_device_that_is_gone_is_not_found(usrps, strike):
+    strike()
+    begin_s = time.monotonic()
+    with pytest.raises(RadioNotFoundError, match=usrps.address):
+        open_on(usrps)
+    assert time.monotonic() - begin_s < WITHIN_S
+
+
+def test_a_device_in_use_says_so(radio, usrps):
+    with pytest.raises(RadioError, match="in use by another program"):
+        open_on(usrps)
+    radio.time_ticks()
+
+
+def test_a_device_is_free_again_after_close(usrps):
+    open_on(usrps).close()
+    open_on(usrps).close()
+
+
+def test_what_the_boards_do_not_have_is_refused(usrps):
+    for options, said in (
+        ({"rx_channels": [0, 5]}, "channel 5 is to receive"),
+        ({"tx_channel": 2}, "channel 2 is to transmit"),
+        ({"timed_tune": True}, "cannot time its tune"),
+    ):
+        with pytest.raises(RadioError, match=said):
+            open_on(usrps, **options)
+
+
+def test_a_carrier_out_of_range_leaves_the_old_tuning(radio):
+    with pytest.raises(TuningError, match="carrier_hz must be between"):
+        radio.configure(Tuning(9e9, 10e6, 40.0, 60.0))
+    radio.arm_receive(1000)
+    assert radio.fetch().tuning == TUNING
+
+
+def test_a_late_burst_is_reported_by_the_device(radio):
+    radio.transmit(BURST, radio.time_ticks() - 1000)
+    report = radio.transmit_report()
+    assert report.late
+    assert report.first_sample_tick is None
+    assert radio.health().num_lates == 1
+    at_tick = radio.time_ticks() + 500_000
+    radio.transmit(BURST, at_tick)
+    assert radio.transmit_report().first_sample_tick == at_tick
+
+
+def test_a_late_block_is_reported_by_the_device(radio):
+    radio.arm_receive(1000, radio.time_ticks() - 1000)
+    with pytest.raises(LateCommandError, match="UHD says: ERROR_CODE_LATE_COMMAND"):
+        radio.fetch()
+    assert radio.health().num_lates == 1
+
+
+def test_an_overflow_is_flagged_and_what_is_lost_is_zero(radio, usrps):
+    usrps.do("overflow")
+    radio.arm_receive(200_000)
+    block = radio.fetch()
+    assert block.overflow
+    assert block.discontinuity
+    assert not block.samples[-1000:].any()
+    assert radio.health().num_overflows == 1
+    radio.arm_receive(200_000)
+    block = radio.fetch()
+    assert not block.overflow
+
+
+def test_a_burst_that_is_stopped_ends(radio):
+    """What the device's buffer holds is sent; the rest of 0.3 s is not."""
+    begin_tick = radio.time_ticks() + 3_000_000
+    radio.transmit(LONG_BURST, begin_tick)
+    radio.stop_transmit()
+    radio.transmit_report()
+    assert radio.time_ticks() < begin_tick + len(LONG_BURST)
+    radio.transmit(BURST)
+    assert not radio.transmit_report().late
+
+
+def test_a_second_burst_waits_for_the_first(radio):
+    radio.transmit(LONG_BURST, radio.time_ticks() + 1_000_000)
+    with pytest.raises(RadioError, match="still being sent"):
+        radio.transmit(BURST)
+    radio.stop_transmit()
+
+
+def test_a_lost_pulse_is_said_by_every_block_until_it_is_back(radio, usrps):
+    radio.configure(WITH_PULSE)
+    radio.arm_receive(1000)
+    before = radio.fetch()
+    usrps.do("lose pps")
+    deadline_s = time.monotonic() + 5.0
+    while radio.health().pps_locked and time.monotonic() < deadline_s:
+        pass
+    radio.arm_receive(1000)
+    assert radio.fetch().pps_locked is False
+    assert radio.configure(WITH_PULSE) == WITH_PULSE  # goes on, flagged
+    with pytest.raises(RadioError, match="no PPS"):
+        radio.configure(Tuning(2.4e9, 20e6, 40.0, 60.0, "external", "pps"))
+    usrps.do("restore pps")
+    radio.configure(WITH_PULSE)
+    radio.arm_receive(1000)
+    after = radio.fetch()
+    assert after.pps_locked
+    assert after.config_epoch > before.config_epoch
+
+
+def test_a_lost_reference_is_said_and_the_time_is_set_again_when_it_is_back(radio, usrps):
+    radio.configure(WITH_PULSE)
+    usrps.do("lose reference")
+    radio.arm_receive(1000)
+    lost = radio.fetch()
+    assert lost.clock_locked is False
+    usrps.do("restore reference")
+    radio.configure(WITH_PULSE)
+    radio.arm_receive(1000)
+    after = radio.fetch()
+    assert after.clock_locked
+    assert after.config_epoch > lost.config_epoch
+
+
+def test_without_a_pulse_there_is_no_common_time(usrps):
+    usrps.do("lose pps")
+    with closing(open_on(usrps)) as radio, pytest.raises(RadioError, match="no PPS"):
+        radio.configure(WITH_PULSE)
+
+
+def test_several_boards_need_a_pulse():
+    with (
+        emulated_usrps(2) as usrps,
+        closing(open_usrp_radio(RadioSpec("a", 4, usrps.address))) as radio,
+        pytest.raises(TuningError, match="several boards need a pulse"),
+    ):
+        radio.configure(TUNING)
+
+
+AGENT = """
+import sys
+from drivers.radio import RadioSpec
+from drivers.usrp import open_usrp_radio
+radio = open_usrp_radio(RadioSpec("a", 2, sys.argv[1]))
+print(radio._vendor._process.pid, flush=True)
+sys.stdin.read()
+"""
+
+
+def test_the_vendors_process_ends_with_an_agent_that_is_killed(usrps):
+    agent = subprocess.Popen(
+        [sys.executable, "-c", AGENT, usrps.address],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    with agent:
+        vendor = os.pidfd_open(int(agent.stdout.readline()))
+        agent.kill()
+    with open_when_free(usrps):
+        pass
+    os.close(vendor)
+
+
+@contextmanager
+def open_when_free(usrps: EmulatedUsrps, within_s: float = 10.0) -> Iterator[Radio]:
+    deadline_s = time.monotonic() + within_s
+    while True:
+        try:
+            radio = open_on(usrps)
+            break
+        except RadioError:
+            if time.monotonic() > deadline_s:
+                raise
+    with closing(radio):
+        yield radio
