@@ -17,7 +17,7 @@ _BLOCK_S = 4e-3
 _LARGEST_BLOCK = 1 << 14
 # How far a stream may be behind. A real device holds back some milliseconds; this one shares a
 # computer with its client, and either may have to wait for the other's turn.
-_PATIENCE_S = 0.25
+_PATIENCE_S = 0.5
 # Without room at the host, and while frozen: look again after this.
 _BLOCKED_S, _FROZEN_S = 1e-3, 10e-3
 # A stream may begin in a thousand years.
