@@ -68,13 +68,13 @@ def test_the_time_is_set_once(array):
 
 def test_many_blocks_come_through_one_streamer(array):
     """A streamer for each block would die after about a hundred."""
-    rate_hz = TUNING.sample_rate_hz
+    tick = 0
     for _ in range(500):
-        at_tick = array.time_ticks() + round(0.03 * rate_hz)
-        array.arm_receive(2048, at_tick)
+        array.arm_receive(2048)
         block = array.fetch()
-        assert block.first_sample_tick == at_tick
-        assert not (block.overflow or block.discontinuity)
+        assert block.first_sample_tick > tick
+        assert not block.discontinuity
+        tick = block.first_sample_tick + 2047
     assert block.clock_locked
     assert block.pps_locked
     assert block.samples.shape == (2048, 4)
@@ -96,7 +96,8 @@ def test_a_burst_longer_than_the_devices_buffer_is_fed_while_it_is_sent(array):
     assert array.time_ticks() < at_tick
     report = array.transmit_report()
     assert report.first_sample_tick == at_tick
-    assert not (report.late or report.underflow)
+    assert not report.late
+    assert not report.underflow
     assert array.time_ticks() >= at_tick + len(samples)
 
 
