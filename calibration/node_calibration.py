@@ -17,6 +17,7 @@ from calibration.direct_path import (
     direct_path_window,
     find_direct_path,
 )
+from calibration.link_power import Link, LinkPowers, known_powers, link_powers
 from calibration.timing import Reading, solve_nodes
 from drivers.capture import Capture
 from drivers.geometry import SPEED_OF_LIGHT_M_PER_S, ComplexArray
@@ -27,7 +28,8 @@ from drivers.waveform import OfdmGrid, pilot_symbols
 from processing.alignment import align
 from processing.channel import channel_estimate
 
-Link = tuple[str, str]
+# Relative change of an amplitude for a decibel.
+_PER_DB = float(np.log(10.0)) / 20.0
 
 
 @dataclass(frozen=True)
@@ -65,9 +67,10 @@ class NodeCalibration:
         """One node as calibrated."""
         return next(node for node in self.nodes if node.node_id == node_id)
 
-    def direct_path_amplitude(self, tx_id: str, rx_id: str) -> float:
-        """Amplitude of a link's direct path over what Friis' equation gives of nominal powers."""
-        return _amplitude(self.power_db, (tx_id, rx_id))
+    def as_expected(self, link: Link, path: DirectPath) -> DirectPath:
+        """A link's direct path, its variances as its amplitude makes them."""
+        powers = known_powers(self.power_db, list(self.epochs), path.scattered / _PER_DB)
+        return _as_expected(powers, link, path)
 
     def late_s(self, tx_id: str, rx_id: str, epoch: int) -> float | None:
         """How much too late a link's common time shows delays; ``None`` if that is not known.
@@ -130,9 +133,14 @@ class NodeCalibrator:
         """Everything that the soundings tell."""
         responses = {name: self._response(name) for name in self._nodes}
         paths = {link: self._direct_path(link, responses[link[1]]) for link in self._windows}
-        power_db = self._power_db(paths)
+        scattered = [path.scattered for path in paths.values()]
+        powers = link_powers(
+            list(self._nodes), {link: _level_db(path) for link, path in paths.items()},
+            float(np.sqrt(np.mean(np.square(scattered)))) / _PER_DB if scattered else 0.0,
+        )  # fmt: skip
+        power_db = powers.by_node()
         readings = [
-            Reading(*link, path.expected_at(_amplitude(power_db, link)), self._timed[link][0])
+            Reading(*link, _as_expected(powers, link, path), self._timed[link][0])
             for link, path in paths.items()
         ]
         solved = solve_nodes(
@@ -185,19 +193,6 @@ class NodeCalibrator:
         array = self._nodes[node_id].array
         return response.sine_var(array.spacing_m / self._grid.wavelength_m)
 
-    def _power_db(self, paths: Mapping[Link, DirectPath]) -> dict[str, tuple[float, float]]:
-        """Power of each transmitter, and gain of each receiver, over nominal, in dB.
-
-        Least squares over links of the least norm: only sums over a link are told.
-        """
-        index = {name: n for n, name in enumerate(self._nodes)}
-        rows = np.zeros((len(paths), 2 * len(index)))
-        for row, (tx_id, rx_id) in zip(rows, paths, strict=True):
-            row[index[tx_id]] = row[len(index) + index[rx_id]] = 1.0
-        level_db = np.array([20.0 * np.log10(path.amplitude) for path in paths.values()])
-        found = np.linalg.lstsq(rows, level_db, rcond=1e-6)[0]
-        return {name: (float(found[n]), float(found[len(index) + n])) for name, n in index.items()}
-
     def _calibrated(self, node: Node, power_db: tuple[float, float]) -> Node:
         noise_db = float(np.median(self._noise_db.get(node.node_id, self._all_noise_db())))
         return replace(
@@ -224,8 +219,13 @@ class NodeCalibrator:
         return replace(response, gain=gain, delay_s=delay_s)
 
 
-def _amplitude(power_db: Mapping[str, tuple[float, float]], link: Link) -> float:
-    return float(10.0 ** ((power_db[link[0]][0] + power_db[link[1]][1]) / 20.0))
+def _level_db(path: DirectPath) -> float:
+    return float(20.0 * np.log10(path.amplitude))
+
+
+def _as_expected(powers: LinkPowers, link: Link, path: DirectPath) -> DirectPath:
+    added_db, std_db = powers.scattered_db(link, _level_db(path))
+    return path.expected_at(path.amplitude * 10.0 ** (-added_db / 20.0), std_db * _PER_DB)
 
 
 def repetition_var(

@@ -74,8 +74,8 @@ def place_background(
     if window is not None:
         path, scale = find_direct_path(window), 1.0
         if calibration is not None:
-            expected = calibration.direct_path_amplitude(tx.node_id, rx.node_id)
-            path, scale = path.expected_at(expected), calibration.range_scale
+            path = calibration.as_expected((tx.node_id, rx.node_id), path)
+            scale = calibration.range_scale
         var = path.delay_var_s2 * scale**2
         if time_var_s2 is None or var < time_var_s2:
             there = shifted(channel, grid, -path.delay_s)

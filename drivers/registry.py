@@ -5,7 +5,8 @@ from difflib import get_close_matches
 from importlib.metadata import EntryPoint, entry_points
 
 from drivers.radio import Radio, RadioSpec
-from drivers.radio_errors import RadioNotFoundError, UnknownRadioError
+from drivers.radio_errors import UnknownRadioError
+from drivers.vendor_software import vendor_import
 
 # A package adds a radio with
 #   [project.entry-points."isac_testbed.radios"]
@@ -53,10 +54,6 @@ def open_radio(
         )
         msg = f"node {spec.node_id!r}: no installed package provides a radio of kind {kind!r}"
         raise UnknownRadioError(msg, hint)
-    try:
+    with vendor_import(spec.node_id, kind):
         factory: RadioFactory = installed[kind].load()
-    # A vendor's binding without its library fails with AttributeError (pylibiio) or OSError.
-    except (ImportError, AttributeError, OSError) as error:
-        msg = f"node {spec.node_id!r}: the radio kind {kind!r} cannot be loaded: {error}"
-        raise RadioNotFoundError(msg, "install what the kind needs") from error
     return factory(spec)

@@ -166,8 +166,24 @@ def _widest_receivers(in_view: np.ndarray, num_receivers: int) -> np.ndarray:
         together = word[sets[:, 0]]
         for member in range(1, num_receivers):
             together |= word[sets[:, member]]
-        covered += np.bitwise_count(together)
+        covered += _num_ones(together)
     return np.asarray(sets[int(np.argmax(covered))])
+
+
+def _num_ones(words: np.ndarray) -> np.ndarray:
+    """Bits set in each 64-bit word."""
+    if hasattr(np, "bitwise_count"):
+        return np.bitwise_count(words)
+    return _num_ones_by_halves(words)
+
+
+def _num_ones_by_halves(words: np.ndarray) -> np.ndarray:
+    """Bits set in each 64-bit word, neighbours added up six times: for NumPy 1."""
+    counts = words
+    for shift in (1, 2, 4, 8, 16, 32):
+        lower_halves = np.uint64((2**64 - 1) // (2**shift + 1))
+        counts = (counts & lower_halves) + ((counts >> np.uint64(shift)) & lower_halves)
+    return counts.astype(np.uint8)
 
 
 @lru_cache(maxsize=8)

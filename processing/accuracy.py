@@ -4,8 +4,19 @@ import numpy as np
 
 from drivers.geometry import FloatArray
 
-# An echo of which alignment leaves less is not told from the background, and not reported.
-LEAST_SHARE = 0.05
+_LEAST_SHARE = 0.05
+# A single element tells by delay alone. An echo along the direct path scales it; alignment then
+# scales all of the background, and what is left is a copy of the rest of it, which is explained
+# within 1 to 10 % by an echo a third to a half of a cell later (decision 16).
+_LEAST_SHARE_OF_ONE = 0.25
+
+
+def least_share(num_elements: int) -> float:
+    """Share of an echo's energy that alignment must leave for it to be told from the background.
+
+    One of which less is left is not reported.
+    """
+    return _LEAST_SHARE_OF_ONE if num_elements == 1 else _LEAST_SHARE
 
 
 def share_kept(

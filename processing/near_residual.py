@@ -11,6 +11,8 @@ from functools import cached_property
 
 import numpy as np
 
+from drivers.geometry import FloatArray
+from processing.accuracy import least_share
 from processing.alignment import MOST_NOISE, Alignment
 from processing.echo import AlignmentUnknowns, echo_beside_alignment, fitted_amplitudes
 from processing.near_background import NearBackground
@@ -26,6 +28,11 @@ _CLEAR_SHARE = 0.98
 # What is searched about a peak of the residual: resolution cells, beams.
 _CELLS = np.arange(-1.5, 1.51, 0.05)
 _BEAMS = np.arange(-1.5, 1.51, 0.1)
+# Beside the shortest path: where echoes are that alignment takes away.
+_HIDDEN_CELLS = np.arange(-0.05, 0.56, 0.025)
+# Share of an echo's likelihood that another explanation must reach to be as good: models of
+# channel and radio are not better than this.
+_AS_WELL = 0.9
 
 
 class NearResidual:
@@ -98,13 +105,46 @@ class NearResidual:
 
     def nearest(self, peak: Hypothesis) -> At:
         """About where the echo is that left a peak: delay in seconds, and sine."""
-        near, size = self._near, self.sums.channel.size
+        near = self._near
         many = near.array.num_elements > 1
         beam = near.grid.wavelength_m / (near.array.num_elements * near.array.spacing_m)
         sine = (peak.sine or 0.0) + (_BEAMS * beam if many else np.zeros(1))
         sine = sine[np.abs(sine) <= 1.0]
-        channels = near.banded(peak.delay_s, self.sums)
         delay_s = peak.delay_s + _CELLS / near.grid.bandwidth_hz
+        likelihood, kept = self._likelihood(delay_s, sine, peak.delay_s)
+        likelihood = np.where(kept > _LEAST_PEAK_SHARE, likelihood, 0.0)
+        best = np.unravel_index(int(np.argmax(likelihood)), likelihood.shape)
+        return float(delay_s[best[0]]), float(sine[best[1]]) if many else None
+
+    def is_of_background(self, hypothesis: Hypothesis, first_s: float) -> bool:
+        """Whether an echo that alignment all but takes away explains the residual as well.
+
+        An echo along the direct path scales it. Alignment then scales the whole background, and
+        what is left is a copy of all else in it: echoes that are none. An array tells them by
+        their direction.
+
+        Parameters
+        ----------
+        first_s
+            Delay of the shortest path that an echo can take.
+        """
+        if self._near.array.num_elements > 1:
+            return False
+        delay_s = first_s + _HIDDEN_CELLS / self._near.grid.bandwidth_hz
+        hidden, kept = self._likelihood(delay_s, np.zeros(1), first_s)
+        own, _ = self._likelihood(np.array([hypothesis.delay_s]), np.zeros(1), hypothesis.delay_s)
+        hidden = np.where(kept < least_share(1), hidden, 0.0)
+        return bool(hidden.max() > _AS_WELL * own.max())
+
+    def _likelihood(
+        self, delay_s: FloatArray, sine: FloatArray, about_s: float
+    ) -> tuple[FloatArray, FloatArray]:
+        """Likelihood ratio of an echo beside the alignment, and the share of it that is left.
+
+        Of the phase that loses more; both of shape ``(delays, sines)``.
+        """
+        near, size = self._near, self.sums.channel.size
+        channels = near.banded(about_s, self.sums)
         late_s = delay_s - channels.delay_s
         over_band = np.exp(2j * np.pi * np.outer(late_s, band_offset_hz(near.grid)))
         over_array = carrier_steering(near.array, near.grid, sine).conj().T
@@ -124,9 +164,4 @@ class NearResidual:
         determinant = real * imaginary - mixed**2
         likelihood = imaginary * found.real**2 + real * found.imag**2
         likelihood -= 2.0 * mixed * found.real * found.imag
-        least = np.minimum(real, imaginary)
-        likelihood = np.where(
-            least > _LEAST_PEAK_SHARE, likelihood / np.maximum(determinant, 1e-9), 0.0
-        )
-        best = np.unravel_index(int(np.argmax(likelihood)), likelihood.shape)
-        return float(delay_s[best[0]]), float(sine[best[1]]) if many else None
+        return likelihood / np.maximum(determinant, 1e-9), np.minimum(real, imaginary)

@@ -201,7 +201,7 @@ class LinkProcessor:
         self, what: Suppression, limits: tuple[float, float], link: LinkBackground
     ) -> tuple[Suppression, PowerMap, list[Hypothesis], bool]:
         """Echoes and alignment estimated together: an echo was part of what was aligned."""
-        left = NearResidual(link.near, what.left)
+        left = first = NearResidual(link.near, what.left)
         found = self.map_of(what.residual)
         level = link.noise_level(what, found)
         hypotheses, truncated = self.search.found(
@@ -223,6 +223,8 @@ class LinkProcessor:
                 hypotheses = left.fitted(hypotheses)
                 if not hypotheses:
                     break
+            if hypotheses and first.is_of_background(hypotheses[0], limits[0]):
+                hypotheses = []
         return what, found, link.near.told_apart(hypotheses), truncated
 
 

@@ -11,6 +11,8 @@ _COMMANDS = {
     "bench": "measure the work of a sensing against its literal evaluation",
     "calibrate": "learn the background of every link into a dictionary",
     "coordinator": "command agents, fuse reports, plan what is next",
+    "doctor": "say what a site's radios need, what is missing and how to get it",
+    "emulate": "serve software Plutos and USRPs at the addresses of a site",
     "init": "write a commented site file",
     "keys": "make keys, and say whose this process takes",
     "localize": "find the target: sense, fuse, choose nodes, repeat",
@@ -20,6 +22,7 @@ _COMMANDS = {
     "schema": "print the JSON schema of site files",
     "status": "show a running testbed",
     "study": "run many seeded scenes and print their statistics",
+    "target": "move the target of emulated radios",
     "up": "start all processes of a testbed on this machine",
     "worker": "turn captures into reports",
 }

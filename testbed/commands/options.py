@@ -1,13 +1,13 @@
 """Options that several subcommands share, and the site that they result in."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
 from sim_backend.impairments import PRESETS
-from testbed.build import Overrides, overridden, simulated
+from testbed.build import Overrides, build_nodes, overridden, simulated
 from testbed.errors import UsageError
 from testbed.figure_files import check_figure_path
 from testbed.site import Site, load_site
@@ -88,3 +88,13 @@ def check_figure(path: Path) -> None:
         check_figure_path(path)
     except ValueError as error:
         raise UsageError(str(error)) from error
+
+
+def chosen_nodes(site: Site, node_ids: Sequence[str]) -> list[str]:
+    """The nodes that ``--node`` names, or all of the site."""
+    known = [node.node_id for node in build_nodes(site, 0)]
+    unknown = [node_id for node_id in node_ids if node_id not in known]
+    if unknown:
+        msg = f"--node {', '.join(unknown)}: the site's nodes are {', '.join(known)}"
+        raise UsageError(msg)
+    return list(node_ids) or known

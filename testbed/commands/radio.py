@@ -10,11 +10,9 @@ from rich.console import Console
 from rich.table import Table
 
 from testbed.build import Overrides
-from testbed.commands.options import resolve_site
+from testbed.commands.options import chosen_nodes, resolve_site
 from testbed.commands.tables import screen
-from testbed.errors import UsageError
 from testbed.runs.radio_check import RadioReport, check_radios
-from testbed.site import Site
 
 
 @click.group("radio")
@@ -55,7 +53,7 @@ def check(
     """
     overrides = Overrides(impairments=impairments)
     site = resolve_site(site_path, overrides, simulate=simulate, fidelity="iq")
-    chosen = _chosen(site, node_ids)
+    chosen = chosen_nodes(site, node_ids)
     with Console(stderr=True).status("opening the radios") as status:
         reports = list(check_radios(site, chosen, lambda node: status.update(f"checking {node}")))
     if as_json:
@@ -66,17 +64,6 @@ def check(
             _print(report)
     if any(report.broken for report in reports):
         sys.exit(1)
-
-
-def _chosen(site: Site, node_ids: Sequence[str]) -> list[str]:
-    from testbed.build import build_nodes
-
-    known = [node.node_id for node in build_nodes(site, 0)]
-    unknown = [node_id for node_id in node_ids if node_id not in known]
-    if unknown:
-        msg = f"--node {', '.join(unknown)}: the site's nodes are {', '.join(known)}"
-        raise UsageError(msg)
-    return list(node_ids) or known
 
 
 def _print(report: RadioReport) -> None:

@@ -56,4 +56,6 @@ def test_imports_are_held_by_contracts():
         if contract["type"] == "forbidden" and set(contract["source_modules"]) == set(PACKAGES)
         for module in contract["forbidden_modules"]
     }
-    assert forbidden == {"uhd", "adi", "iio", "zmq", "matplotlib", "sigmf", "jsonschema"}
+    assert forbidden == {
+        "uhd", "adi", "iio", "msgpack", "zmq", "matplotlib", "sigmf", "jsonschema",
+    }  # fmt: skip

@@ -10,7 +10,13 @@ from hypothesis import strategies as st
 
 from drivers.array import ElementPattern
 from fusion.error_bound import REGULARIZATION_PER_M2
-from fusion.initialization import MAX_SETS, expected_error_plan, field_of_view_plan
+from fusion.initialization import (
+    MAX_SETS,
+    _num_ones,
+    _num_ones_by_halves,
+    expected_error_plan,
+    field_of_view_plan,
+)
 from fusion.likelihood import detection_probability
 from fusion.network import Network
 from fusion.planning import best_configuration
@@ -227,3 +233,10 @@ def test_more_links_than_fit_together_are_planned_for_as_all_at_once(monkeypatch
     assert len(list(network.predictions(points_m, np.ones(20)))) == 5
     assert expected_error_plan(network, points_m, np.ones(20), DETECTION_SNR, SPAN_M, 3) == whole
     assert field_of_view_plan(network, points_m, 1.0, 3) == wide
+
+
+@given(words=st.lists(st.integers(0, 2**64 - 1), min_size=1))
+def test_bits_are_counted_the_same_with_any_numpy(words):
+    counts = [word.bit_count() for word in words]
+    assert _num_ones(np.array(words, np.uint64)).tolist() == counts
+    assert _num_ones_by_halves(np.array(words, np.uint64)).tolist() == counts

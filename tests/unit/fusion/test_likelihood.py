@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy.integrate import trapezoid
 
 from fusion.likelihood import LinkEvidence, detection_probability, exponential_rcs_prior
 from fusion.network import Network
@@ -85,7 +86,7 @@ def test_false_density_adds_up_to_the_false_peaks_of_a_map(num_elements):
     else:
         cells = 99.99 * num_elements
         peaks = cells * math.pi / 6 * (2 * threshold - 1) * math.exp(-threshold)
-    assert np.trapezoid(density, level) * units == pytest.approx(peaks + 0.01, rel=1e-3)
+    assert trapezoid(density, level) * units == pytest.approx(peaks + 0.01, rel=1e-3)
 
 
 def test_unit_snr_is_the_network_s():

@@ -1,0 +1,130 @@
+"""From a site's radio sections to software radios at their addresses."""
+
+import ipaddress
+import re
+from collections.abc import Iterator, Sequence
+
+from drivers.node import Node
+from sim_backend.iiod.personalities import Personality
+from sim_backend.impairments import Impairments
+from sim_backend.live_ether import LiveEther
+from testbed.build import build_impairments, build_nodes, build_scene, radio_sections
+from testbed.errors import UsageError
+from testbed.services.hall import SoftwareRadio
+from testbed.site import RadioSection, Site
+
+_PLUTO_PORT = 30431
+_ELEMENTS_PER_E320 = 2
+# Receive channels of a context, and its name in `sim_backend.iiod`.
+_PERSONALITIES: dict[int, Personality] = {1: "pluto", 2: "fmcomms2", 4: "fmcomms5"}
+
+
+def live_ether(site: Site, seed: int) -> LiveEther:
+    """The scene of a seed in the host's time."""
+    return LiveEther(build_scene(site, build_nodes(site, seed), seed))
+
+
+def software_radios(site: Site, ether: LiveEther) -> list[SoftwareRadio]:
+    """One for each device of the site, at the address that the site gives it.
+
+    Raises
+    ------
+    UsageError
+        All nodes named whose radio cannot be emulated, and why.
+    """
+    impairments = build_impairments(site)
+    nodes = build_nodes(site, ether.scene.seed)
+    sections = radio_sections(site, nodes)
+    radios: list[SoftwareRadio] = []
+    problems: list[str] = []
+    for index, node in enumerate(nodes):
+        try:
+            radios += _of_node(ether, index, node, sections[node.node_id], impairments)
+        except UsageError as error:
+            problems.append(f"node {node.node_id!r}: {error}")
+    if problems:
+        raise UsageError("\n".join(problems))
+    return radios
+
+
+def _of_node(
+    ether: LiveEther, index: int, node: Node, section: RadioSection, impairments: Impairments
+) -> Iterator[SoftwareRadio]:
+    address = section.address or ""
+    if section.kind == "pluto":
+        yield _pluto(ether, index, node, address, impairments)
+    elif section.kind == "usrp":
+        yield from _usrps(ether, index, node, address, impairments)
+    else:
+        msg = f"radios of kind {section.kind!r} cannot be emulated; pluto and usrp can"
+        raise UsageError(msg)
+
+
+def _pluto(
+    ether: LiveEther, index: int, node: Node, address: str, impairments: Impairments
+) -> SoftwareRadio:
+    from sim_backend.iiod import SoftwarePluto
+
+    found = re.fullmatch(r"ip:([^:\s]+)(?::(\d+))?", address)
+    if found is None:
+        msg = f"a software Pluto needs an address ip:HOST:PORT on this machine, got {address!r}"
+        raise UsageError(msg)
+    size = node.array.num_elements
+    if size not in _PERSONALITIES:
+        msg = f"a software Pluto has {', '.join(map(str, _PERSONALITIES))} channels, not {size}"
+        raise UsageError(msg)
+    return SoftwarePluto(
+        ether, index, impairments, _local(found[1]), int(found[2] or _PLUTO_PORT),
+        personality=_PERSONALITIES[size], serial=f"emu-{ether.scene.seed}-{node.node_id}",
+    )  # fmt: skip
+
+
+def _usrps(
+    ether: LiveEther, index: int, node: Node, address: str, impairments: Impairments
+) -> Iterator[SoftwareRadio]:
+    try:
+        from sim_backend.mpm import SoftwareUsrp
+    except ImportError as error:
+        msg = f"software USRPs need {error.name}: pip install 'isac-testbed[emulate]'"
+        raise UsageError(msg) from error
+    hosts = device_addresses(address)
+    if len(hosts) * _ELEMENTS_PER_E320 < node.array.num_elements:
+        msg = (
+            f"{len(hosts)} E320 have {len(hosts) * _ELEMENTS_PER_E320} receive channels, the "
+            f"node's array {node.array.num_elements} elements"
+        )
+        raise UsageError(msg)
+    for board, host in enumerate(hosts):
+        first = board * _ELEMENTS_PER_E320
+        yield SoftwareUsrp(
+            ether, index, impairments, _local(host),
+            elements=slice(first, first + _ELEMENTS_PER_E320), board=board,
+            serial=f"EMU{ether.scene.seed:04d}{index:02d}{board}",
+        )  # fmt: skip
+
+
+def device_addresses(device_args: str) -> Sequence[str]:
+    """Addresses of the motherboards in UHD's device arguments, in their order.
+
+    Raises
+    ------
+    UsageError
+        If there are none.
+    """
+    pairs = re.findall(r"(?:^|,)\s*(?:mgmt_)?addr(\d*)\s*=\s*([^,\s]+)", device_args)
+    if not pairs:
+        msg = f"a USRP needs an address like addr=192.168.10.2, got {device_args!r}"
+        raise UsageError(msg)
+    return [host for _, host in sorted(pairs, key=lambda pair: int(pair[0] or 0))]
+
+
+def _local(host: str) -> str:
+    """A host, if it is this machine."""
+    try:
+        is_here = host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        is_here = False
+    if not is_here:
+        msg = f"{host} is not this machine: software radios are emulated on 127.0.0.0/8 only"
+        raise UsageError(msg)
+    return "127.0.0.1" if host == "localhost" else host
