@@ -121,7 +121,7 @@ def test_a_board_that_stops_echoing_is_silent_and_one_that_never_did_is_not_judg
                 board.sendto(said, sender)
                 assert pulse.silent(60.0) == []
             deadline_s = time.monotonic() + 5.0
-            while pulse.silent(0.05) != ["127.0.0.1"]:
+            while pulse.silent(0.05) != [f"127.0.0.1:{board.getsockname()[1]}"]:
                 assert time.monotonic() < deadline_s
             pulse.rest()
             assert pulse.silent(60.0) == []
