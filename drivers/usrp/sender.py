@@ -60,8 +60,8 @@ class Sender:
         self.num_underflows = 0
         self.num_lates = 0
 
-    def send(self, samples: ComplexArray, at_tick: int | None) -> None:
-        """Start a burst at a tick, or at once.
+    def send(self, samples: ComplexArray, at_tick: int | None) -> float:
+        """Start a burst at a tick, or at once; the seconds until it is over.
 
         Raises
         ------
@@ -86,6 +86,7 @@ class Sender:
             target=self._feed, args=(self._streamer, samples.copy(), time_spec), daemon=True
         )
         self._feeder.start()
+        return float(duration_s)
 
     def stop(self) -> None:
         """End a burst that is being fed; what the device holds already is sent. Any thread."""
