@@ -11,7 +11,6 @@ from contextlib import closing, contextmanager
 
 import numpy as np
 import pytest
-from tests.vendor.usrp.emulated import EmulatedUsrps, emulated_usrps
 
 from drivers.radio import Radio, RadioSpec
 from drivers.radio_errors import (
@@ -23,6 +22,7 @@ from drivers.radio_errors import (
 )
 from drivers.tuning import Tuning
 from drivers.usrp import open_usrp_radio
+from tests.vendor.usrp.emulated import EmulatedUsrps, emulated_usrps
 
 TUNING = Tuning(2.4e9, 10e6, 40.0, 60.0, "internal", "none")
 WITH_PULSE = Tuning(2.4e9, 10e6, 40.0, 60.0, "external", "pps")
