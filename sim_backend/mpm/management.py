@@ -69,11 +69,11 @@ def parsed(payload: bytes | memoryview) -> Management:
     head, *rest = struct.unpack_from(f"<{num_words}Q", payload)
     following = iter(rest)
     try:
-        hops = tuple(_hop(following) for _ in range(head >> _HOPS & _HOPS_MASK))
+        hops = [_hop(following) for _ in range(head >> _HOPS & _HOPS_MASK)]
     except StopIteration:
         msg = f"a management payload of {num_words} words ends before its last hop"
         raise MalformedError(msg) from None
-    return Management(head & 0xFFFF, hops, head & _KEPT)
+    return Management(head & 0xFFFF, tuple(hops), head & _KEPT)
 
 
 def _hop(following: Iterator[int]) -> tuple[Operation, ...]:
