@@ -67,7 +67,10 @@ class FrontDesk:
                 if self._frozen.is_set():
                     self._closing.wait(_LOOK_S)
                     continue
-                for key, _ in self._selector.select(_LOOK_S):
+                ready = self._selector.select(_LOOK_S)
+                if self._frozen.is_set():
+                    continue
+                for key, _ in ready:
                     key.data(key.fileobj)
                 self._claim.expire()
             for client in tuple(self._clients):
