@@ -102,7 +102,14 @@ class FrontDesk:
             self._clients[client].feed(received)
             for message in self._clients[client]:
                 self._answer(client, message)
-        except (OSError, ValueError, TypeError, RecursionError, msgpack.UnpackException):
+        except (
+            OSError,
+            ValueError,
+            TypeError,
+            OverflowError,
+            RecursionError,
+            msgpack.UnpackException,
+        ):
             received = b""  # not a client of this protocol, or one that has gone
         if not received:
             self._hang_up(client)
