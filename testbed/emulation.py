@@ -25,7 +25,7 @@ def live_ether(site: Site, seed: int) -> LiveEther:
 
 
 def software_radios(site: Site, ether: LiveEther) -> list[SoftwareRadio]:
-    """One for each device of the site, at the address that the site gives it.
+    """One for each device of the site, at the address that the site gives it; close them.
 
     Raises
     ------
@@ -39,10 +39,16 @@ def software_radios(site: Site, ether: LiveEther) -> list[SoftwareRadio]:
     problems: list[str] = []
     for index, node in enumerate(nodes):
         try:
-            radios += _of_node(ether, index, node, sections[node.node_id], impairments)
+            # One by one, so that those before one that fails are known, and closed.
+            for radio in _of_node(ether, index, node, sections[node.node_id], impairments):
+                radios.append(radio)  # noqa: PERF402
         except UsageError as error:
             problems.append(f"node {node.node_id!r}: {error}")
+        except OSError as error:
+            problems.append(f"node {node.node_id!r}: its address cannot be had: {error.strerror}")
     if problems:
+        for radio in radios:
+            radio.close()
         raise UsageError("\n".join(problems))
     return radios
 

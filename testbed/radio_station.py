@@ -148,7 +148,14 @@ class RadioStation:
             self._radio.stop_transmit()
 
     def retune(self) -> None:
-        """Tune the radio away and back; one that fails says so when it is used."""
+        """Tune the radio away and back; one that fails says so when it is used.
+
+        Not where that would change phases within the array: what calibration of the nodes told of
+        them would hold no more.
+        """
+        able = self.info.capabilities
+        if len(able.coherent_groups) > 1 and not able.phase_stable_retune:
+            return
         away = replace(self._tuning, carrier_hz=self._tuning.carrier_hz + _AWAY_HZ)
         with suppress(RadioError):
             self._radio.configure(away)

@@ -36,7 +36,7 @@ class TellTime(_Message, frozen=True):
 
 
 class Arm(_Message, frozen=True):
-    """Command a block; answered by `Done`."""
+    """Command a block; answered by `Scheduled`."""
 
     num_samples: int
     at_tick: int | None
@@ -47,7 +47,7 @@ class Fetch(_Message, frozen=True):
 
 
 class Transmit(_Message, frozen=True):
-    """Start to send what is in the shared memory; answered by `Done`, before it is over."""
+    """Start to send what is in the shared memory; answered by `Scheduled`."""
 
     num_samples: int
     at_tick: int | None
@@ -109,6 +109,12 @@ class Time(_Message, frozen=True):
     tick: int
 
 
+class Scheduled(_Message, frozen=True):
+    """A block or burst is to come, and over in so many seconds."""
+
+    over_in_s: float
+
+
 class Received(_Message, frozen=True):
     """A block is in the shared memory; lost samples are zero."""
 
@@ -139,7 +145,7 @@ class Failed(_Message, frozen=True):
     remedy: str
 
 
-Answer = Opened | Configured | Time | Received | Transmitted | Sensed | Done | Failed
+Answer = Opened | Configured | Time | Scheduled | Received | Transmitted | Sensed | Done | Failed
 
 
 def failure_of(error: RadioError) -> Failed:

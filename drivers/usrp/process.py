@@ -56,7 +56,7 @@ class Device:
                 case _:
                     return self._answer(request, *self._opened())
 
-    def _answer(
+    def _answer(  # noqa: PLR0911 - one for each request
         self, request: m.Request, board: Board, receiver: Receiver, sender: Sender
     ) -> m.Answer:
         match request:
@@ -70,20 +70,19 @@ class Device:
             case m.TellTime():
                 return m.Time(board.now_tick())
             case m.Arm(num_samples, at_tick):
-                receiver.arm(num_samples, at_tick)
+                return m.Scheduled(receiver.arm(num_samples, at_tick))
             case m.Fetch():
                 first_tick, overflow, discontinuity = receiver.fetch(self._block)
                 return m.Received(first_tick, overflow, discontinuity, self._sensed())
             case m.Transmit(num_samples, at_tick):
-                sender.send(self._burst[:num_samples], at_tick)
+                return m.Scheduled(sender.send(self._burst[:num_samples], at_tick))
             case m.AwaitTransmission():
                 sent = sender.outcome()
                 return m.Transmitted(
                     sent.first_sample_tick, sent.underflow, sent.late, self._sensed()
                 )
-            case m.LookAround():
+            case _:
                 return self._sensed()
-        return m.Done()
 
     def stop_transmit(self) -> None:
         """End a transmission; from any thread."""

@@ -28,11 +28,12 @@ class Pulse:
         self._sockets: dict[str, socket.socket] = {}
         self._heard_s: dict[str, float] = {}
         for arguments in boards:
-            host, port = arguments.get("addr"), arguments.get("discovery_port", DISCOVERY_PORT)
+            host = arguments.get("mgmt_addr", arguments.get("addr", ""))
+            port = arguments.get("discovery_port", str(DISCOVERY_PORT))
             with suppress(OSError, ValueError):
                 if host:
                     probe = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-                    self._sockets[host] = probe
+                    self._sockets[f"{host}:{port}"] = probe
                     probe.setblocking(False)
                     probe.connect((host, int(port)))
 
@@ -48,16 +49,16 @@ class Pulse:
         self._heard_s = dict.fromkeys(self._heard_s, now_s)
 
     def silent(self, longest_s: float) -> list[str]:
-        """Hosts that have answered before, and now not for this long; all are asked again."""
+        """Boards that have answered before, and now not for this long; all are asked again."""
         now_s = time.monotonic()
-        for host, probe in self._sockets.items():
+        for board, probe in self._sockets.items():
             # A refusal of an earlier probe comes up here: no answer.
             with suppress(OSError):
                 while probe.recv(512):
-                    self._heard_s[host] = now_s
+                    self._heard_s[board] = now_s
             with suppress(OSError):
                 probe.send(_PROBE)
-        return [host for host, heard_s in self._heard_s.items() if now_s - heard_s > longest_s]
+        return [board for board, heard_s in self._heard_s.items() if now_s - heard_s > longest_s]
 
     def close(self) -> None:
         """Close the sockets."""

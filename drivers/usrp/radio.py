@@ -69,7 +69,7 @@ class UsrpRadio:
         self._info = RadioInfo("usrp", opened.serial, opened.software, opened.capabilities)
         self._tuning: Tuning | None = None
         self._epoch = 0
-        self._armed: tuple[int, float] | None = None  # samples, seconds until the last of them
+        self._armed: tuple[int, float] | None = None  # samples, seconds until they are there
         self._sends_until_s = 0.0  # on the host's monotonic clock
         self._is_closed = False
 
@@ -104,15 +104,15 @@ class UsrpRadio:
         self, samples: ComplexArray, at_tick: int | None = None, repeat_s: float = 0.0
     ) -> None:
         """Start to send a burst; the report says whether it was late."""
-        rate_hz = self._tuned().sample_rate_hz
+        self._tuned()
         check_samples(samples, self._info.capabilities)
         if repeat_s > 0.0:
             msg = f"a USRP sends a burst once, got repeat_s={repeat_s:g}"
             raise BurstRefusedError(msg, "send timed bursts")
-        ahead_s = self._ahead_s(at_tick)
         self._vendor.put_burst(samples)
-        self._vendor.ask(m.Transmit(len(samples), at_tick), m.Done, self._timeout_s)
-        self._sends_until_s = time.monotonic() + ahead_s + len(samples) / rate_hz
+        request = m.Transmit(len(samples), at_tick)
+        scheduled = self._vendor.ask(request, m.Scheduled, self._timeout_s)
+        self._sends_until_s = time.monotonic() + scheduled.over_in_s
 
     def stop_transmit(self) -> None:
         """End a transmission; what the device's buffer holds already is sent."""
@@ -136,15 +136,15 @@ class UsrpRadio:
 
     def arm_receive(self, num_samples: int, at_tick: int | None = None) -> None:
         """Command a block; what was armed before is given up."""
-        rate_hz = self._tuned().sample_rate_hz
+        self._tuned()
         longest = self._info.capabilities.max_receive_samples
         if not 1 <= num_samples <= longest:
             msg = f"a block holds 1 to {longest} samples, got {num_samples}"
             raise BurstRefusedError(msg)
-        ahead_s = self._ahead_s(at_tick)
         self._armed = None
-        self._vendor.ask(m.Arm(num_samples, at_tick), m.Done, self._timeout_s)
-        self._armed = num_samples, ahead_s + num_samples / rate_hz
+        request = m.Arm(num_samples, at_tick)
+        scheduled = self._vendor.ask(request, m.Scheduled, self._timeout_s)
+        self._armed = num_samples, scheduled.over_in_s
 
     def fetch(self) -> IqBlock:
         """Wait for the armed block and return it."""
@@ -200,9 +200,3 @@ class UsrpRadio:
             msg = "the radio has no tuning yet"
             raise RadioError(msg, "call configure() first")
         return self._tuning
-
-    def _ahead_s(self, at_tick: int | None) -> float:
-        """Seconds until a tick."""
-        if at_tick is None:
-            return 0.0
-        return max(0.0, (at_tick - self.time_ticks()) / self._tuned().sample_rate_hz)

@@ -66,12 +66,13 @@ class Receiver:
         self._streamer = self._board.usrp.get_rx_stream(arguments)
         self._made_for = self._board.tuner.num_changes
 
-    def arm(self, num_samples: int, at_tick: int | None) -> None:
-        """Command a block at a tick, or at once."""
-        self._board.tuning  # noqa: B018 - refuses without one
+    def arm(self, num_samples: int, at_tick: int | None) -> float:
+        """Command a block at a tick, or at once; the seconds until it is over."""
         self.cancel()
         self._drain(0.0)
-        self._armed = self._command(num_samples, at_tick, _AT_ONCE_S)
+        self._armed = armed = self._command(num_samples, at_tick, _AT_ONCE_S)
+        wait_s = max(0.0, armed.start_s - time.monotonic())
+        return wait_s + num_samples / self._board.tuning.sample_rate_hz
 
     def cancel(self) -> None:
         """Give up the block that is armed."""

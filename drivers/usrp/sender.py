@@ -60,8 +60,8 @@ class Sender:
         self.num_underflows = 0
         self.num_lates = 0
 
-    def send(self, samples: ComplexArray, at_tick: int | None) -> None:
-        """Start a burst at a tick, or at once.
+    def send(self, samples: ComplexArray, at_tick: int | None) -> float:
+        """Start a burst at a tick, or at once; the seconds until it is over.
 
         Raises
         ------
@@ -71,7 +71,9 @@ class Sender:
         if self._feeder is not None and self._feeder.is_alive():
             raise RadioError("the last burst is still being sent", "await its report first")
         rate_hz = self._board.tuning.sample_rate_hz
-        self._collect(0.0)  # of a burst that nobody asked about
+        if self._streamer is not None:
+            self._collect(0.0)  # of a burst that nobody asked about
+        self.prepare()
         now = self._board.now_tick()
         tick = now + round(_AT_ONCE_S * rate_hz) if at_tick is None else at_tick
         duration_s = (max(0, tick - now) + len(samples)) / rate_hz
@@ -86,6 +88,7 @@ class Sender:
             target=self._feed, args=(self._streamer, samples.copy(), time_spec), daemon=True
         )
         self._feeder.start()
+        return float(duration_s)
 
     def stop(self) -> None:
         """End a burst that is being fed; what the device holds already is sent. Any thread."""
@@ -108,9 +111,23 @@ class Sender:
             problem, self._problem = self._problem, None
             raise problem
         if not self._collect(self._end_s - time.monotonic()):
-            self._board.now_tick()  # a device that is gone does not answer this either
-            raise RadioTimeoutError("the device did not acknowledge the burst in time")
+            self._give_up()
         return self._outcome
+
+    def _give_up(self) -> None:
+        """End a burst that the device has not acknowledged in time.
+
+        Packets that were lost may hold the flow control up for good, so the next burst gets
+        another streamer. After an underflow it is known what became of the burst.
+        """
+        self._board.now_tick()  # a device that is gone does not answer this either
+        self.stop()
+        is_over = self._collect(_STALL_S)
+        self._sounding = set()
+        if not is_over:
+            self._made_for = -1
+        if not self._outcome.underflow:
+            raise RadioTimeoutError("the device did not acknowledge the burst in time")
 
     def _collect(self, wait_s: float) -> bool:
         """Take events of the burst until it is over on all channels; whether it is."""

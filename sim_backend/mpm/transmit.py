@@ -98,10 +98,12 @@ class TxChannel:
 
     def _begin(self, time: int | None, now: int) -> None:
         """Begin a burst, unless its time has passed or the one before is not over by then."""
-        start = max(now + self._lead_ticks, self._end_tick)
+        # The end of a burst that is over may count ticks of another rate.
+        free = max(now, self._end_tick) if self._held else now
+        start = max(now + self._lead_ticks, free)
         if time is not None:
             start = time - self._timekeeper.offset
-            if start < max(now, self._end_tick):
+            if start < free:
                 self._is_dropping = True
                 self._tell(TxEvent.LATE, now)
                 return

@@ -8,7 +8,7 @@ import click
 
 from testbed.errors import UsageError, written_to
 
-_PRESETS = ("factory", "lab")
+_PRESETS = ("factory", "lab", "three_plutos", "usrp_array")
 
 
 @click.command("init")
@@ -18,7 +18,8 @@ _PRESETS = ("factory", "lab")
     type=click.Choice(_PRESETS),
     default="factory",
     show_default=True,
-    help="factory: the paper's hall, nodes drawn at random; lab: six listed nodes.",
+    help="factory: the paper's hall, nodes drawn at random; lab: six listed nodes; three_plutos, "
+    "usrp_array: vendors' radios.",
 )
 @click.option("--force", is_flag=True, help="Overwrite a file that is there.")
 def command(out: Path | None, preset: str, force: bool) -> None:

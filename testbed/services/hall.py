@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Sequence
-from contextlib import ExitStack
 from dataclasses import replace
 from typing import Protocol
 
@@ -22,7 +21,7 @@ _PORT_OFFSET = 501
 
 
 class SoftwareRadio(Protocol):
-    """A server that vendors' clients take for a device."""
+    """A server that vendors' clients take for a device; its address is its own once it is made."""
 
     def start(self) -> None:
         """Begin to serve.
@@ -53,7 +52,6 @@ class Hall:
     def __init__(self, ether: LiveEther, radios: Sequence[SoftwareRadio]) -> None:
         self._ether = ether
         self._radios = radios
-        self._opened = ExitStack()
 
     def start(self) -> None:
         """Switch all radios on, or none.
@@ -63,15 +61,17 @@ class Hall:
         OSError
             If an address cannot be bound.
         """
-        with ExitStack() as started:
+        try:
             for radio in self._radios:
                 radio.start()
-                started.callback(radio.close)
-            self._opened = started.pop_all()
+        except BaseException:
+            self.close()
+            raise
 
     def close(self) -> None:
-        """Switch all radios off."""
-        self._opened.close()
+        """Switch all radios off and give their addresses back."""
+        for radio in self._radios:
+            radio.close()
 
     def answer(self, asked: HallAsked) -> HallState:
         """Move the target as asked; the state afterwards."""

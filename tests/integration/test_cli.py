@@ -122,7 +122,7 @@ def test_everything_follows_from_the_seed(site, result):
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_every_example_localizes(path):
-    options = ("--seed", 1, "--background", "perfect", "--max-sensings", 2)
+    options = ("--seed", 1, "--background", "perfect", "--max-sensings", 2, "--simulate")
     result = localized(path, *options)
     assert result["num_sensings"] <= 2
     assert result["site"] == path.stem

@@ -16,7 +16,7 @@ from testbed.site import Site, load_site
 
 ROOT = Path(__file__).resolve().parents[3]
 EXAMPLES = tuple(sorted((ROOT / "examples").glob("*.yaml")))
-PRESETS = ("factory", "lab")
+PRESETS = ("factory", "lab", "three_plutos", "usrp_array")
 DELETED = object()
 
 

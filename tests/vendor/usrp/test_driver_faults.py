@@ -1,6 +1,7 @@
 """What becomes of a USRP radio when things go wrong: the right error, in time, nothing hangs."""
 
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -11,7 +12,6 @@ from contextlib import closing, contextmanager
 
 import numpy as np
 import pytest
-from tests.vendor.usrp.emulated import EmulatedUsrps, emulated_usrps
 
 from drivers.radio import Radio, RadioSpec
 from drivers.radio_errors import (
@@ -23,6 +23,7 @@ from drivers.radio_errors import (
 )
 from drivers.tuning import Tuning
 from drivers.usrp import open_usrp_radio
+from tests.vendor.usrp.emulated import EmulatedUsrps, emulated_usrps
 
 TUNING = Tuning(2.4e9, 10e6, 40.0, 60.0, "internal", "none")
 WITH_PULSE = Tuning(2.4e9, 10e6, 40.0, 60.0, "external", "pps")
@@ -199,17 +200,40 @@ def test_a_late_block_is_reported_by_the_device(radio):
     assert radio.health().num_lates == 1
 
 
-def test_an_overflow_is_flagged_and_what_is_lost_is_zero(radio, usrps):
-    usrps.do("overflow")
-    radio.arm_receive(200_000)
+@pytest.mark.parametrize("deed", ["overflow", "drop a packet"])
+def test_lost_samples_are_flagged_and_zero(radio, usrps, deed):
+    begin_tick = radio.time_ticks() + 500_000
+    radio.arm_receive(2_000_000, begin_tick)
+    while radio.time_ticks() < begin_tick + 100_000:
+        pass
+    usrps.do(deed)
     block = radio.fetch()
     assert block.overflow
     assert block.discontinuity
-    assert not block.samples[-1000:].any()
-    assert radio.health().num_overflows == 1
+    assert (block.samples == 0.0).all(axis=1).sum() > 100
+    assert radio.health().num_overflows >= 1
     radio.arm_receive(200_000)
     block = radio.fetch()
     assert not block.overflow
+    assert not block.discontinuity
+
+
+def test_an_underflow_is_reported(radio):
+    """A host that is busy elsewhere during a burst that the device cannot hold."""
+    busy = radio._vendor._process
+    begin_tick = radio.time_ticks() + 5_000_000
+    radio.transmit(LONG_BURST, begin_tick)
+    while radio.time_ticks() < begin_tick - 2_000_000:
+        pass
+    busy.send_signal(signal.SIGSTOP)
+    threading.Event().wait(0.5)  # 0.2 s until it begins, 26 ms that are held, and then nothing
+    busy.send_signal(signal.SIGCONT)
+    report = radio.transmit_report()
+    assert report.underflow
+    assert radio.health().num_underflows >= 1
+    at_tick = radio.time_ticks() + 2_000_000
+    radio.transmit(BURST, at_tick)
+    assert radio.transmit_report().first_sample_tick == at_tick
 
 
 def test_a_burst_that_is_stopped_ends(radio):
@@ -291,6 +315,7 @@ sys.stdin.read()
 
 
 def test_the_vendors_process_ends_with_an_agent_that_is_killed(usrps):
+    """And lets go of the device."""
     agent = subprocess.Popen(
         [sys.executable, "-c", AGENT, usrps.address],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
@@ -298,20 +323,7 @@ def test_the_vendors_process_ends_with_an_agent_that_is_killed(usrps):
     with agent:
         vendor = os.pidfd_open(int(agent.stdout.readline()))
         agent.kill()
-    with open_when_free(usrps):
-        pass
+    ended, _, _ = select.select([vendor], [], [], 10.0)  # readable when the process has ended
     os.close(vendor)
-
-
-@contextmanager
-def open_when_free(usrps: EmulatedUsrps, within_s: float = 10.0) -> Iterator[Radio]:
-    deadline_s = time.monotonic() + within_s
-    while True:
-        try:
-            radio = open_on(usrps)
-            break
-        except RadioError:
-            if time.monotonic() > deadline_s:
-                raise
-    with closing(radio):
-        yield radio
+    assert ended
+    open_on(usrps).close()
