@@ -13,6 +13,8 @@ import numpy as np
 WORD_BYTES = 8
 BYTES_PER_SAMPLE = 4
 SEQUENCE_MASK = 0xFFFF
+# Times are counted modulo 2^64.
+TICK_MASK = (1 << 64) - 1
 # Header and time stamp.
 TIMED_HEADER_BYTES = 2 * WORD_BYTES
 
@@ -136,7 +138,7 @@ def sample_packets(
     head[:, 0] |= ((number + np.uint64(sequence)) & np.uint64(SEQUENCE_MASK)) << np.uint64(
         _SEQUENCE
     )
-    head[:, 1] = np.uint64(tick) + number * np.uint64(samples_per_packet)
+    head[:, 1] = np.uint64(tick & TICK_MASK) + number * np.uint64(samples_per_packet)
     octets = np.ascontiguousarray(samples, dtype="<i2").view(np.uint8).reshape(-1)
     rows[:, TIMED_HEADER_BYTES : TIMED_HEADER_BYTES + size] = octets[: whole * size].reshape(
         whole, size
@@ -149,7 +151,7 @@ def sample_packets(
     if len(rest):
         last = Packet(
             Kind.TIMED_DATA, endpoint, rest.tobytes(), sequence + whole,
-            tick + whole * samples_per_packet, ends_burst,
+            (tick + whole * samples_per_packet) & TICK_MASK, ends_burst,
         )  # fmt: skip
         packets.append(memoryview(packed(last)))
     return packets

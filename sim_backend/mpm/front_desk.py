@@ -67,7 +67,10 @@ class FrontDesk:
                 if self._frozen.is_set():
                     self._closing.wait(_LOOK_S)
                     continue
-                for key, _ in self._selector.select(_LOOK_S):
+                ready = self._selector.select(_LOOK_S)
+                if self._frozen.is_set():
+                    continue
+                for key, _ in ready:
                     key.data(key.fileobj)
                 self._claim.expire()
             for client in tuple(self._clients):
@@ -99,7 +102,14 @@ class FrontDesk:
             self._clients[client].feed(received)
             for message in self._clients[client]:
                 self._answer(client, message)
-        except (OSError, ValueError, TypeError, RecursionError, msgpack.UnpackException):
+        except (
+            OSError,
+            ValueError,
+            TypeError,
+            OverflowError,
+            RecursionError,
+            msgpack.UnpackException,
+        ):
             received = b""  # not a client of this protocol, or one that has gone
         if not received:
             self._hang_up(client)

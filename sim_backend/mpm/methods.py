@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
+from sim_backend.mpm.chdr import TICK_MASK
 from sim_backend.mpm.claim import Claim, RefusedError
 from sim_backend.mpm.front_end import FrontEnd, Way
 from sim_backend.mpm.identity import Identity
@@ -119,6 +120,9 @@ class Methods:
         keeper = self._timekeeper
 
         def set_time(_number: int, ticks: int, at_next_pulse: bool) -> None:
+            if not 0 <= ticks <= TICK_MASK:
+                msg = f"a time has 0 to 2^64 - 1 ticks, got {ticks}"
+                raise RefusedError(msg)
             (keeper.set_at_next_pulse if at_next_pulse else keeper.set_now)(int(ticks))
 
         def set_sources(sources: Mapping[str, str]) -> None:
@@ -132,7 +136,7 @@ class Methods:
         return {
             "get_num_timekeepers": lambda: 1,
             "get_timekeeper_time": lambda _number, last: (
-                keeper.time_at_last_pulse() if last else keeper.time()
+                (keeper.time_at_last_pulse() if last else keeper.time()) & TICK_MASK
             ),
             "set_timekeeper_time": set_time,
             "get_clock_sources": lambda: list(_SOURCES),

@@ -6,7 +6,7 @@ from enum import IntEnum
 from typing import Literal, Protocol
 
 from sim_backend.mpm import control
-from sim_backend.mpm.chdr import Kind, Packet
+from sim_backend.mpm.chdr import TICK_MASK, Kind, Packet
 from sim_backend.mpm.control import Control
 from sim_backend.mpm.front_end import NUM_CHANNELS, Way
 from sim_backend.mpm.timekeeper import Timekeeper
@@ -133,7 +133,7 @@ class RadioBlock:
         message = Control(
             port=host_port & _PORT_MASK, source=self._source(), code=control.WRITE,
             address=address & 0xFFFFF, data=(int(event),), source_port=port & _PORT_MASK,
-            sequence=self._num_events, tick=max(0, tick),
+            sequence=self._num_events, tick=tick & TICK_MASK,
         )  # fmt: skip
         self._send(Packet(Kind.CONTROL, endpoint & 0xFFFF, control.packed(message)))
 

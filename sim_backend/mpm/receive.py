@@ -20,6 +20,8 @@ _LARGEST_BLOCK = 1 << 14
 _PATIENCE_S = 0.25
 # Without room at the host, and while frozen: look again after this.
 _BLOCKED_S, _FROZEN_S = 1e-3, 10e-3
+# A stream may begin in a thousand years.
+_LONGEST_WAIT_S = 3600.0
 
 SendSamples = Callable[[int, memoryview], None]
 
@@ -101,7 +103,7 @@ class RxStream:
         ends = self._next_tick == self._end_tick
         self._packets.extend(
             sample_packets(
-                samples, max(0, tick + self._timekeeper.offset), self._per_packet,
+                samples, tick + self._timekeeper.offset, self._per_packet,
                 self._output.destination,
                 self._output.sequence_numbers(-(-count // self._per_packet)), ends_burst=ends,
             )
@@ -222,7 +224,7 @@ class Receiver:
             if wait_s == 0.0 and self._mail.empty():
                 continue
             try:
-                self._mail.get(timeout=wait_s)()
+                self._mail.get(timeout=None if wait_s is None else min(wait_s, _LONGEST_WAIT_S))()
             except Empty:
                 continue
 

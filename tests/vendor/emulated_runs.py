@@ -53,11 +53,11 @@ def run_scene(site_path: Path, seed: int, *, live: bool) -> Run:
     """Emulate the site in the scene of a seed, calibrate without target, localize with it."""
     with ExitStack() as opened:
         folder = Path(opened.enter_context(tempfile.TemporaryDirectory()))
-        opened.enter_context(_serving("emulate", str(site_path), "--seed", str(seed)))
+        opened.enter_context(serving("emulate", str(site_path), "--seed", str(seed)))
         extra: tuple[str, ...] = ()
         if live:
             opened.enter_context(
-                _serving("up", str(site_path), "--state", str(folder / "state"), "--workers", "1")
+                serving("up", str(site_path), "--state", str(folder / "state"), "--workers", "1")
             )
             extra = ("--live",)
         dictionary = "dictionary" if live else str(folder / "dictionary")
@@ -94,7 +94,7 @@ def _testbed(*arguments: str) -> str:
 
 
 @contextmanager
-def _serving(*arguments: str) -> Iterator[None]:
+def serving(*arguments: str) -> Iterator[None]:
     """A service of testbed from its first line on, until the block ends."""
     with subprocess.Popen(
         (*_TESTBED, *arguments), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True

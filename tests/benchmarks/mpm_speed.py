@@ -1,0 +1,82 @@
+"""What the software USRP keeps up with: ``python -m tests.benchmarks.mpm_speed``.
+
+One device in one process on a silent ether, and the vendor's ``benchmark_rate`` on one channel,
+receiving, sending (zeros) and both at once, at rising rates. A rate is kept up with if the host
+has lost nothing. Client and device share the computer; the target is 8 MS/s both ways.
+"""
+
+import multiprocessing
+import re
+import subprocess
+import sys
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from drivers.array import UniformLinearArray
+from drivers.geometry import Pose
+from drivers.node import Node
+from sim_backend.impairments import PRESETS
+from sim_backend.live_ether import LiveEther
+from sim_backend.mpm import SoftwareUsrp
+from sim_backend.scene import SceneStatistics, draw_scene
+
+PROGRAM = Path("/usr/libexec/uhd/examples/benchmark_rate")
+RATES_HZ = (4e6, 8e6, 12e6, 16e6, 20e6)
+DURATION_S = 5
+LOSSES = ("Num dropped samples", "Num overruns detected", "Num underruns detected",
+          "Num late commands", "Num sequence errors (Rx)", "Num sequence errors (Tx)")  # fmt: skip
+WAYS = {"receive": ("--rx_rate",), "send": ("--tx_rate",), "both": ("--rx_rate", "--tx_rate")}
+
+
+def serve(preset: str, told: Connection) -> None:
+    """Be a device until told to end."""
+    array = UniformLinearArray(2, 0.05)
+    nodes = [Node(name, name, Pose((x_m, 0.0), 0.0), array) for name, x_m in (("a", 0), ("b", 9))]
+    scene = draw_scene(1, nodes, SceneStatistics((0.0, 0.0, 10.0, 10.0)))
+    with SoftwareUsrp(
+        LiveEther(scene), 0, PRESETS[preset], discovery_port=0, rpc_port=0, chdr_port=0
+    ) as usrp:
+        told.send(usrp.address)
+        told.recv()
+
+
+def measured(address: str, way: str, rate_hz: float) -> str:
+    """Samples received and sent as shares of what the rate makes of the time, and losses."""
+    options = [word for option in WAYS[way] for word in (option, str(rate_hz))]
+    done = subprocess.run(
+        [PROGRAM, "--args", address, "--duration", str(DURATION_S), *options],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    counts = {
+        name.strip(): int(number)
+        for name, number in re.findall(r"^\s*(Num [^:]+):\s+(\d+)", done.stdout, re.MULTILINE)
+    }
+    due = rate_hz * DURATION_S
+    received, sent = (counts[f"Num {what} samples"] / due for what in ("received", "transmitted"))
+    lost = [f"{name.removeprefix('Num ')} {counts[name]}" for name in LOSSES if counts[name]]
+    return f"{received:9.3f}{sent:9.3f}  {', '.join(lost) or 'nothing lost'}"
+
+
+def main() -> None:
+    """Print a table, a row a run."""
+    out = sys.stdout
+    out.write(f"{'preset':<8}{'way':<9}{'MS/s':>5}{'received':>9}{'sent':>9}\n")
+    spawn = multiprocessing.get_context("spawn")
+    for preset in ("ideal", "lab"):
+        here, there = spawn.Pipe()
+        device = spawn.Process(target=serve, args=(preset, there))
+        device.start()
+        address = here.recv()
+        for way in WAYS:
+            for rate_hz in RATES_HZ:
+                row = measured(address, way, rate_hz)
+                out.write(f"{preset:<8}{way:<9}{rate_hz / 1e6:5.0f}{row}\n")
+                out.flush()
+                if "nothing" not in row:
+                    break
+        here.send("end")
+        device.join()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,17 @@
+"""From an empty hall to a position: real libiio in the commands, software Plutos, processes."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.vendor.emulated_runs import run_scene
+
+SITE = Path(__file__).parents[3] / "examples" / "three_plutos.yaml"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+def test_three_plutos_find_a_target_between_them():
+    run = run_scene(SITE, 4, live=False)
+    assert run.is_inside, run.row()
+    assert run.error_m < 0.5, run.row()
