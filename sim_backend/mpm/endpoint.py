@@ -8,7 +8,7 @@ from sim_backend.mpm.flow import Amount, StreamCommand, StreamStatus
 
 # What clients may send ahead of time. A real one has a quarter of a mebibyte; this one shares a
 # computer with its client, and either may have to wait for the other's turn.
-CAPACITY = Amount(1 << 16, 1 << 20)
+CAPACITY = Amount(1 << 16, 1 << 21)
 
 # Registers.
 _ID, _OUT_CONTROL, _OUT_DESTINATION = 0x00, 0x08, 0x0C
