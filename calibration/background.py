@@ -14,9 +14,8 @@ from processing.channel import channel_estimate
 
 # The second reference is a median already; the third differs from it by less than its noise.
 _NUM_ALIGNMENTS = 3
-# What was lost is captured again; more than this one after the other is no accident.
-_MOST_IN_A_ROW = 4
-_FIRST_SPARE = 100_000
+# What was lost is captured again; what is lost more often than this is no accident.
+_MOST_ATTEMPTS = 4
 
 
 class BackgroundLearner:
@@ -112,30 +111,22 @@ class BackgroundLearner:
 def captures_of_link(
     source: CaptureSource, tx_id: str, rx_id: str, num_captures: int
 ) -> Iterator[Capture]:
-    """Target-free captures of one link, one at a time; for each unusable one, another is taken.
+    """Target-free captures of one link, one at a time; one that cannot be used is taken again.
 
     Raises
     ------
     CaptureRefusedError
-        If one after the other cannot be used, with the last one's reason.
+        If one stays unusable, with the last reason.
     """
-    num_usable = in_a_row = index = 0
-    while num_usable < num_captures:
-        # Numbers after these are those of the nodes' own soundings.
-        number = index if index < num_captures else _FIRST_SPARE + index
-        (capture,) = source.sense_background(tx_id, (rx_id,), number)
-        index += 1
-        if capture.quality.usable:
-            num_usable, in_a_row = num_usable + 1, 0
-            yield capture
-            continue
-        in_a_row += 1
-        if in_a_row == _MOST_IN_A_ROW:
-            msg = (
-                f"capture on {tx_id} -> {rx_id} is not usable: {capture.quality.problem}; the "
-                f"{in_a_row - 1} before it were not either"
-            )
+    for index in range(num_captures):
+        for _ in range(_MOST_ATTEMPTS):
+            (capture,) = source.sense_background(tx_id, (rx_id,), index)
+            if capture.quality.usable:
+                break
+        else:
+            msg = f"capture on {tx_id} -> {rx_id} is not usable: {capture.quality.problem}"
             raise CaptureRefusedError(msg)
+        yield capture
 
 
 @dataclass(frozen=True)
