@@ -16,7 +16,6 @@ MAX_BANDWIDTH_HZ = 56e6
 # Attenuation of the transmitter in its steps, as a gain below its strongest output.
 TX_ATTENUATION_RANGE_DB: Range = (-89.75, 0.0)
 TX_GAIN_STEP_DB = 0.25
-RX_GAIN_STEP_DB = 1.0
 # Full gain table above 4 GHz (-10 to 62) and between 1.3 and 4 GHz (-3 to 71).
 RX_GAIN_RANGE_HIGH_BAND_DB: Range = (-10.0, 62.0)
 RX_GAIN_RANGE_MID_BAND_DB: Range = (-3.0, 71.0)
@@ -31,7 +30,6 @@ TX_FULL_SCALE_DBM = 7.0
 RX_FULL_SCALE_DBM = 0.0
 # Absolute maximum rating of the receive inputs.
 RECEIVE_DAMAGE_DBM = 2.5
-CONVERTER_BITS = 12
 
 
 def rx_gain_range_db(carrier_hz: float) -> Range:

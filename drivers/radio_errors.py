@@ -6,6 +6,8 @@ class RadioError(Exception):
 
     Attributes
     ----------
+    problem
+        What is wrong.
     remedy
         What the caller can do, in one clause.
     """
@@ -13,6 +15,7 @@ class RadioError(Exception):
     default_remedy = "close the radio and open it again"
 
     def __init__(self, problem: str, remedy: str | None = None) -> None:
+        self.problem = problem
         self.remedy = remedy or self.default_remedy
         super().__init__(f"{problem}; {self.remedy}")
 
@@ -85,3 +88,18 @@ class EndOfRecordingError(RadioError):
     """A recording holds no more blocks, or none for what was asked."""
 
     default_remedy = "record more, or replay with the settings of the recording"
+
+
+# Those that another process can raise: what an interlock refuses never gets there.
+_THAT_TRAVEL: dict[str, type[RadioError]] = {
+    error.__name__: error
+    for error in (
+        BurstRefusedError, EndOfRecordingError, LateCommandError, RadioClosedError,
+        RadioLostError, RadioNotFoundError, RadioTimeoutError, TuningError, UnknownRadioError,
+    )
+}  # fmt: skip
+
+
+def error_named(name: str, problem: str, remedy: str) -> RadioError:
+    """An error as another process raised it, by its class's name; a plain one for any other."""
+    return _THAT_TRAVEL.get(name, RadioError)(problem, remedy)

@@ -158,6 +158,19 @@ def check_samples(samples: ComplexArray, capabilities: Capabilities) -> None:
         raise BurstRefusedError(problem, "scale or shorten the burst")
 
 
+def check_block_size(num_samples: int, capabilities: Capabilities) -> None:
+    """Refuse a block that no radio of these capabilities can receive.
+
+    Raises
+    ------
+    BurstRefusedError
+    """
+    longest = capabilities.max_receive_samples
+    if not 1 <= num_samples <= longest:
+        msg = f"a block holds 1 to {longest} samples, got {num_samples}"
+        raise BurstRefusedError(msg)
+
+
 def transmit_power_dbm(capabilities: Capabilities, tx_gain_db: float, mean_square: float) -> float:
     """Nominal power at the transmit port of samples of a given mean square, in dBm."""
     if mean_square == 0.0:

@@ -36,9 +36,7 @@ class LiveEther(Ether):
         utc_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         self._monotonic_ns = monotonic_ns
-        utc, here = utc_ns(), monotonic_ns()
-        self._zero_ns = here - utc % 10**9
-        self.zero_utc_s = utc // 10**9
+        self._zero_ns = monotonic_ns() - utc_ns() % 10**9
         self._changes = threading.Lock()
         self._num_looks = 0
         self.target_is_present = False

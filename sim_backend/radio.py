@@ -16,7 +16,13 @@ from drivers.radio_errors import (
     RadioLostError,
     RadioTimeoutError,
 )
-from drivers.tuning import Tuning, changes_epoch, check_samples, transmit_power_dbm
+from drivers.tuning import (
+    Tuning,
+    changes_epoch,
+    check_block_size,
+    check_samples,
+    transmit_power_dbm,
+)
 from sim_backend.capabilities import simulated_capabilities
 from sim_backend.ether import Ether
 from sim_backend.faults import FaultKind, Faults
@@ -134,12 +140,7 @@ class SimRadio:
     def arm_receive(self, num_samples: int, at_tick: int | None = None) -> None:
         """Prepare a block."""
         self._tuned()
-        if not 1 <= num_samples <= self._info.capabilities.max_receive_samples:
-            msg = (
-                f"a block holds 1 to {self._info.capabilities.max_receive_samples} samples, "
-                f"got {num_samples}"
-            )
-            raise BurstRefusedError(msg)
+        check_block_size(num_samples, self._info.capabilities)
         tick, late = self._start_tick(at_tick)
         self._armed = tick, num_samples, late
 

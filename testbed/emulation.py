@@ -1,10 +1,11 @@
 """From a site's radio sections to software radios at their addresses."""
 
-import ipaddress
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
+from drivers.loopback import is_this_host
 from drivers.node import Node
+from drivers.pluto.options import host_and_port
+from drivers.usrp.address import board_addresses, discovery_of
 from sim_backend.iiod.personalities import Personality
 from sim_backend.impairments import Impairments
 from sim_backend.live_ether import LiveEther
@@ -13,7 +14,6 @@ from testbed.errors import UsageError
 from testbed.services.hall import SoftwareRadio
 from testbed.site import RadioSection, Site
 
-_PLUTO_PORT = 30431
 _ELEMENTS_PER_E320 = 2
 # Receive channels of a context, and its name in `sim_backend.iiod`.
 _PERSONALITIES: dict[int, Personality] = {1: "pluto", 2: "fmcomms2", 4: "fmcomms5"}
@@ -71,8 +71,8 @@ def _pluto(
 ) -> SoftwareRadio:
     from sim_backend.iiod import SoftwarePluto
 
-    found = re.fullmatch(r"ip:([^:\s]+)(?::(\d+))?", address)
-    if found is None:
+    place = host_and_port(address)
+    if place is None:
         msg = f"a software Pluto needs an address ip:HOST:PORT on this machine, got {address!r}"
         raise UsageError(msg)
     size = node.array.num_elements
@@ -80,7 +80,7 @@ def _pluto(
         msg = f"a software Pluto has {', '.join(map(str, _PERSONALITIES))} channels, not {size}"
         raise UsageError(msg)
     return SoftwarePluto(
-        ether, index, impairments, _local(found[1]), int(found[2] or _PLUTO_PORT),
+        ether, index, impairments, _local(place[0]), place[1],
         personality=_PERSONALITIES[size], serial=f"emu-{ether.scene.seed}-{node.node_id}",
     )  # fmt: skip
 
@@ -93,7 +93,7 @@ def _usrps(
     except ImportError as error:
         msg = f"software USRPs need {error.name}: pip install 'isac-testbed[emulate]'"
         raise UsageError(msg) from error
-    hosts = device_addresses(address)
+    hosts = _board_hosts(address)
     if len(hosts) * _ELEMENTS_PER_E320 < node.array.num_elements:
         msg = (
             f"{len(hosts)} E320 have {len(hosts) * _ELEMENTS_PER_E320} receive channels, the "
@@ -109,28 +109,19 @@ def _usrps(
         )  # fmt: skip
 
 
-def device_addresses(device_args: str) -> Sequence[str]:
-    """Addresses of the motherboards in UHD's device arguments, in their order.
-
-    Raises
-    ------
-    UsageError
-        If there are none.
-    """
-    pairs = re.findall(r"(?:^|,)\s*(?:mgmt_)?addr(\d*)\s*=\s*([^,\s]+)", device_args)
-    if not pairs:
-        msg = f"a USRP needs an address like addr=192.168.10.2, got {device_args!r}"
+def _board_hosts(address: str) -> list[str]:
+    """Hosts of the motherboards in UHD's device arguments, in their order."""
+    places = [discovery_of(arguments) for arguments in board_addresses(address)]
+    hosts = [place[0] for place in places if place is not None]
+    if not hosts or len(hosts) < len(places):
+        msg = f"a USRP needs an address like addr=192.168.10.2, got {address!r}"
         raise UsageError(msg)
-    return [host for _, host in sorted(pairs, key=lambda pair: int(pair[0] or 0))]
+    return hosts
 
 
 def _local(host: str) -> str:
     """A host, if it is this machine."""
-    try:
-        is_here = host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        is_here = False
-    if not is_here:
+    if not is_this_host(host):
         msg = f"{host} is not this machine: software radios are emulated on 127.0.0.0/8 only"
         raise UsageError(msg)
     return "127.0.0.1" if host == "localhost" else host

@@ -13,6 +13,7 @@ from drivers.pluto.tdd import TDD_DEVICE
 from drivers.pluto.vendor_errors import error_in_opening, missing_library
 from drivers.radio_errors import RadioNotFoundError
 from drivers.tuning import Range, Tuning
+from drivers.vendor_software import UNLOADABLE
 
 _PHYS = ("ad9361-phy", "ad9361-phy-B")
 _RX_LO, _TX_LO = "altvoltage0", "altvoltage1"
@@ -48,8 +49,7 @@ class Board:
         try:
             import adi
             import iio
-        # pylibiio without libiio fails with AttributeError, or OSError.
-        except (ImportError, AttributeError, OSError) as error:
+        except UNLOADABLE as error:
             raise missing_library(error) from None
         self.iio, self.adi = iio, adi
         try:

@@ -1,17 +1,18 @@
 """What a site file says of an AD936x board: its address and its options, read and checked."""
 
-import ipaddress
 import re
 from typing import Annotated, Literal
 
 import msgspec
 
+from drivers.loopback import is_this_host
 from drivers.radio import RadioSpec
 from drivers.radio_errors import RadioError, RadioNotFoundError
 
 _URI = re.compile(r"(ip|usb):[^\s]+|local:")
 _ADDRESS_REMEDY = "give its libiio URI as address: 'ip:HOST', 'ip:HOST:PORT' or 'usb:BUS.DEV.IF'"
 
+IIOD_PORT = 30431
 MAX_KERNEL_BUFFERS = 64
 
 
@@ -80,11 +81,17 @@ def read_uri(spec: RadioSpec) -> str:
     return spec.address
 
 
+def host_and_port(uri: str) -> tuple[str, int] | None:
+    """Where a URI's daemon listens; ``None`` for a device that is on no network."""
+    kind, _, rest = uri.partition(":")
+    if kind != "ip":
+        return None
+    host, _, port = rest.partition(":")
+    # A number of IP version 6 is full of colons, and libiio takes no port after it.
+    return (host, int(port)) if port.isdecimal() else (rest, IIOD_PORT)
+
+
 def is_loopback(uri: str) -> bool:
     """Whether a URI names this very host."""
-    kind, _, rest = uri.partition(":")
-    host = rest if rest.count(":") > 1 else rest.partition(":")[0]
-    try:
-        return kind == "ip" and ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return kind == "ip" and host == "localhost"
+    place = host_and_port(uri)
+    return place is not None and is_this_host(place[0])

@@ -25,7 +25,7 @@ from drivers.radio_errors import (
     RadioTimeoutError,
     TuningError,
 )
-from drivers.tuning import Tuning, changes_epoch, check_samples
+from drivers.tuning import Tuning, changes_epoch, check_block_size, check_samples
 
 T = TypeVar("T")
 
@@ -146,10 +146,7 @@ class PlutoRadio:
     def arm_receive(self, num_samples: int, at_tick: int | None = None) -> None:
         """Begin to receive one block, or with the TDD engine prepare it."""
         rate_hz = self._tuned().sample_rate_hz
-        longest = self.info.capabilities.max_receive_samples
-        if not 1 <= num_samples <= longest:
-            msg = f"a block holds 1 to {longest} samples, got {num_samples}"
-            raise BurstRefusedError(msg)
+        check_block_size(num_samples, self.info.capabilities)
         _refuse_tick(at_tick)
         self._expect(num_samples)
         self._armed = None

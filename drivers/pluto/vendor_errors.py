@@ -8,6 +8,7 @@ from drivers.radio_errors import (
     RadioNotFoundError,
     RadioTimeoutError,
 )
+from drivers.vendor_software import INSTALLATION
 
 # libiio 0.24 says EPIPE of a killed server at once, and of a frozen one after its timeout.
 _LOST = (
@@ -41,5 +42,4 @@ def error_in_opening(uri: str, error: OSError) -> RadioError:
 def missing_library(error: Exception) -> RadioError:
     """The radio error where the vendor's modules cannot be imported."""
     msg = f"the vendor's libraries for AD936x boards cannot be loaded: {error}"
-    remedy = "pip install 'isac-testbed[pluto]', and libiio: apt-get install libiio0"
-    return RadioNotFoundError(msg, remedy)
+    return RadioNotFoundError(msg, INSTALLATION["pluto"])

@@ -1,7 +1,9 @@
 """Device addresses of UHD: one board's, or several with numbered keys."""
 
 import re
-from ipaddress import ip_address
+
+# Of discovery by MPM, UDP.
+_DISCOVERY_PORT = 49600
 
 _NUMBERED = re.compile(r"(\D+?)(\d+)")
 
@@ -27,9 +29,8 @@ def address_of(arguments: dict[str, str]) -> str:
     return ",".join(f"{key}={value}" for key, value in arguments.items())
 
 
-def is_loopback(host: str) -> bool:
-    """Whether a host is this one, by its number."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
+def discovery_of(arguments: dict[str, str]) -> tuple[str, int] | None:
+    """Host and port at which a board with MPM answers discovery; ``None`` for one on no network."""
+    host = arguments.get("mgmt_addr", arguments.get("addr", ""))
+    port = arguments.get("discovery_port", "")
+    return (host, int(port) if port.isdecimal() else _DISCOVERY_PORT) if host else None

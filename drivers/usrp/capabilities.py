@@ -4,15 +4,17 @@ from collections.abc import Sequence
 from typing import Any
 
 from drivers import ad936x
+from drivers.loopback import is_loopback
 from drivers.radio_errors import RadioError
 from drivers.tuning import Capabilities, Range
-from drivers.usrp.address import is_loopback
 from drivers.usrp.messages import MAX_SAMPLES
 from drivers.usrp.options import UsrpOptions
 from drivers.usrp.slots import channel_slots
 from drivers.usrp.tuner import TIMED_TUNE_BOARDS
 
 _WITH_AD936X = ("e31", "e320", "b20", "b21")
+# Ettus states less for these boards than the chip's maker does for the chip.
+_DAMAGE_DBM = -15.0
 
 
 def capabilities_of(
@@ -76,7 +78,7 @@ def _powers_dbm(options: UsrpOptions, products: set[str]) -> tuple[float, float,
     given = options.rx_full_scale_dbm, options.tx_full_scale_dbm, options.receive_damage_dbm
     known: tuple[float | None, ...] = (None, None, None)
     if all(product.startswith(_WITH_AD936X) for product in products):
-        known = ad936x.RX_FULL_SCALE_DBM, ad936x.TX_FULL_SCALE_DBM, ad936x.RECEIVE_DAMAGE_DBM
+        known = ad936x.RX_FULL_SCALE_DBM, ad936x.TX_FULL_SCALE_DBM, _DAMAGE_DBM
     either = zip(given, known, strict=True)
     rx_dbm, tx_dbm, damage_dbm = (mine if mine is not None else usual for mine, usual in either)
     if rx_dbm is None or tx_dbm is None or damage_dbm is None:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from drivers.radio_errors import RadioError, RadioLostError, RadioNotFoundError
+from drivers.vendor_software import INSTALLATION
 
 # What a module looks for that was compiled with NumPy 2's headers. One that was not loads with
 # NumPy 2 as well, opens devices, and crashes the process at the first sample. That is a matter of
@@ -38,7 +39,7 @@ def load_uhd() -> Any:
         import uhd
     except ImportError as error:
         msg = f"the module uhd cannot be loaded: {error}"
-        raise RadioNotFoundError(msg, f"apt-get install python3-uhd, then {_REMEDY}") from error
+        raise RadioNotFoundError(msg, INSTALLATION["usrp"]) from error
     return uhd
 
 

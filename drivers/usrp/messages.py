@@ -2,8 +2,7 @@
 
 import msgspec
 
-from drivers import radio_errors
-from drivers.radio_errors import RadioError
+from drivers.radio_errors import RadioError, error_named
 from drivers.tuning import Capabilities, Tuning
 from drivers.usrp.options import UsrpOptions
 
@@ -150,11 +149,9 @@ Answer = Opened | Configured | Time | Scheduled | Received | Transmitted | Sense
 
 def failure_of(error: RadioError) -> Failed:
     """An error as a message."""
-    problem = str(error).removesuffix(f"; {error.remedy}")
-    return Failed(type(error).__name__, problem, error.remedy)
+    return Failed(type(error).__name__, error.problem, error.remedy)
 
 
 def error_of(failure: Failed) -> RadioError:
     """The error that a message tells of."""
-    kind: type[RadioError] = getattr(radio_errors, failure.error)
-    return kind(failure.problem, failure.remedy)
+    return error_named(failure.error, failure.problem, failure.remedy)

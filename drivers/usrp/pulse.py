@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Self
 
-DISCOVERY_PORT = 49600
+from drivers.usrp.address import discovery_of
+
 _PROBE = b"MPM-ECHO-isac"
 
 
@@ -28,14 +29,12 @@ class Pulse:
         self._sockets: dict[str, socket.socket] = {}
         self._heard_s: dict[str, float] = {}
         for arguments in boards:
-            host = arguments.get("mgmt_addr", arguments.get("addr", ""))
-            port = arguments.get("discovery_port", str(DISCOVERY_PORT))
-            with suppress(OSError, ValueError):
-                if host:
+            with suppress(OSError):
+                if place := discovery_of(arguments):
                     probe = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-                    self._sockets[f"{host}:{port}"] = probe
+                    self._sockets[f"{place[0]}:{place[1]}"] = probe
                     probe.setblocking(False)
-                    probe.connect((host, int(port)))
+                    probe.connect(place)
 
     def __enter__(self) -> Self:
         return self

@@ -18,7 +18,7 @@ from drivers.radio_errors import (
     RadioNotFoundError,
     TuningError,
 )
-from drivers.tuning import Tuning, changes_epoch, check_samples
+from drivers.tuning import Tuning, changes_epoch, check_block_size, check_samples
 from drivers.usrp import messages as m
 from drivers.usrp.address import board_addresses
 from drivers.usrp.options import UsrpOptions, usrp_options
@@ -137,10 +137,7 @@ class UsrpRadio:
     def arm_receive(self, num_samples: int, at_tick: int | None = None) -> None:
         """Command a block; what was armed before is given up."""
         self._tuned()
-        longest = self._info.capabilities.max_receive_samples
-        if not 1 <= num_samples <= longest:
-            msg = f"a block holds 1 to {longest} samples, got {num_samples}"
-            raise BurstRefusedError(msg)
+        check_block_size(num_samples, self.info.capabilities)
         self._armed = None
         request = m.Arm(num_samples, at_tick)
         scheduled = self._vendor.ask(request, m.Scheduled, self._timeout_s)

@@ -11,13 +11,19 @@ import numpy as np
 
 from drivers.radio import IqBlock, RadioHealth, RadioInfo, RadioSpec, TransmitReport
 from drivers.radio_errors import (
-    BurstRefusedError,
     LateCommandError,
     RadioClosedError,
     RadioError,
     RadioNotFoundError,
 )
-from drivers.tuning import Capabilities, Tuning, changes_epoch, check_samples, transmit_power_dbm
+from drivers.tuning import (
+    Capabilities,
+    Tuning,
+    changes_epoch,
+    check_block_size,
+    check_samples,
+    transmit_power_dbm,
+)
 
 MAX_SAMPLES = 1 << 20
 NOISE_DBM_PER_HZ = -168.0
@@ -135,8 +141,7 @@ class CableRadio:
 
     def arm_receive(self, num_samples: int, at_tick: int | None = None) -> None:
         self._tuned()
-        if not 1 <= num_samples <= MAX_SAMPLES:
-            raise BurstRefusedError(f"a block holds 1 to {MAX_SAMPLES} samples, got {num_samples}")
+        check_block_size(num_samples, self._info.capabilities)
         self._armed = (self._cable.now_tick if at_tick is None else at_tick), num_samples
 
     def fetch(self) -> IqBlock:

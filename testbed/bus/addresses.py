@@ -1,8 +1,8 @@
 """Addresses of processes, and which of them lie on this machine."""
 
-import ipaddress
 import re
 
+from drivers.loopback import is_this_host
 from testbed.bus.errors import BusError, SecurityError
 
 _TCP = re.compile(r"tcp://(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+|\*):(?P<port>\*|[0-9]{1,5})")
@@ -31,7 +31,7 @@ def check_address(address: str, *, has_keys: bool, binds: bool = False) -> None:
     if match is None or not _is_port(match["port"], binds):
         msg = f"{address!r:.80}: no address; it must read tcp://HOST:PORT, PORT up to 65535"
         raise BusError(msg)
-    if not has_keys and not _is_loopback(match["host"]):
+    if not has_keys and not is_this_host(match["host"].strip("[]")):
         msg = (
             f"{address}: only loopback addresses go without keys; run `testbed keys init` on each "
             "host, or use tcp://127.0.0.1:PORT"
@@ -41,10 +41,3 @@ def check_address(address: str, *, has_keys: bool, binds: bool = False) -> None:
 
 def _is_port(port: str, binds: bool) -> bool:
     return binds if port in ("*", "0") else 0 < int(port) < 1 << 16
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return host == "localhost"

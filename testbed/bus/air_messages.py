@@ -6,18 +6,7 @@ from msgspec import Meta
 
 from drivers.geometry import ComplexArray
 from drivers.radio import IqBlock, RadioHealth, RadioInfo, TransmitReport
-from drivers.radio_errors import (
-    BurstRefusedError,
-    EndOfRecordingError,
-    LateCommandError,
-    RadioClosedError,
-    RadioError,
-    RadioLostError,
-    RadioNotFoundError,
-    RadioTimeoutError,
-    TuningError,
-    UnknownRadioError,
-)
+from drivers.radio_errors import RadioError, error_named
 from drivers.tuning import Tuning
 from testbed.bus.wire import Message
 
@@ -30,13 +19,6 @@ MAX_REQUEST_BYTES = 1 << 25
 MAX_ANSWER_BYTES = 1 << 28
 
 _BLOCK_FIELDS = tuple(name for name in IqBlock.__slots__ if name != "samples")
-_ERRORS: dict[str, type[RadioError]] = {
-    error.__name__: error
-    for error in (
-        BurstRefusedError, EndOfRecordingError, LateCommandError, RadioClosedError,
-        RadioLostError, RadioNotFoundError, RadioTimeoutError, TuningError, UnknownRadioError,
-    )
-}  # fmt: skip
 
 
 class AirRequest(Message, frozen=True):
@@ -183,7 +165,7 @@ class Failed(AirAnswer, frozen=True):
 
     def raised(self) -> RadioError:
         """The error as it was raised in the air process."""
-        return _ERRORS.get(self.error, RadioError)(self.problem, self.remedy)
+        return error_named(self.error, self.problem, self.remedy)
 
 
 REQUESTS: tuple[type[AirRequest], ...] = (
@@ -200,7 +182,7 @@ def failed(request_id: int, error: RadioError) -> Failed:
     return Failed(
         request_id=request_id,
         error=type(error).__name__,
-        problem=str(error).removesuffix(f"; {error.remedy}"),
+        problem=error.problem,
         remedy=error.remedy,
     )
 

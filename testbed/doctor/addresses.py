@@ -1,16 +1,17 @@
 """Whether radios answer at their addresses, by the first words of their own protocols."""
 
-import ipaddress
 import re
 import socket
 from collections.abc import Iterator
 
+from drivers.loopback import is_this_host
+from drivers.pluto.options import IIOD_PORT, host_and_port
+from drivers.usrp.address import board_addresses, discovery_of
 from testbed.doctor.finding import Finding
 from testbed.site import RadioSection
 
 _ANSWER_S = 1.0
-_IIOD_PORT = 30431
-_MPM_PORT = 49600  # of discovery, UDP
+_WITH_MPM = {"n3xx", "e3xx", "x4xx", "mpmd"}
 _EMULATE = "if its radios are emulated: testbed emulate SITE.yaml"
 _ADDRESS_REMEDIES = {
     "pluto": "radio: {kind: pluto, address: 'ip:HOST'}; iio_info -S lists what is there",
@@ -33,36 +34,35 @@ def addresses_of(node_id: str, section: RadioSection) -> Iterator[Finding]:
 
 
 def _pluto(node_id: str, address: str) -> Finding:
-    if not address.startswith("ip:"):
+    place = host_and_port(address)
+    if place is None:
         found = f"{address}: not on a network, so it is not asked"
         return Finding(node_id, "address", "unchecked", found, "iio_info -S lists what is there")
-    host, port = _host_and_port(address.removeprefix("ip:"), _IIOD_PORT)
     try:
-        with socket.create_connection((host, port), timeout=_ANSWER_S) as connection:
+        with socket.create_connection(place, timeout=_ANSWER_S) as connection:
             connection.settimeout(_ANSWER_S)
             connection.sendall(b"VERSION\r\n")
             answer = connection.recv(64).decode("ascii", "replace").strip()
     except OSError as error:
         remedy = "check power, cable and address"
-        return _no_answer(node_id, address, host, _reason(error), remedy)
+        return _no_answer(node_id, address, place[0], _reason(error), remedy)
     if not re.match(r"\d+\.\d+\.", answer):
-        remedy = f"check the port; a Pluto's is {_IIOD_PORT}"
-        return _no_answer(node_id, address, host, f"answers {answer[:20]!r}, not as IIOD", remedy)
+        remedy = f"check the port; a Pluto's is {IIOD_PORT}"
+        found = f"answers {answer[:20]!r}, not as IIOD"
+        return _no_answer(node_id, address, place[0], found, remedy)
     major, minor = answer.split(".")[:2]
     return Finding(node_id, "address", "ok", f"{address}: IIOD {major}.{minor} answers")
 
 
 def _usrp(node_id: str, address: str) -> Iterator[Finding]:
-    keys = _device_arguments(address)
-    hosts = _hosts(keys)
-    # Other families are found in other ways: B200 on USB, N200 and X300 with their own broadcasts.
-    if not hosts or keys.get("type", "n3xx") not in {"n3xx", "e3xx", "x4xx", "mpmd"}:
-        found = f"{address}: no USRP that MPM answers for, so it is not asked"
-        yield Finding(node_id, "address", "unchecked", found, "uhd_find_devices tells")
-        return
-    port = keys.get("discovery_port", "")
-    for host in hosts:
-        yield _mpm(node_id, host, int(port) if port.isdecimal() else _MPM_PORT)
+    for arguments in board_addresses(address):
+        place = discovery_of(arguments)
+        # Others are found in other ways: B200 on USB, N200 and X300 with their own broadcasts.
+        if place is None or arguments.get("type", "n3xx") not in _WITH_MPM:
+            found = f"{address}: no USRP that MPM answers for, so it is not asked"
+            yield Finding(node_id, "address", "unchecked", found, "uhd_find_devices tells")
+        else:
+            yield _mpm(node_id, *place)
 
 
 def _mpm(node_id: str, host: str, port: int) -> Finding:
@@ -82,7 +82,7 @@ def _mpm(node_id: str, host: str, port: int) -> Finding:
     if magic != "USRP-MPM":
         found = f"answers {answer[:20]!r}, not as MPM"
         return _no_answer(node_id, f"{host}, UDP {port}", host, found, "check the address")
-    known = _device_arguments(",".join(pairs))
+    known = dict(pair.split("=", 1) for pair in pairs if "=" in pair)
     device = f"{known.get('product', 'USRP')} {known.get('serial', '')}".strip()
     device += " (emulated)" if known.get("fpga") == "emulated" else ""
     if known.get("claimed") == "True":
@@ -92,7 +92,7 @@ def _mpm(node_id: str, host: str, port: int) -> Finding:
 
 
 def _no_answer(node_id: str, address: str, host: str, reason: str, remedy: str) -> Finding:
-    remedy = _EMULATE if _is_loopback(host) else remedy
+    remedy = _EMULATE if is_this_host(host) else remedy
     return Finding(node_id, "address", "missing", f"{address}: {reason}", remedy)
 
 
@@ -105,29 +105,7 @@ def _reason(error: OSError) -> str:
 def is_local(section: RadioSection) -> bool:
     """Whether all devices of a radio are on loopback addresses, as emulated ones are."""
     address = section.address or ""
-    if address.startswith("ip:"):
-        return _is_loopback(_host_and_port(address.removeprefix("ip:"), _IIOD_PORT)[0])
-    hosts = _hosts(_device_arguments(address))
-    return bool(hosts) and all(map(_is_loopback, hosts))
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:  # a name that some server knows
-        return False
-
-
-def _host_and_port(address: str, port: int) -> tuple[str, int]:
-    host, colon, digits = address.rpartition(":")
-    return (host, int(digits)) if colon and digits.isdecimal() else (address, port)
-
-
-def _hosts(arguments: dict[str, str]) -> list[str]:
-    return [value for key, value in arguments.items() if re.fullmatch(r"addr\d*", key)]
-
-
-def _device_arguments(text: str) -> dict[str, str]:
-    """Keys and values of ``addr0=192.168.10.2,addr1=192.168.10.3``."""
-    pairs = (part.partition("=") for part in text.split(",") if part)
-    return {key.strip(): value.strip() for key, _, value in pairs}
+    if (place := host_and_port(address)) is not None:
+        return is_this_host(place[0])
+    places = [discovery_of(arguments) for arguments in board_addresses(address)]
+    return all(place is not None and is_this_host(place[0]) for place in places)

@@ -12,7 +12,7 @@ from testbed.bus.hall_messages import MAX_HALL_BYTES, HallAsked, HallState
 from testbed.bus.sockets import Caller, Server
 from testbed.bus.sparse_log import SparseLog
 from testbed.bus.wire import Codec, Message, WireError
-from testbed.site_services import ServicesSection
+from testbed.site_services import DEFAULT_PORT, ServicesSection, port_of
 
 _log = logging.getLogger(__name__)
 
@@ -124,8 +124,7 @@ def bound(address: str) -> Server:
 
 def hall_address(services: ServicesSection) -> str:
     """Where the hall of a site's software radios is asked: on this machine."""
-    port = services.coordinator.rpartition(":")[2]
-    return f"tcp://127.0.0.1:{int(port) + _PORT_OFFSET}"
+    return f"tcp://127.0.0.1:{(port_of(services.coordinator) or DEFAULT_PORT) + _PORT_OFFSET}"
 
 
 def ask_hall(

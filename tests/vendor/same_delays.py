@@ -13,6 +13,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
+from drivers.geometry import SPEED_OF_LIGHT_M_PER_S
 from fusion.sensing import SensingConfig
 from processing.report import LinkReport
 from testbed.build import build_nodes, simulated
@@ -58,7 +59,8 @@ def differences(site: Site, seed: int) -> dict[str, tuple[float, float]]:
         one, other = (reports[link] for reports in found)
         off_s = one.hypotheses[0].delay_s - other.hypotheses[0].delay_s
         var_s2 = sum(r.hypotheses[0].delay_var_s2 + r.link_delay_var_s2 for r in (one, other))
-        both[" -> ".join(link)] = (off_s * 299_792_458.0, float(np.sqrt(var_s2)) * 299_792_458.0)
+        std_m = float(np.sqrt(var_s2)) * SPEED_OF_LIGHT_M_PER_S
+        both[" -> ".join(link)] = off_s * SPEED_OF_LIGHT_M_PER_S, std_m
     return both
 
 

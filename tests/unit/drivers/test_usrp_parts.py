@@ -13,10 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from drivers.loopback import is_loopback, is_this_host
 from drivers.radio import RadioSpec
 from drivers.radio_errors import BurstRefusedError, RadioError, RadioLostError, RadioNotFoundError
 from drivers.usrp import messages, open_usrp_radio
-from drivers.usrp.address import address_of, board_addresses, is_loopback
+from drivers.usrp.address import address_of, board_addresses, discovery_of
 from drivers.usrp.library import check_numpy, vendor_errors
 from drivers.usrp.options import UsrpOptions, usrp_options
 from drivers.usrp.pulse import Pulse
@@ -54,6 +55,18 @@ def test_an_address_names_one_board_or_several():
     assert is_loopback("127.3.4.5")
     assert not is_loopback("10.0.0.2")
     assert not is_loopback("usrp.local")
+    assert not is_loopback("localhost")
+    assert is_this_host("localhost")
+
+
+def test_boards_are_in_the_order_of_their_numbers_and_asked_where_they_are_managed():
+    boards = board_addresses("type=e3xx, addr1=127.0.0.3,addr0=127.0.0.2")
+    assert [discovery_of(board) for board in boards] == [
+        ("127.0.0.2", 49600), ("127.0.0.3", 49600)
+    ]  # fmt: skip
+    (board,) = board_addresses("mgmt_addr=10.0.0.1,addr=10.1.0.1,discovery_port=5000")
+    assert discovery_of(board) == ("10.0.0.1", 5000)
+    assert discovery_of({"type": "b200"}) is None
 
 
 def test_options_are_checked():

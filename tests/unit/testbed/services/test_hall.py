@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from testbed.bus.hall_messages import HallAsked
-from testbed.emulation import device_addresses, live_ether, software_radios
+from testbed.emulation import live_ether, software_radios
 from testbed.errors import UsageError
 from testbed.services.hall import Hall, hall_address
 from testbed.site import load_site
@@ -105,10 +105,3 @@ def test_examples_run_side_by_side():
         for name in ("three_plutos", "usrp_array")
     }
     assert len(addresses) == 2
-
-
-def test_boards_are_in_the_order_of_their_numbers():
-    assert device_addresses("type=e3xx, addr1=127.0.0.3,addr0=127.0.0.2") == [
-        "127.0.0.2", "127.0.0.3"
-    ]  # fmt: skip
-    assert device_addresses("mgmt_addr=10.0.0.1") == ["10.0.0.1"]
