@@ -81,6 +81,13 @@ def test_an_untimed_burst_repeats_until_all_have_listened(lab):
     ]  # fmt: skip
 
 
+def test_a_burst_is_scheduled_as_far_ahead_as_the_site_says(lab):
+    burst = build_burst(lab)
+    stations = {"a": PilotStation(simulate(lab, 3).source, "a")}  # whose time is always 0
+    ticks = [LocalStations(stations, burst, lead_s).start_tick(("a",), {}) for lead_s in (0.1, 0.3)]
+    assert ticks == [round(0.1 * burst.sample_rate_hz), round(0.3 * burst.sample_rate_hz)]
+
+
 @pytest.mark.parametrize(("preset", "stops"), [("ideal", []), ("pluto", [("stop",)])])
 def test_nobody_waits_for_a_transmitter_that_failed(lab, preset, stops):
     stations = Noted(lab, preset)

@@ -1,0 +1,67 @@
+"""One element tells by delay alone: an echo along the direct path must leave no others behind."""
+
+import numpy as np
+import pytest
+
+import processing.near_residual
+from drivers.capture import Capture
+from drivers.waveform import pilot_symbols
+from processing.alignment import shifted
+from processing.pipeline import LinkProcessor
+from processing.search import ProcessingSettings
+from processing.suppression import Background
+from tests.unit.processing.echoes import (
+    CELL_S,
+    GRID,
+    MAX_DELAY_S,
+    echo,
+    half_wavelength_array,
+    unit_noise,
+)
+
+ARRAY = half_wavelength_array(1)
+DIRECT_S, DIRECT_DB = 40.2 * CELL_S, 75.0
+NUM_DRAWS = 20
+
+
+@pytest.fixture(scope="module")
+def link() -> LinkProcessor:
+    return LinkProcessor(GRID, ARRAY, MAX_DELAY_S, ProcessingSettings())
+
+
+def found_cells(link: LinkProcessor, seed: int, excess_cells: float, snr_db: float) -> list[float]:
+    """Excess delays, in cells, that are reported of one echo among scatterers."""
+    rng = np.random.default_rng(seed)
+    background = echo(DIRECT_S, 0.0, ARRAY, DIRECT_DB)
+    for _ in range(6):
+        late_s = DIRECT_S + rng.uniform(0.5, 6.0) * CELL_S
+        turn = np.exp(2j * np.pi * rng.uniform())
+        background = background + turn * echo(late_s, 0.0, ARRAY, rng.uniform(50.0, 58.0))
+    turn = np.exp(2j * np.pi * rng.uniform())
+    target = turn * echo(DIRECT_S + excess_cells * CELL_S, 0.0, ARRAY, snr_db)
+    heard = (background + target + unit_noise(rng, ARRAY)).astype(np.complex64)
+    off = shifted(heard, GRID, rng.uniform(-5.0, 5.0) * CELL_S)
+    pilots = pilot_symbols(GRID)[:, None]
+    capture = Capture("tx", "rx", pilots * off, 1, GRID.waveform_hash, needs_alignment=True)
+    report = link.report(
+        capture, Background(background.astype(np.complex64), "known"),
+        sensing_index=0, delay_limits_s=(DIRECT_S, MAX_DELAY_S),
+    )  # fmt: skip
+    return [(h.delay_s - DIRECT_S) / CELL_S for h in report.hypotheses]
+
+
+def test_an_echo_along_the_direct_path_leaves_no_others_behind(link):
+    assert [found_cells(link, seed, 0.0, 55.0) for seed in range(NUM_DRAWS)] == [[]] * NUM_DRAWS
+
+
+def test_it_would_without_the_look_at_what_alignment_takes_away(link, monkeypatch):
+    """The control: ghosts, where the scatterers are."""
+    monkeypatch.setattr(processing.near_residual, "_AS_WELL", np.inf)
+    ghosts = [found_cells(link, seed, 0.0, 55.0) for seed in range(NUM_DRAWS)]
+    assert sum(map(bool, ghosts)) > NUM_DRAWS / 2
+
+
+def test_an_echo_further_off_is_found_where_it_is(link):
+    for seed in range(NUM_DRAWS):
+        best, *_ = found_cells(link, seed, 2.3, 40.0)
+        assert best == pytest.approx(2.3, abs=0.1), seed
