@@ -88,17 +88,15 @@ class Chip:
 
     def tune_receiver(self, clock: NodeClock, sampling_rate_hz: float) -> None:
         """Start the receiving oscillator anew."""
-        self._tune(self.receiver, 0, self.rx_lo_hz, clock, sampling_rate_hz)
-        delay_s = self.loaded_firs[0].delay_s(self.rate_hz) if self.fir_on else 0.0
-        self.receiver.clock = _late(clock, -delay_s)
+        self._tune(self.receiver, 0, self.rx_lo_hz, sampling_rate_hz)
+        self.receiver.clock = _late(clock, -self._filter_delay_s(0))
         low, high = rx_gain_range_db(self.rx_lo_hz)
         self.rx_gain_db = [min(max(gain, low), high) for gain in self.rx_gain_db]
 
     def tune_transmitter(self, clock: NodeClock, sampling_rate_hz: float) -> None:
         """Start the transmitting oscillator anew."""
-        self._tune(self.transmitter, 1, self.tx_lo_hz, clock, sampling_rate_hz)
-        delay_s = self.loaded_firs[1].delay_s(self.rate_hz) if self.fir_on else 0.0
-        self.transmitter.clock = _late(clock, delay_s)
+        self._tune(self.transmitter, 1, self.tx_lo_hz, sampling_rate_hz)
+        self.transmitter.clock = _late(clock, self._filter_delay_s(1))
 
     def received(self, tick: int, count: int) -> np.ndarray:
         """What its converters give from a tick on, int16, shape ``(count, 2 num_channels)``.
@@ -118,10 +116,12 @@ class Chip:
         samples = np.zeros((_LOOK_SAMPLES, self.num_channels), dtype=np.complex64)
         if self.is_receiving and self._num_connected:
             self._receive_into(samples, tick - _LOOK_SAMPLES, _LOOK_SAMPLES)
-        levels = _levels_dbfs(samples)
-        gains = list(self.rx_gain_db)
+        levels_dbm = [
+            _level_dbfs(channel) + RX_FULL_SCALE_DBM - gain_db
+            for channel, gain_db in zip(samples.T, self.rx_gain_db, strict=True)
+        ]
         self._control_gains(samples)
-        return [level + RX_FULL_SCALE_DBM - gain for level, gain in zip(levels, gains, strict=True)]
+        return levels_dbm
 
     def _receive_into(self, samples: ComplexArray, tick: int, count: int) -> None:
         connected = self.rx_gain_db[: self._num_connected]
@@ -132,20 +132,21 @@ class Chip:
 
     def _control_gains(self, samples: ComplexArray) -> None:
         low, high = rx_gain_range_db(self.rx_lo_hz)
-        for channel, level_dbfs in enumerate(_levels_dbfs(samples)):
-            mode = self.gain_mode[channel]
-            missing_db = _TARGET_DBFS - level_dbfs
-            if mode != "manual" and abs(missing_db) > _HYSTERESIS_DB:
+        for channel, mode in enumerate(self.gain_mode):
+            if mode == "manual":
+                continue
+            missing_db = _TARGET_DBFS - _level_dbfs(samples[:, channel])
+            if abs(missing_db) > _HYSTERESIS_DB:
                 largest_db = _LARGEST_STEP_DB[mode]
                 gain_db = self.rx_gain_db[channel]
                 gain_db += round(min(max(missing_db, -largest_db), largest_db))
                 self.rx_gain_db[channel] = min(max(gain_db, low), high)
 
-    def _tune(
-        self, part: Transceiver, way: int, carrier_hz: float, clock: NodeClock, rate_hz: float
-    ) -> None:
+    def _filter_delay_s(self, way: int) -> float:
+        return self.loaded_firs[way].delay_s(self.rate_hz) if self.fir_on else 0.0
+
+    def _tune(self, part: Transceiver, way: int, carrier_hz: float, rate_hz: float) -> None:
         self._epochs[way] += 1
-        part.clock = clock
         tuning = Tuning(carrier_hz, rate_hz, rx_gain_db=0.0, tx_gain_db=0.0)
         part.tune(tuning, self._epochs[way], clock_locked=False, pps_locked=False)
 
@@ -155,6 +156,6 @@ def _late(clock: NodeClock, delay_s: float) -> NodeClock:
     return replace(clock, zero_fs=clock.zero_fs + round(delay_s * FS_PER_S))
 
 
-def _levels_dbfs(samples: ComplexArray) -> list[float]:
-    power = np.mean(samples.real**2 + samples.imag**2, axis=0)
-    return [10.0 * float(np.log10(p)) if p > 0.0 else _SILENCE_DBFS for p in power]
+def _level_dbfs(samples: ComplexArray) -> float:
+    power = float(np.mean(samples.real**2 + samples.imag**2))
+    return 10.0 * float(np.log10(power)) if power > 0.0 else _SILENCE_DBFS
