@@ -15,13 +15,7 @@ from sim_backend.iiod.attributes import (
 )
 from sim_backend.iiod.board import Board
 from sim_backend.iiod.phy_shared import refuse, shared, switch
-from sim_backend.iiod.registers import (
-    RX_OVERFLOW_BIT,
-    STATUS_ADDRESS,
-    TX_UNDERFLOW_BIT,
-    Register,
-    register_access,
-)
+from sim_backend.iiod.registers import RX_OVERFLOW_BIT, TX_UNDERFLOW_BIT, status_access
 from sim_backend.iiod.tones import PERIOD, Tone, Tones
 
 _RX_FORMAT, _TX_FORMAT = "le:S12/16>>0", "le:S16/16>>0"
@@ -32,16 +26,7 @@ def receive_device(
 ) -> Device:
     """What clients receive from."""
     receiver = board.receiver
-
-    def clear(bits: int) -> None:
-        if bits & RX_OVERFLOW_BIT:
-            receiver.clear_overflow()
-
-    status = Register(lambda: RX_OVERFLOW_BIT if receiver.overflowed else 0, clear)
-    common = shared(
-        [constant("samples_pps", "0"), *_rate_attributes(board)],
-        "in",
-    )
+    common = shared([constant("samples_pps", "0"), *_rate_attributes(board)], "in")
     channels = tuple(
         Channel(
             f"voltage{index}",
@@ -62,7 +47,7 @@ def receive_device(
         buffer_attributes=_buffer_attributes(num_columns) if has_buffer else None,
         debug_attributes=by_name(
             constant("pseudorandom_err_check", "CH0 : PN9 : OK : OK"),
-            register_access({STATUS_ADDRESS: status}),
+            status_access(RX_OVERFLOW_BIT, lambda: receiver.overflowed, receiver.clear_overflow),
         ),
     )
 
@@ -81,12 +66,6 @@ def transmit_device(
         Whether its first transmitter is the one with the antenna.
     """
     transmitter = board.transmitter
-
-    def clear(bits: int) -> None:
-        if bits & TX_UNDERFLOW_BIT:
-            transmitter.clear_underflow()
-
-    status = Register(lambda: TX_UNDERFLOW_BIT if transmitter.underflowed else 0, clear)
     common = shared(_rate_attributes(board), "out")
     data = [
         Channel(
@@ -113,7 +92,11 @@ def transmit_device(
         name,
         (*data, *generators),
         buffer_attributes=_buffer_attributes(num_columns) if has_buffer else None,
-        debug_attributes=by_name(register_access({STATUS_ADDRESS: status})),
+        debug_attributes=by_name(
+            status_access(
+                TX_UNDERFLOW_BIT, lambda: transmitter.underflowed, transmitter.clear_underflow
+            )
+        ),
     )
 
 

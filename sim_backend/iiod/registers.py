@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from sim_backend.iiod.attributes import Attribute, RefusedError
 
 # Of a converter core behind the chip: bits are set by events, and cleared by writing them back.
-STATUS_ADDRESS = 0x80000088
+_STATUS_ADDRESS = 0x80000088
 TX_UNDERFLOW_BIT, RX_OVERFLOW_BIT = 1 << 0, 1 << 2
 
 _WORD = re.compile(r"0[xX][0-9a-fA-F]{1,8}|\d{1,10}")
@@ -24,6 +24,16 @@ class Register:
 
     read: Callable[[], int]
     write: Callable[[int], None] = lambda _: None
+
+
+def status_access(bit: int, is_set: Callable[[], bool], clear: Callable[[], None]) -> Attribute:
+    """The attribute of a core that has one status bit."""
+
+    def write(bits: int) -> None:
+        if bits & bit:
+            clear()
+
+    return register_access({_STATUS_ADDRESS: Register(lambda: bit if is_set() else 0, write)})
 
 
 def register_access(registers: Mapping[int, Register]) -> Attribute:
