@@ -16,9 +16,14 @@ from sim_backend.iiod.attributes import (
 )
 from sim_backend.iiod.board import Board
 from sim_backend.iiod.chip import Chip
-from sim_backend.iiod.phy_shared import bandwidth_attributes, rate_attributes, shared, turn_filters
+from sim_backend.iiod.phy_shared import (
+    bandwidth_attributes,
+    filter_switch,
+    rate_attributes,
+    shared,
+)
 
-GAIN_MODES = ("manual", "fast_attack", "slow_attack", "hybrid")
+_GAIN_MODES = ("manual", "fast_attack", "slow_attack", "hybrid")
 _PORTS = (
     "A_BALANCED", "B_BALANCED", "C_BALANCED", "A_N", "A_P", "B_N", "B_P", "C_N", "C_P",
     "TX_MONITOR1", "TX_MONITOR2", "TX_MONITOR1_2",
@@ -32,7 +37,7 @@ def receive_channels(board: Board, chip: Chip) -> list[Channel]:
     common = shared(
         [
             *(stored(name, "1", integers(0, 1)) for name in _TRACKING),
-            constant("gain_control_mode_available", " ".join(GAIN_MODES)),
+            constant("gain_control_mode_available", " ".join(_GAIN_MODES)),
             constant("rf_port_select_available", " ".join(_PORTS)),
             *rate_attributes(board, chip),
             *bandwidth_attributes(int(MAX_BANDWIDTH_HZ)),
@@ -44,16 +49,11 @@ def receive_channels(board: Board, chip: Chip) -> list[Channel]:
         for index in range(chip.num_channels)
     ]
     auxiliary = (constant("offset", "57"), constant("raw", "650"), constant("scale", "0.305250"))
-    all_filters = Attribute(
-        "voltage_filter_fir_en",
-        lambda: str(int(chip.fir_on)),
-        lambda text: turn_filters(board, chip, on=number(text) != 0.0),
-    )
     return [
         *receivers,
         Channel("voltage2", False, by_name(*auxiliary, *common)),
         Channel("temp0", False, by_name(constant("input", "36000"))),
-        Channel("out", False, by_name(all_filters)),
+        Channel("out", False, by_name(filter_switch(board, chip, "voltage_filter_fir_en"))),
     ]
 
 
@@ -78,7 +78,7 @@ def _gain_attributes(board: Board, chip: Chip, index: int) -> list[Attribute]:
             chip.rx_gain_db[index] = gain_db
 
     def set_mode(text: str) -> None:
-        mode = one_of(*GAIN_MODES)(text)
+        mode = one_of(*_GAIN_MODES)(text)
         with board.receiver_change(chip, retunes=False):
             chip.gain_mode[index] = mode
 

@@ -54,26 +54,27 @@ def rate_attributes(board: Board, chip: Chip) -> list[Attribute]:
         return f"[{rates.lowest_rate_hz(active_fir(chip))} 1 {rates.HIGHEST_RATE_HZ}]"
 
     return [
-        switch("filter_fir_en", lambda: chip.fir_on, lambda on: turn_filters(board, chip, on=on)),
+        filter_switch(board, chip, "filter_fir_en"),
         Attribute("sampling_frequency", lambda: str(int(chip.rate_hz)), set_rate),
         Attribute("sampling_frequency_available", available),
     ]
 
 
-def turn_filters(board: Board, chip: Chip, *, on: bool) -> None:
-    """Put the loaded filters in, or take them out.
+def filter_switch(board: Board, chip: Chip, name: str) -> Attribute:
+    """Whether the loaded filters are in.
 
-    Raises
-    ------
-    RefusedError
-        If none is loaded, or the rate leaves no time for it, or is too low without.
+    Refused if none is loaded, or the rate leaves no time for it, or is too low without.
     """
-    if on:
-        rates.check_filter(chip.rate_hz, chip.loaded_firs[1])
-    elif chip.rate_hz < rates.lowest_rate_hz(Fir()):
-        raise RefusedError(errno.EINVAL)
-    with board.rate_change():
-        chip.fir_on = on
+
+    def turn(on: bool) -> None:
+        if on:
+            rates.check_filter(chip.rate_hz, chip.loaded_firs[1])
+        elif chip.rate_hz < rates.lowest_rate_hz(Fir()):
+            raise RefusedError(errno.EINVAL)
+        with board.rate_change():
+            chip.fir_on = on
+
+    return switch(name, lambda: chip.fir_on, turn)
 
 
 def active_fir(chip: Chip) -> Fir:
