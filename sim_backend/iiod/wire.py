@@ -6,7 +6,7 @@ import threading
 import time
 
 # Longest command; none that clients send is longer than about a hundred characters.
-MAX_LINE = 1024
+_MAX_LINE = 1024
 
 
 class HungUpError(Exception):
@@ -37,7 +37,7 @@ class Wire:
             At the end of the connection, or if a line is too long.
         """
         try:
-            line = self._reader.readline(MAX_LINE)
+            line = self._reader.readline(_MAX_LINE)
         except OSError as error:
             raise HungUpError from error
         if not line.endswith(b"\n"):
@@ -53,15 +53,12 @@ class Wire:
             If the connection ends before.
         """
         received = bytearray(size)
-        view, filled = memoryview(received), 0
-        while filled < size:
-            try:
-                count = self._reader.readinto(view[filled:])
-            except OSError as error:
-                raise HungUpError from error
-            if not count:
-                raise HungUpError
-            filled += count
+        try:
+            count = self._reader.readinto(received)
+        except OSError as error:
+            raise HungUpError from error
+        if count < size:
+            raise HungUpError
         return received
 
     def number(self, value: int) -> None:
