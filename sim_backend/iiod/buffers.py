@@ -12,10 +12,10 @@ from sim_backend.iiod.transmit import TransmitStream
 Stream = ReceiveStream | TransmitStream
 
 # Memory of one kernel buffer, and of all of a stream.
-MAX_BLOCK_BYTES = 32 << 20
+_MAX_BLOCK_BYTES = 32 << 20
 _MAX_STREAM_BYTES = 128 << 20
 _MAX_STREAMS = 16
-MAX_BLOCKS = 64
+_MAX_BLOCKS = 64
 # As Linux has it if a client does not say.
 _DEFAULT_BLOCKS = 4
 
@@ -40,7 +40,7 @@ class Buffers:
         ------
         RefusedError
         """
-        if not 1 <= number <= MAX_BLOCKS:
+        if not 1 <= number <= _MAX_BLOCKS:
             raise RefusedError(errno.EINVAL)
         self._num_blocks[device.device_id] = number
 
@@ -62,7 +62,7 @@ class Buffers:
         block_bytes = 2 * len(columns) * num_samples
         if num_samples < 1:
             raise RefusedError(errno.EINVAL)
-        if block_bytes > MAX_BLOCK_BYTES or block_bytes * num_blocks > _MAX_STREAM_BYTES:
+        if block_bytes > _MAX_BLOCK_BYTES or block_bytes * num_blocks > _MAX_STREAM_BYTES:
             raise RefusedError(errno.ENOMEM)
         with self._lock:
             self._check_free(device, cyclic=cyclic)

@@ -127,11 +127,6 @@ class ReceiveStream:
     for; while none is free, samples are lost. Time in which samples are computed, which a device
     does not need, is not held against a client that reads on: up to half a second it is as if
     the device had more buffers.
-
-    Attributes
-    ----------
-    num_samples
-        Of one kernel buffer.
     """
 
     def __init__(
@@ -140,7 +135,7 @@ class ReceiveStream:
     ) -> None:  # fmt: skip
         self._receiver = receiver
         self._columns = tuple(columns)
-        self.num_samples = num_samples
+        self._num_samples = num_samples
         self._blocks: deque[_Block] = deque()
         self._last_end = start
         self._holds_one = False
@@ -148,11 +143,6 @@ class ReceiveStream:
         self._most_computing_ticks = most_computing_ticks
         for _ in range(num_blocks):
             self._submit()
-
-    @property
-    def bytes_per_sample(self) -> int:
-        """Of all its channels at one instant."""
-        return 2 * len(self._columns)
 
     def is_full(self, now_tick: int) -> bool:
         """Whether no kernel buffer is free, so that samples are lost."""
@@ -201,7 +191,7 @@ class ReceiveStream:
         self._receiver.close(self)
 
     def _submit(self) -> None:
-        block = _Block(self._last_end, self.num_samples)
+        block = _Block(self._last_end, self._num_samples)
         self._last_end = block.end_tick
         self._blocks.append(block)
 

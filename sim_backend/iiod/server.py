@@ -47,6 +47,8 @@ class SoftwarePluto:
 
     Attributes
     ----------
+    uri
+        Where clients find it.
     faults
         Let faults strike at the next transfers: `DeviceFaults` says which there are.
     """
@@ -75,13 +77,8 @@ class SoftwarePluto:
         self._lock = threading.Lock()
         self._clients: dict[socket.socket, threading.Thread] = {}
         self._listener = socket.create_server((host, port), backlog=_MAX_CLIENTS)
-        self._uri = f"ip:{host}:{self._listener.getsockname()[1]}"
+        self.uri = f"ip:{host}:{self._listener.getsockname()[1]}"
         self._thread = threading.Thread(target=self._accept, name="iiod", daemon=True)
-
-    @property
-    def uri(self) -> str:
-        """Where clients find it."""
-        return self._uri
 
     @property
     def is_repeating(self) -> bool:

@@ -150,9 +150,9 @@ class Session:
             stream = self._opened(words)
         except RefusedError as refusal:
             self._refuse_and_hang_up(refusal.errno)
-        sample = stream.bytes_per_sample
         if not isinstance(stream, TransmitStream):
             self._refuse_and_hang_up(errno.EBADF)
+        sample = stream.bytes_per_sample
         if not 0 < size <= stream.num_samples * sample or size % sample:
             self._refuse_and_hang_up(errno.EINVAL)
         self._wire.number(0)

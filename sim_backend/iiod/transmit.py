@@ -61,7 +61,7 @@ class Transmitter:
                 retune()
                 for stream in self._streams:
                     stream.shift(self._now_tick() - before)
-            self.restart()
+            self._restart()
 
     @property
     def is_repeating(self) -> bool:
@@ -91,7 +91,7 @@ class Transmitter:
         with self.lock:
             stream = TransmitStream(self, num_samples, columns, num_blocks, cyclic=cyclic)
             self._streams.add(stream)
-            self.restart()
+            self._restart()
         return stream
 
     def close(self, stream: "TransmitStream") -> None:
@@ -99,19 +99,7 @@ class Transmitter:
         with self.lock:
             if stream in self._streams:
                 self._streams.discard(stream)
-                self.restart()
-
-    def restart(self) -> None:
-        """End what is on air, and go on with what repeats."""
-        with self.lock:
-            self._chip.transmitter.silence()
-            repeated = [s.repeated for s in self._streams if s.repeated is not None]
-            if not self._streams and (tones := self._tones()) is not None:
-                repeated = [(0, tones)]
-            start = self._now_tick()
-            for begin, samples in repeated:
-                shifted = np.roll(samples, -((start - begin) % len(samples)))
-                self.send(shifted, start, _FOREVER)
+                self._restart()
 
     def send(self, samples: ComplexArray, tick: int, count: int) -> None:
         """Put samples on air, from a tick on, over and over until `count` are out."""
@@ -124,6 +112,18 @@ class Transmitter:
     def lead_ticks(self) -> int:
         """How much later than now a transmission starts at the earliest."""
         return int(_LEAD_S * self._chip.rate_hz)
+
+    def _restart(self) -> None:
+        """End what is on air, and go on with what repeats."""
+        with self.lock:
+            self._chip.transmitter.silence()
+            repeated = [s.repeated for s in self._streams if s.repeated is not None]
+            if not self._streams and (tones := self._tones()) is not None:
+                repeated = [(0, tones)]
+            start = self._now_tick()
+            for begin, samples in repeated:
+                shifted = np.roll(samples, -((start - begin) % len(samples)))
+                self.send(shifted, start, _FOREVER)
 
 
 class TransmitStream:
