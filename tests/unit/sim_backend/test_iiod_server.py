@@ -205,7 +205,7 @@ def test_a_client_that_cannot_be_understood_is_hung_up_on(
 
 
 def test_noise_harms_nobody_else(pluto: SoftwarePluto, client: Client) -> None:
-    rng = random.Random(1)  # noqa: S311
+    rng = random.Random(1)  # noqa: S311  nothing here is secret
     words = [
         b"OPEN", b"READBUF", b"WRITEBUF", b"WRITE", b"READ", b"SET", b"CLOSE", b"PRINT",
         RECEIVER.encode(), SENDER.encode(), PHY.encode(), b"00000003", b"ffffffff", b"CYCLIC",

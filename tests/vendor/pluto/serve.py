@@ -8,9 +8,10 @@ import sys
 from contextlib import ExitStack
 
 from sim_backend.iiod import SoftwarePluto
+from sim_backend.iiod.personalities import CHANNELS
 from tests.vendor.pluto.software import software_plutos
 
-NUM_CHANNELS = {"pluto": 1, "fmcomms2": 2, "fmcomms5": 4}
+NUM_CHANNELS = {board: sum(of_chips) for board, of_chips in CHANNELS.items()}
 
 
 def boards(stack: ExitStack, personality: str) -> list[SoftwarePluto]:
@@ -22,7 +23,7 @@ def boards(stack: ExitStack, personality: str) -> list[SoftwarePluto]:
 def main() -> None:
     with ExitStack() as stack:
         for board in boards(stack, sys.argv[1]):
-            print(board.uri, flush=True)  # noqa: T201
+            print(board.uri, flush=True)  # noqa: T201  to the process that started this one
         sys.stdin.read()
 
 

@@ -11,8 +11,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from drivers.pluto import open_pluto_radio
-from drivers.radio import RadioSpec
 from drivers.radio_errors import (
     RadioClosedError,
     RadioError,
@@ -21,6 +19,7 @@ from drivers.radio_errors import (
     RadioTimeoutError,
 )
 from drivers.tuning import Tuning
+from tests.vendor.pluto import driving
 
 ROOT = Path(__file__).parents[3]
 TUNING = Tuning(2.45e9, 4e6, 40.0, -10.0)
@@ -50,7 +49,7 @@ def strike(process: subprocess.Popen, how: signal.Signals) -> None:
 
 
 def opened(uri: str):
-    return open_pluto_radio(RadioSpec("a", 1, uri, {"timeout_s": TIMEOUT_S}))
+    return driving.opened(uri, timeout_s=TIMEOUT_S)
 
 
 def ready_to_fetch(radio):
@@ -121,16 +120,6 @@ def test_a_device_that_freezes_is_not_opened_for_ever():
         assert time.monotonic() - before_s < 10.0
 
 
-def sends(radio) -> bool:
-    try:
-        radio.transmit(BURST, None, 30.0)
-    except RadioError as error:
-        if "somebody else uses the device" not in str(error):
-            raise
-        return False
-    return True
-
-
 def test_a_device_that_thaws_sends_no_more_and_can_be_opened_again():
     with board() as (process, uri):
         with closing(opened(uri)) as radio:
@@ -142,6 +131,5 @@ def test_a_device_that_thaws_sends_no_more_and_can_be_opened_again():
         os.kill(process.pid, signal.SIGCONT)
         with closing(opened(uri)) as again:
             again.configure(TUNING)
-            deadline_s = time.monotonic() + 20.0
-            while not sends(again):  # until the device has seen that the connection is gone
-                assert time.monotonic() < deadline_s
+            # until the device has seen that the connection is gone
+            assert driving.until(lambda: driving.sends(again))

@@ -9,12 +9,11 @@ from contextlib import ExitStack, closing
 import numpy as np
 import pytest
 
-from drivers.pluto import open_pluto_radio
 from drivers.pluto.tdd import TDD_DEVICE
-from drivers.radio import RadioSpec
 from drivers.tuning import Tuning
 from sim_backend.iiod import personalities
 from sim_backend.iiod.attributes import Attribute, Channel, Device, by_name
+from tests.vendor.pluto.driving import opened
 from tests.vendor.pluto.serve import boards
 
 TUNING = Tuning(2.45e9, 4e6, 40.0, -10.0)
@@ -48,10 +47,6 @@ def engine(monkeypatch):
     monkeypatch.setitem(personalities._MAKERS, "pluto", lambda board: [*makers(board), tdd])
     with ExitStack() as stack:
         yield boards(stack, "pluto")[0].uri, written
-
-
-def opened(uri: str, **options):
-    return open_pluto_radio(RadioSpec("a", 1, uri, options))
 
 
 def test_it_is_left_alone_unless_it_is_asked_for(engine):

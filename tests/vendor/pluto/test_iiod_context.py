@@ -44,7 +44,7 @@ def test_a_context_has_what_the_real_one_has(personality: Personality) -> None:
 
 @pytest.mark.parametrize("personality", PERSONALITIES)
 def test_values_stand_only_where_a_daemon_sends_them(personality: Personality) -> None:
-    root = ET.fromstring(document(personality))  # noqa: S314
+    root = ET.fromstring(document(personality))  # noqa: S314  our own document
     about = {e.get("name"): e.get("value") for e in root.findall("context-attribute")}
     assert about["isac_emulated"] == "1"
     assert about["hw_serial"] == "1234"
