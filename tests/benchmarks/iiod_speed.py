@@ -25,6 +25,7 @@ from tests.vendor.pluto.software import (
     output,
     program,
     tone_bytes,
+    wait_until_repeating,
 )
 
 RECEIVER, SENDER, IQ = "cf-ad9361-lpc", "cf-ad9361-dds-core-lpc", ("voltage0", "voltage1")
@@ -77,8 +78,7 @@ def measure(first: SoftwarePluto, second: SoftwarePluto, files: Path) -> list[tu
     both = reading(first.uri, NUM_SAMPLES), writing(first.uri, silence)
     measured.append(("receive and send at once, each", rate_msps(NUM_SAMPLES, *both)))
     sending = writing(second.uri, tone, cyclic=True)
-    while not second.is_repeating:
-        time.sleep(0.001)
+    wait_until_repeating(second)
     hearing = rate_msps(NUM_ON_AIR, reading(first.uri, NUM_ON_AIR))
     measured.append(("receive, a tone of another on air", hearing))
     sending.terminate()

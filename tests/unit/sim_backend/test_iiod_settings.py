@@ -8,7 +8,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from drivers.ad936x import RX_FULL_SCALE_DBM, TX_FULL_SCALE_DBM
 from sim_backend.iiod.attributes import RefusedError, number
 from sim_backend.iiod.fir import Fir, parsed_filters
 from sim_backend.iiod.rates import receive_path, transmit_path
@@ -22,7 +21,7 @@ from tests.unit.sim_backend.iiod_client import (
     plutos,
     tune,
 )
-from tests.vendor.pluto.software import IDEAL, free_space, path_loss_db
+from tests.vendor.pluto.software import IDEAL, expected_dbfs
 
 SIZE = 4096
 GAIN_DB = 40.0
@@ -41,7 +40,6 @@ class Link:
             running.enter_context(Client(p)) for p in (first, second, second)
         )
         self.sending = running.enter_context(Client(first))
-        self.rate_hz = RATE_HZ
         tune(self.sender)
         tune(self.setting)
 
@@ -56,7 +54,7 @@ class Link:
         """A fresh block, as fractions of full scale."""
         assert self.receiver.number(f"SET {RECEIVER} BUFFERS_COUNT 1") == 0
         assert self.receiver.open(RECEIVER, SIZE) == 0
-        self.clock.go_on(SIZE + 1, self.rate_hz)
+        self.clock.go_on(SIZE + 1)
         self.receiver.ask(SIZE)
         block = self.receiver.block() / 2048.0
         assert self.receiver.number(f"CLOSE {RECEIVER}") == 0
@@ -77,26 +75,21 @@ def tone(amplitude: float = 0.5) -> np.ndarray:
     return amplitude * np.exp(2j * np.pi * 64 * np.arange(SIZE) / SIZE)
 
 
-def expected_dbfs(amplitude: float = 0.5) -> float:
-    at_port_dbm = TX_FULL_SCALE_DBM + 20.0 * np.log10(amplitude)
-    return float(at_port_dbm - path_loss_db(free_space()) + GAIN_DB - RX_FULL_SCALE_DBM)
-
-
 def test_level_and_attenuation_on_air(link: Link) -> None:
     link.send(tone())
-    assert level_dbfs(link.listen()) == pytest.approx(expected_dbfs(), abs=0.1)
+    assert level_dbfs(link.listen()) == pytest.approx(expected_dbfs(0.5, GAIN_DB), abs=0.1)
     link.sending.write(f"{PHY} OUTPUT voltage0 hardwaregain", "-20")
-    assert level_dbfs(link.listen()) == pytest.approx(expected_dbfs() - 20.0, abs=0.2)
+    assert level_dbfs(link.listen()) == pytest.approx(expected_dbfs(0.5, GAIN_DB) - 20.0, abs=0.2)
     link.setting.write(f"{PHY} INPUT voltage0 hardwaregain", "50")
-    assert level_dbfs(link.listen()) == pytest.approx(expected_dbfs() - 10.0, abs=0.2)
+    assert level_dbfs(link.listen()) == pytest.approx(expected_dbfs(0.5, GAIN_DB) - 10.0, abs=0.2)
 
 
 def test_an_oscillator_that_is_off_sends_and_receives_nothing(link: Link) -> None:
     link.send(tone())
     link.sending.write(f"{PHY} OUTPUT altvoltage1 powerdown", "1")
-    assert level_dbfs(link.listen()) < expected_dbfs() - 20.0
+    assert level_dbfs(link.listen()) < expected_dbfs(0.5, GAIN_DB) - 20.0
     link.sending.write(f"{PHY} OUTPUT altvoltage1 powerdown", "0")
-    assert level_dbfs(link.listen()) == pytest.approx(expected_dbfs(), abs=0.1)
+    assert level_dbfs(link.listen()) == pytest.approx(expected_dbfs(0.5, GAIN_DB), abs=0.1)
     link.setting.write(f"{PHY} OUTPUT altvoltage0 powerdown", "1")
     assert not link.listen().any()
     link.setting.write(f"{PHY} OUTPUT altvoltage0 powerdown", "0")
@@ -182,9 +175,9 @@ def test_generated_tones_end_when_a_buffer_is_open(link: Link) -> None:
     heard = link.listen()
     place = np.argmax(np.abs(np.fft.fft(heard)))
     assert np.fft.fftfreq(SIZE)[place] * RATE_HZ == pytest.approx(960_000)
-    assert level_dbfs(heard) == pytest.approx(expected_dbfs(), abs=0.1)
+    assert level_dbfs(heard) == pytest.approx(expected_dbfs(0.5, GAIN_DB), abs=0.1)
     assert link.sender.open(SENDER, SIZE) == 0
-    assert level_dbfs(link.listen()) < expected_dbfs() - 20.0
+    assert level_dbfs(link.listen()) < expected_dbfs(0.5, GAIN_DB) - 20.0
 
 
 def test_automatic_gain_refuses_a_gain(link: Link) -> None:
@@ -197,7 +190,7 @@ def test_automatic_gain_refuses_a_gain(link: Link) -> None:
     level = level_dbfs(link.listen())
     assert level == pytest.approx(-12.0, abs=2.5)
     strength = float(link.setting.read(f"{PHY} INPUT voltage0 rssi").split()[0])
-    assert -strength == pytest.approx(expected_dbfs() - GAIN_DB, abs=0.3)
+    assert -strength == pytest.approx(expected_dbfs(0.5, GAIN_DB) - GAIN_DB, abs=0.3)
 
 
 @pytest.mark.parametrize(

@@ -1,14 +1,16 @@
 """Software Plutos in a hall of nothing but free space, and the vendor's programs."""
 
 import shutil
+import socket
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 
 import numpy as np
-import pytest
 
+from drivers.ad936x import RX_FULL_SCALE_DBM, TX_FULL_SCALE_DBM
 from drivers.array import ElementPattern, UniformLinearArray
 from drivers.geometry import Pose
 from drivers.link_budget import direct_path_gain
@@ -18,6 +20,7 @@ from sim_backend.iiod.personalities import Personality
 from sim_backend.impairments import PRESETS
 from sim_backend.live_ether import LiveEther
 from sim_backend.scene import Scene, SceneStatistics, draw_scene
+from tests.vendor.conftest import PLACES
 
 PATIENCE_S = 30.0
 CARRIER_HZ, RATE_HZ = 2.4e9, 2_500_000
@@ -37,10 +40,11 @@ def free_space(num_nodes: int = 2, num_elements: int = 1) -> Scene:
     return draw_scene(1, nodes, SceneStatistics(area_m, num_clutter=0, nodes_are_clutter=False))
 
 
-def path_loss_db(scene: Scene) -> float:
-    """Between the first two nodes."""
-    gain = direct_path_gain(scene.nodes[0], scene.nodes[1], 299_792_458.0 / CARRIER_HZ)
-    return -20.0 * float(np.log10(gain))
+def expected_dbfs(amplitude: float, gain_db: float) -> float:
+    """Level at which a node hears a tone of the next one, which is at its full output."""
+    path_gain = direct_path_gain(*free_space().nodes, 299_792_458.0 / CARRIER_HZ)
+    at_antenna_dbm = TX_FULL_SCALE_DBM + 20.0 * np.log10(amplitude * path_gain)
+    return float(at_antenna_dbm + gain_db - RX_FULL_SCALE_DBM)
 
 
 @contextmanager
@@ -58,11 +62,39 @@ def software_plutos(
 
 
 def program(name: str) -> str:
-    """Where a vendor's program is; the test is left out if it is not installed."""
-    path = shutil.which(name, path="/usr/local/bin:/usr/bin:/usr/local/sbin:/usr/sbin")
-    if path is None:
-        pytest.skip(f"{name} is not installed (Debian packages libiio-utils and iiod)")
+    """Where a vendor's program is; without them this folder is left out."""
+    path = shutil.which(name, path=PLACES)
+    assert path is not None, f"{name} is not installed"
     return path
+
+
+def wait_until_repeating(pluto: SoftwarePluto) -> None:
+    """Wait until a cyclic buffer is sent."""
+    end_s = time.monotonic() + PATIENCE_S
+    while not pluto.is_repeating:
+        assert time.monotonic() < end_s, "no cyclic buffer is sent"
+        time.sleep(0.001)  # looked at again and again, but not all the time
+
+
+@contextmanager
+def vendors_daemon(uri: str) -> Iterator[str]:
+    """The vendor's daemon serving a context that it has from somewhere else; its address."""
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        port = found.getsockname()[1]
+    daemon = subprocess.Popen(
+        [program("iiod"), "-u", uri, "-p", str(port)], stderr=subprocess.DEVNULL
+    )
+    try:
+        end_s = time.monotonic() + PATIENCE_S
+        while time.monotonic() < end_s and daemon.poll() is None:
+            with socket.socket() as knocking:
+                if knocking.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            time.sleep(0.01)  # before it is asked again
+        yield f"ip:127.0.0.1:{port}"
+    finally:
+        daemon.kill()  # asked to end, it waits for a name service that is not there
+        daemon.wait(PATIENCE_S)
 
 
 def output(name: str, *arguments: str, ok: bool = True) -> str:

@@ -132,7 +132,7 @@ def test_a_burst_that_is_sent_once_is_heard_once(pair):
     for radio in pair:
         radio.configure(TUNING)
     receiver.arm_receive(400_000)  # 0.2 s, of which the second half comes
-    time.sleep(0.12)
+    time.sleep(0.12)  # until the second half has begun
     sender.transmit(chirp(20_000))
     level = np.abs(receiver.fetch().samples[:, 0])
     loud = level > 0.5 * level.max()

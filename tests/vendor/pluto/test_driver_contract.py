@@ -8,9 +8,8 @@ from drivers.contract import Bench, NotApplicableError, verdict_of
 from drivers.contract_checks import CHECKS
 from drivers.interlock import TransmitBand, TransmitLimits
 from drivers.interlocked_radio import InterlockedRadio
-from drivers.pluto import open_pluto_radio
-from drivers.radio import RadioSpec
 from drivers.tuning import Tuning
+from tests.vendor.pluto import driving
 from tests.vendor.pluto.serve import NUM_CHANNELS, boards
 
 TUNING = Tuning(2.45e9, 4e6, 30.0, -20.0)
@@ -30,7 +29,7 @@ def board(request):
 
 def opened(board):
     personality, uri = board
-    return open_pluto_radio(RadioSpec("a", NUM_CHANNELS[personality], uri))
+    return driving.opened(uri, NUM_CHANNELS[personality])
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)

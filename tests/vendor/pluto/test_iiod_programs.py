@@ -1,31 +1,29 @@
 """The vendor's own programs against the software Pluto."""
 
 import re
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from drivers.ad936x import RX_FULL_SCALE_DBM, TX_FULL_SCALE_DBM
 from sim_backend.iiod import SoftwarePluto
 from sim_backend.iiod.personalities import PERSONALITIES, Personality
 from tests.vendor.pluto.software import (
     PATIENCE_S,
     RATE_HZ,
     complex_samples,
-    free_space,
+    expected_dbfs,
     output,
-    path_loss_db,
     program,
     set_up,
     software_plutos,
     strongest_tone,
     tone_bytes,
+    vendors_daemon,
+    wait_until_repeating,
 )
 
 RECEIVER, SENDER = "cf-ad9361-lpc", "cf-ad9361-dds-core-lpc"
@@ -50,19 +48,11 @@ def cyclic_tone(pluto: SoftwarePluto, path: Path) -> Iterator[None]:
             stdin=source,
         )
         try:
-            wait_for_air(pluto)
+            wait_until_repeating(pluto)
             yield
         finally:
             sending.terminate()
             sending.wait(PATIENCE_S)
-
-
-def wait_for_air(pluto: SoftwarePluto) -> None:
-    """Wait until a cyclic buffer is sent."""
-    end_s = time.monotonic() + PATIENCE_S
-    while not pluto.is_repeating:
-        assert time.monotonic() < end_s, "no cyclic buffer is sent"
-        time.sleep(0.001)
 
 
 def read(uri: str, num_samples: int, *, block: int = 16384) -> bytes:
@@ -73,12 +63,6 @@ def read(uri: str, num_samples: int, *, block: int = 16384) -> bytes:
         capture_output=True, timeout=PATIENCE_S, check=True,
     )  # fmt: skip
     return done.stdout[16 * block :]
-
-
-def expected_dbfs(gain_db: float = 40.0) -> float:
-    """Level of the cyclic tone at 10 m."""
-    at_port_dbm = TX_FULL_SCALE_DBM + 20.0 * np.log10(AMPLITUDE) - path_loss_db(free_space())
-    return float(at_port_dbm + gain_db - RX_FULL_SCALE_DBM)
 
 
 @pytest.mark.parametrize("personality", PERSONALITIES)
@@ -148,7 +132,7 @@ def test_iio_readdev_hears_the_tone_of_another_device(tmp_path: Path) -> None:
             frequency_hz, level_dbfs = strongest_tone(samples[-40_000:], RATE_HZ)
         quiet = complex_samples(read(receiver.uri, 16384), 2048.0)
     assert frequency_hz == pytest.approx(RATE_HZ * CYCLES / PERIOD)
-    assert level_dbfs == pytest.approx(expected_dbfs(), abs=0.1)
+    assert level_dbfs == pytest.approx(expected_dbfs(AMPLITUDE, 40.0), abs=0.1)
     # ended with the program that sent it
     assert strongest_tone(quiet, RATE_HZ)[1] < level_dbfs - 30.0
 
@@ -172,39 +156,17 @@ def test_iio_writedev_streams_at_the_rate(tmp_path: Path) -> None:
     assert elapsed_s >= 1.0 - 5 * 40_000 / RATE_HZ
     frequency_hz, level_dbfs = strongest_tone(samples[400_000:440_000], RATE_HZ)
     assert frequency_hz == pytest.approx(RATE_HZ * CYCLES / PERIOD)
-    assert level_dbfs == pytest.approx(expected_dbfs(), abs=0.1)
+    assert level_dbfs == pytest.approx(expected_dbfs(AMPLITUDE, 40.0), abs=0.1)
 
 
 def test_the_vendors_daemon_stands_between_as_a_proxy(tmp_path: Path) -> None:
     with software_plutos("pluto", "pluto") as (sender, receiver):
         set_up(sender)
         set_up(receiver)
-        with cyclic_tone(sender, tmp_path / "tone"), proxy(receiver.uri) as uri:
+        with cyclic_tone(sender, tmp_path / "tone"), vendors_daemon(receiver.uri) as uri:
             shown = output("iio_attr", "-u", uri, "-o", "-c", "ad9361-phy", "RX_LO", "frequency")
             samples = complex_samples(read(uri, 65536), 2048.0)
     assert "2400000000" in shown
     frequency_hz, level_dbfs = strongest_tone(samples[-40_000:], RATE_HZ)
     assert frequency_hz == pytest.approx(RATE_HZ * CYCLES / PERIOD)
-    assert level_dbfs == pytest.approx(expected_dbfs(), abs=0.1)
-
-
-@contextmanager
-def proxy(uri: str) -> Iterator[str]:
-    """The vendor's daemon serving a context that it has from somewhere else; its address."""
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        port = found.getsockname()[1]
-    daemon = subprocess.Popen(
-        [program("iiod"), "-u", uri, "-p", str(port)], stderr=subprocess.DEVNULL
-    )
-    try:
-        end_s = time.monotonic() + PATIENCE_S
-        while time.monotonic() < end_s and daemon.poll() is None:
-            try:
-                socket.create_connection(("127.0.0.1", port), 1.0).close()
-                break
-            except OSError:
-                continue
-        yield f"ip:127.0.0.1:{port}"
-    finally:
-        daemon.kill()  # asked to end, it waits for a name service that is not there
-        daemon.wait(PATIENCE_S)
+    assert level_dbfs == pytest.approx(expected_dbfs(AMPLITUDE, 40.0), abs=0.1)

@@ -8,8 +8,7 @@ import pytest
 from tests.vendor.pluto.software import (
     CARRIER_HZ,
     RATE_HZ,
-    free_space,
-    path_loss_db,
+    expected_dbfs,
     software_plutos,
     strongest_tone,
 )
@@ -39,11 +38,6 @@ def received(board: Any) -> Any:
     return np.asarray(board.rx()) / 2048.0
 
 
-def expected_dbfs(gain_db: float) -> float:
-    level_dbm = 7.0 + 20.0 * np.log10(AMPLITUDE) - path_loss_db(free_space())
-    return float(level_dbm + gain_db)
-
-
 @pytest.mark.parametrize("rate_hz", [600_000, 2_000_000, 2_500_000, 30_720_000, 50_000_000])
 def test_any_rate_brings_its_own_filter(rate_hz: int) -> None:
     with software_plutos("pluto") as (pluto,):
@@ -71,7 +65,7 @@ def test_a_pluto_sends_and_another_hears_it() -> None:
         again_dbfs = strongest_tone(received(receiver), RATE_HZ)[1]
         del sender, receiver
     assert frequency_hz == pytest.approx(RATE_HZ * CYCLES / PERIOD)
-    assert level_dbfs == pytest.approx(expected_dbfs(40), abs=0.1)
+    assert level_dbfs == pytest.approx(expected_dbfs(AMPLITUDE, 40), abs=0.1)
     assert after_dbfs < level_dbfs - 30.0
     assert again_dbfs == pytest.approx(level_dbfs, abs=0.1)
 
@@ -109,7 +103,7 @@ def test_tones_of_the_board_itself() -> None:
         frequency_hz, level_dbfs = strongest_tone(received(receiver), RATE_HZ)
         del sender, receiver
     assert frequency_hz == pytest.approx(RATE_HZ / 16)
-    assert level_dbfs == pytest.approx(expected_dbfs(40), abs=0.1)
+    assert level_dbfs == pytest.approx(expected_dbfs(AMPLITUDE, 40), abs=0.1)
 
 
 def test_two_receivers_hear_a_wave_from_the_side() -> None:
@@ -125,7 +119,9 @@ def test_two_receivers_hear_a_wave_from_the_side() -> None:
         receiver.tx([TONE, TONE])
         del sender, receiver
     levels = [strongest_tone(channel, RATE_HZ)[1] for channel in channels]
-    assert levels == pytest.approx([expected_dbfs(40), expected_dbfs(37)], abs=0.1)
+    assert levels == pytest.approx(
+        [expected_dbfs(AMPLITUDE, 40), expected_dbfs(AMPLITUDE, 37)], abs=0.1
+    )
 
 
 def test_four_receivers_on_two_chips() -> None:
@@ -145,7 +141,7 @@ def test_four_receivers_on_two_chips() -> None:
         receiver.tx([TONE] * 4)
         del sender, receiver
     levels = [strongest_tone(channel, RATE_HZ)[1] for channel in channels]
-    assert levels == pytest.approx([expected_dbfs(40)] * 4, abs=0.1)
+    assert levels == pytest.approx([expected_dbfs(AMPLITUDE, 40)] * 4, abs=0.1)
 
 
 def test_automatic_gain_moves_and_is_frozen_by_hand() -> None:
@@ -165,4 +161,4 @@ def test_automatic_gain_moves_and_is_frozen_by_hand() -> None:
         assert receiver.rx_hardwaregain_chan0 == frozen_db
         del sender, receiver
     assert level_dbfs == pytest.approx(-12.0, abs=2.5)
-    assert automatic_db == pytest.approx(-12.0 - expected_dbfs(0), abs=2.5)
+    assert automatic_db == pytest.approx(-12.0 - expected_dbfs(AMPLITUDE, 0), abs=2.5)
