@@ -84,17 +84,20 @@ class FrontDesk:
                 source.sendto(answer, sender)
 
     def _accept(self, listener: socket.socket) -> None:
-        with contextlib.suppress(OSError):
+        try:
             client, _ = listener.accept()
-            if len(self._clients) >= _MOST_CLIENTS:
-                client.close()
-                return
-            client.settimeout(_ANSWER_S)
-            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self._clients[client] = msgpack.Unpacker(
-                raw=False, strict_map_key=False, max_buffer_size=_LARGEST_CALL_BYTES
-            )
-            self._selector.register(client, selectors.EVENT_READ, self._read)
+        except OSError:  # it has gone again, or no descriptor is left for another
+            self._closing.wait(_LOOK_S)
+            return
+        if len(self._clients) >= _MOST_CLIENTS:
+            client.close()
+            return
+        client.settimeout(_ANSWER_S)
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._clients[client] = msgpack.Unpacker(
+            raw=False, strict_map_key=False, max_buffer_size=_LARGEST_CALL_BYTES
+        )
+        self._selector.register(client, selectors.EVENT_READ, self._read)
 
     def _read(self, client: socket.socket) -> None:
         try:

@@ -141,7 +141,7 @@ class FrontEnd:
     def silence(self) -> None:
         """End what is on air."""
         with self.tx_lock:
-            if self._has_sent:
+            if self._has_sent:  # else what is on air is that of another board of the node
                 self._transmitter.silence()
 
     def _receive(self, tick: int, count: int, channels: tuple[int, ...]) -> np.ndarray:

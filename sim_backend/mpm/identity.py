@@ -1,6 +1,6 @@
 """What a device says of itself."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 _MOTHERBOARD_PID, _DAUGHTERBOARD_PID = "58144", "272"
 _DISCOVER, _ECHO = b"MPM-DISC", b"MPM-ECHO"
@@ -14,22 +14,21 @@ class Identity:
     ----------
     mpm_compat
         Version of the protocol: major and minor number.
-    motherboard, daughterboard
-        As their memories hold them.
     """
 
     serial: str
     name: str
     mpm_compat: tuple[int, int]
-    motherboard: dict[str, str] = field(init=False)
-    daughterboard: dict[str, str] = field(init=False)
 
-    def __post_init__(self) -> None:
-        common = {"serial": self.serial, "rev": "0"}
-        object.__setattr__(self, "motherboard", {"pid": _MOTHERBOARD_PID, **common})
-        object.__setattr__(
-            self, "daughterboard", {"pid": _DAUGHTERBOARD_PID, "eeprom_version": "0", **common}
-        )
+    def motherboard(self) -> dict[str, str]:
+        """What its memory holds."""
+        return {"pid": _MOTHERBOARD_PID, "serial": self.serial, "rev": "0"}
+
+    def daughterboard(self) -> dict[str, str]:
+        """What its memory holds."""
+        return {
+            "pid": _DAUGHTERBOARD_PID, "eeprom_version": "0", "serial": self.serial, "rev": "0"
+        }  # fmt: skip
 
     def brief(self, is_claimed: bool) -> dict[str, str]:
         """What a device that is looked for tells; that it is emulated, too."""

@@ -2,16 +2,18 @@
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import Any, get_args
 
 from sim_backend.mpm.chdr import TICK_MASK
 from sim_backend.mpm.claim import Claim, RefusedError
 from sim_backend.mpm.front_end import FrontEnd, Way
 from sim_backend.mpm.identity import Identity
+from sim_backend.mpm.timekeeper import Reference, Source
 
 _BUS_CLOCK_HZ, _CONTROL_CLOCK_HZ = 200e6, 40e6
 _CHDR_WIDTH_BITS, _CHDR_VERSION, _MTU_BYTES, _LINK_BYTES_PER_S = 64, 0x100, 8000, 1_250_000_000
-_SOURCES = ("internal", "external")
+_SOURCES: tuple[Source, ...] = get_args(Source)
+_REFERENCES: tuple[Reference, ...] = get_args(Reference)
 _CHAIN = re.compile(r"(RX|TX)([12])")
 _TEMPERATURE_C = "40.0"
 # Settings that change nothing here; what they are set to is not asked for.
@@ -53,6 +55,7 @@ class Methods:
         self._set_device_id = set_device_id
         self._open = self._open_methods()
         self._claimed = {
+            **dict.fromkeys(_IGNORED, lambda *_: None),
             **self._device_methods(),
             **self._time_methods(),
             **self._board_methods(),
@@ -71,14 +74,14 @@ class Methods:
         """
         if name in self._open:
             return self._open[name](*arguments)
-        if name not in self._claimed and name not in _IGNORED:
+        if name not in self._claimed:
             msg = f"there is no method {name!r} on this software device"
             raise RefusedError(msg)
         token, *rest = arguments
         if not self._claim.renew(token):
             msg = f"{name}: this token does not hold the device"
             raise RefusedError(msg)
-        return None if name in _IGNORED else self._claimed[name](*rest)
+        return self._claimed[name](*rest)
 
     def _open_methods(self) -> Mapping[str, Method]:
         """Methods for which no claim is needed."""
@@ -90,7 +93,7 @@ class Methods:
             "unclaim": self._claim.release,
             "get_mpm_compat_num": lambda: list(identity.mpm_compat),
             "get_device_info": lambda: identity.device_info(self._claim.is_held),
-            "get_dboard_info": lambda: [dict(identity.daughterboard)],
+            "get_dboard_info": lambda: [identity.daughterboard()],
             "get_last_error": lambda *_: "",
             "get_chdr_width": lambda: _CHDR_WIDTH_BITS,
             "get_proto_ver": lambda: _CHDR_VERSION,
@@ -112,8 +115,8 @@ class Methods:
             "get_chdr_link_types": lambda: ["udp"],
             "get_chdr_link_options": lambda _kind: [dict(link)],
             "get_gpio_banks": list,
-            "get_mb_eeprom": lambda: dict(self._identity.motherboard),
-            "get_db_eeprom": lambda _slot: dict(self._identity.daughterboard),
+            "get_mb_eeprom": self._identity.motherboard,
+            "get_db_eeprom": lambda _slot: self._identity.daughterboard(),
         }
 
     def _time_methods(self) -> Mapping[str, Method]:
@@ -126,12 +129,9 @@ class Methods:
             (keeper.set_at_next_pulse if at_next_pulse else keeper.set_now)(int(ticks))
 
         def set_sources(sources: Mapping[str, str]) -> None:
-            for of, key in (("clock", "clock_source"), ("time", "time_source")):
-                if key in sources:
-                    self._set_source(of, sources[key])  # type: ignore[arg-type]
-
-        def sources() -> dict[str, str]:
-            return {"clock_source": keeper.source("clock"), "time_source": keeper.source("time")}
+            for of in _REFERENCES:
+                if f"{of}_source" in sources:
+                    self._set_source(of, sources[f"{of}_source"])
 
         return {
             "get_num_timekeepers": lambda: 1,
@@ -145,7 +145,7 @@ class Methods:
             "get_time_source": lambda: keeper.source("time"),
             "set_clock_source": lambda source, *_: self._set_source("clock", source),
             "set_time_source": lambda source, *_: self._set_source("time", source),
-            "get_sync_source": sources,
+            "get_sync_source": lambda: {f"{of}_source": keeper.source(of) for of in _REFERENCES},
             "get_sync_sources": lambda: [
                 {"clock_source": clock, "time_source": time}
                 for clock in _SOURCES
@@ -201,11 +201,11 @@ class Methods:
             "db_0_get_sensor": front_end_sensor,
         }
 
-    def _set_source(self, of: Literal["clock", "time"], source: str) -> None:
+    def _set_source(self, of: Reference, source: str) -> None:
         if source not in _SOURCES:
             msg = f"the {of} source is one of {', '.join(_SOURCES)}, got {source!r}"
             raise RefusedError(msg)
-        self._timekeeper.set_source(of, source)  # type: ignore[arg-type]
+        self._timekeeper.set_source(of, source)
 
 
 def _parsed_chain(chain: str) -> tuple[Way, int]:

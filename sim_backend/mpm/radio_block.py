@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Literal, Protocol
+from typing import Protocol
 
 from sim_backend.mpm import control
 from sim_backend.mpm.chdr import TICK_MASK, Kind, Packet
@@ -80,6 +80,8 @@ class RadioBlock:
         Gives the endpoint from which events come.
     send
         Sends a packet.
+    receiver
+        Does what stream commands say.
     compat
         Major and minor number of the block.
     """
@@ -89,16 +91,17 @@ class RadioBlock:
         timekeeper: Timekeeper,
         source: Callable[[], int],
         send: Callable[[Packet], None],
+        receiver: Receives,
         compat: tuple[int, int],
     ) -> None:
         self._timekeeper = timekeeper
         self._source = source
         self._send = send
+        self._receiver = receiver
         self._compat = compat
         self._registers: dict[int, int] = {}
         self._latched_ticks = 0
         self._num_events = 0
-        self.receiver: Receives | None = None
 
     def read(self, address: int) -> int:
         """Read a register; reading the low half of the time keeps the high half for later."""
@@ -125,7 +128,7 @@ class RadioBlock:
             self._stream_command(page, value)
 
     def tell(self, way: Way, channel: int, event: RxEvent | TxEvent, tick: int) -> None:
-        """Tell the host that something happened on a channel at a tick of its time."""
+        """Tell the host that something happened on a channel at a tick of the sample clock."""
         port, host_port, endpoint, address = (
             self._register(channel, register) for register in _EVENT_TARGETS[way]
         )
@@ -133,16 +136,15 @@ class RadioBlock:
         message = Control(
             port=host_port & _PORT_MASK, source=self._source(), code=control.WRITE,
             address=address & 0xFFFFF, data=(int(event),), source_port=port & _PORT_MASK,
-            sequence=self._num_events, tick=tick & TICK_MASK,
+            sequence=self._num_events,
+            tick=(tick + self._timekeeper.offset) & TICK_MASK,
         )  # fmt: skip
         self._send(Packet(Kind.CONTROL, endpoint & 0xFFFF, control.packed(message)))
 
     def _stream_command(self, channel: int, value: int) -> None:
-        if self.receiver is None:
-            return
-        kind: Literal[0, 1, 2, 3] = value & 3  # type: ignore[assignment]
+        kind = value & 3
         if kind not in (_FINITE, _CONTINUOUS):
-            self.receiver.stop(channel)
+            self._receiver.stop(channel)
             return
         count, begin = self._long(channel, _COUNT_LOW), self._long(channel, _BEGIN_LOW)
         per_packet = self._register(channel, _SAMPLES_PER_PACKET) or _DEFAULT_SAMPLES_PER_PACKET
@@ -151,7 +153,7 @@ class RadioBlock:
             count if kind == _FINITE else None,
             min(per_packet, _MOST_SAMPLES_PER_PACKET),
         )
-        self.receiver.order(channel, order)
+        self._receiver.order(channel, order)
 
     def _register(self, channel: int, register: int) -> int:
         return self._registers.get(_PAGES + channel * _PAGE + register, 0)

@@ -2,7 +2,9 @@
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from functools import partial
 from queue import Empty, SimpleQueue
+from threading import Event
 
 from sim_backend.mpm.chdr import sample_packets
 from sim_backend.mpm.endpoint import Output
@@ -146,11 +148,8 @@ class Receiver:
     outputs
         Of each channel.
     tell
-        Tells the host of an event of a channel, at a time of the host.
-
-    Attributes
-    ----------
-    is_frozen
+        Tells the host of an event of a channel, at a tick.
+    frozen
         Whether nothing is streamed for now.
     """
 
@@ -160,6 +159,7 @@ class Receiver:
         outputs: Sequence[Output],
         send: SendSamples,
         tell: Callable[[int, RxEvent, int], None],
+        frozen: Event,
     ) -> None:
         self._front_end = front_end
         self._timekeeper = front_end.timekeeper
@@ -168,15 +168,13 @@ class Receiver:
         self._tell = tell
         self._streams: dict[int, RxStream] = {}
         self._mail: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        self._frozen = frozen
         self._is_closed = False
-        self.is_frozen = False
 
     def order(self, channel: int, order: StreamOrder) -> None:
         """Begin to stream; what was streamed before ends."""
         now = self._timekeeper.now_tick
-
-        def tell(event: RxEvent, tick: int) -> None:
-            self._tell(channel, event, tick + self._timekeeper.offset)
+        tell = partial(self._tell, channel)
 
         def begin() -> None:
             self._streams[channel] = RxStream(
@@ -220,7 +218,7 @@ class Receiver:
     def serve(self) -> None:
         """Stream until closed."""
         while not self._is_closed:
-            wait_s = _FROZEN_S if self.is_frozen else self._step()
+            wait_s = _FROZEN_S if self._frozen.is_set() else self._step()
             if wait_s == 0.0 and self._mail.empty():
                 continue
             try:

@@ -18,7 +18,7 @@ from sim_backend.mpm.front_desk import FrontDesk
 from sim_backend.mpm.front_end import NUM_CHANNELS, FrontEnd
 from sim_backend.mpm.identity import Identity
 from sim_backend.mpm.methods import Methods
-from sim_backend.mpm.radio_block import RadioBlock, RxEvent, TxEvent
+from sim_backend.mpm.radio_block import RadioBlock, RxEvent
 from sim_backend.mpm.receive import Receiver
 from sim_backend.mpm.transmit import TxChannel
 
@@ -125,11 +125,9 @@ class SoftwareUsrp:
     def freeze(self) -> None:
         """Answer nobody, as a device whose software hangs; connections stay."""
         self._frozen.set()
-        self._receiver.is_frozen = True
 
     def thaw(self) -> None:
         """Answer again."""
-        self._receiver.is_frozen = False
         self._frozen.clear()
 
     def lose_pulses(self) -> None:
@@ -171,22 +169,20 @@ class SoftwareUsrp:
     def _build_data_port(self, radio_compat: tuple[int, int]) -> DataPort:
         send, front_end = self._links.send, self._front_end
         endpoints = [StreamEndpoint(number, send) for number in range(NUM_CHANNELS)]
-        radio = RadioBlock(
-            front_end.timekeeper, lambda: endpoints[0].endpoint_id, send, radio_compat
-        )
 
         def received(channel: int, event: RxEvent, tick: int) -> None:
             radio.tell("rx", channel, event, tick)
 
-        def transmitted(channel: int, event: TxEvent, tick: int) -> None:
-            radio.tell("tx", channel, event, tick + front_end.timekeeper.offset)
-
         self._receiver = Receiver(
-            front_end, [e.output for e in endpoints], self._links.send_samples, received
-        )
-        radio.receiver = self._receiver
+            front_end, [e.output for e in endpoints], self._links.send_samples, received,
+            self._frozen,
+        )  # fmt: skip
+        radio = RadioBlock(
+            front_end.timekeeper, lambda: endpoints[0].endpoint_id, send, self._receiver,
+            radio_compat,
+        )  # fmt: skip
         transmitters = [
-            TxChannel(e.number, front_end, e.input, partial(transmitted, e.number))
+            TxChannel(e.number, front_end, e.input, partial(radio.tell, "tx", e.number))
             for e in endpoints
         ]
         control_port = ControlPort(radio, front_end.timekeeper, send)

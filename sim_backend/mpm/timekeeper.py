@@ -9,6 +9,7 @@ from sim_backend.mpm.pulses import Pulses
 from sim_backend.oscillator import FS_PER_S, NodeClock
 
 Source = Literal["internal", "external"]
+Reference = Literal["clock", "time"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,7 @@ class Timekeeper:
         self._pulse_error_fs = pulse_error_fs
         self._num_pulse_settings = 0
         self._error_fs = 0
-        self._sources: dict[str, Source] = {"clock": "internal", "time": "internal"}
+        self._sources: dict[Reference, Source] = {"clock": "internal", "time": "internal"}
         self._reference_is_there = is_connected
         self._pulses = Pulses(are_there=is_connected)
         self._count = self._count_before = _Count(-FS_PER_S, 0)
@@ -132,11 +133,11 @@ class Timekeeper:
             self.rate_hz = rate_hz
             self._set(now_fs, self._count.offset + before - self._clock.tick(now_fs, rate_hz))
 
-    def source(self, of: Literal["clock", "time"]) -> Source:
+    def source(self, of: Reference) -> Source:
         """Where the clock's reference or the pulses come from."""
         return self._sources[of]
 
-    def set_source(self, of: Literal["clock", "time"], source: Source) -> None:
+    def set_source(self, of: Reference, source: Source) -> None:
         """Choose where the clock's reference or the pulses come from."""
         with self._lock:
             self._keep_order(self._now_fs())

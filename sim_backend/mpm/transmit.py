@@ -47,7 +47,6 @@ class TxChannel:
         self._end_tick = 0  # after the last sample that has come
         self._held: deque[tuple[int, Amount]] = deque()
         self._acknowledged: deque[int] = deque()
-        self.num_underruns = 0
 
     @property
     def is_busy(self) -> bool:
@@ -83,7 +82,6 @@ class TxChannel:
         if self._in_burst and self._end_tick <= now:
             self._put_on_air()
             self._in_burst = False
-            self.num_underruns += 1
             self._tell(TxEvent.UNDERRUN, self._end_tick)
         elif self._in_burst and self._piece_tick <= now + self._lead_ticks:
             self._put_on_air()

@@ -2,17 +2,27 @@
 
 import socket
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import msgpack
 
+from drivers.array import ElementPattern, UniformLinearArray
+from drivers.geometry import Pose
+from drivers.node import Node
+from sim_backend.impairments import PRESETS
+from sim_backend.live_ether import LiveEther
 from sim_backend.mpm import SoftwareUsrp, chdr, control, flow, management
 from sim_backend.mpm.chdr import Kind, Packet
 from sim_backend.mpm.control import Control
 from sim_backend.mpm.flow import Amount, StreamCommand, StreamStatus
 from sim_backend.mpm.management import Management, Operation
+from sim_backend.scene import Scene, SceneStatistics, draw_scene
 
 PATIENCE_S = 10.0
+RATE_HZ = 1e6
+STOP, FINITE, CONTINUOUS = 0, 1, 2
 RADIO_PORT = 2
 # Endpoints: the host's for control and data, the device's two.
 HOST, DEVICE = 1, (2, 3)
@@ -21,8 +31,25 @@ EVENT_REGISTERS = {"rx": (0x2C, 0x30, 0x34, 0x38), "tx": (0x48, 0x4C, 0x50, 0x54
 EVENT_ADDRESS = {"rx": 0x100, "tx": 0x200}
 
 
+def free_space(separation_m: float = 10.0, **of_nodes: float) -> Scene:
+    """Two nodes of two elements that hear in all directions; nothing else."""
+    around, array = ElementPattern(kind="omnidirectional"), UniformLinearArray(2, 0.06)
+    nodes = [
+        Node(f"n{n}", f"n{n}", Pose((separation_m * n, 0.0), 0.3), array, around, **of_nodes)
+        for n in range(2)
+    ]
+    area_m = (-1.0, -1.0, 50.0, 50.0)
+    return draw_scene(1, nodes, SceneStatistics(area_m, num_clutter=0, nodes_are_clutter=False))
+
+
+def software_usrp() -> SoftwareUsrp:
+    """A device on free ports, not listening yet."""
+    ether = LiveEther(free_space())
+    return SoftwareUsrp(ether, 0, PRESETS["ideal"], discovery_port=0, rpc_port=0, chdr_port=0)
+
+
 class Client:
-    """One client that has claimed a device and knows its endpoints."""
+    """One client of a device."""
 
     def __init__(self, usrp: SoftwareUsrp) -> None:
         pairs = dict(pair.split("=") for pair in usrp.address.split(","))
@@ -149,16 +176,23 @@ class Client:
         status = flow.packed_status(StreamStatus(HOST, Amount(1 << 20, num_bytes), taken))
         self.data.send(chdr.packed(Packet(Kind.STREAM_STATUS, DEVICE[channel], status)))
 
-    def receive(self, channel: int, kind: int, count: int, tick: int | None, per_packet: int = 500):
-        """Order samples: 0 stop, 1 so many, 2 without end."""
+    def receive(self, channel: int, kind: int, count: int, tick: int | None) -> None:
+        """Order samples in packets of 500: `STOP`, `FINITE` or `CONTINUOUS`."""
         page = RX_BASE + 0x80 * channel
         begin = tick or 0
         for register, value in (
             (0x18, count & 0xFFFFFFFF), (0x1C, count >> 32), (0x20, begin & 0xFFFFFFFF),
-            (0x24, begin >> 32), (0x28, per_packet),
+            (0x24, begin >> 32), (0x28, 500),
             (0x14, kind | (1 << 31 if tick is not None else 0)),
         ):  # fmt: skip
             self.set_register(page + register, value)
+
+    def block(self) -> tuple[list[Packet], list[int]]:
+        """Packets up to the end of a burst, and how many samples each one holds."""
+        packets = [self.next(Kind.TIMED_DATA)]
+        while not packets[-1].ends_burst:
+            packets.append(self.next(Kind.TIMED_DATA))
+        return packets, [len(packet.payload) // 4 for packet in packets]
 
     def open_transmit(self, channel: int) -> StreamStatus:
         """Tell the device that data comes, and take its answer."""
@@ -178,3 +212,12 @@ class Client:
         kind = Kind.DATA if tick is None else Kind.TIMED_DATA
         packet = Packet(kind, DEVICE[channel], samples, sequence, tick, ends)
         self.data.send(chdr.packed(packet))
+
+
+@contextmanager
+def connected(usrp: SoftwareUsrp) -> Iterator[Client]:
+    """A client that has claimed a device and set its rate."""
+    with Client(usrp) as client:
+        client.connect()
+        client.ask("db_0_set_catalina_clock_rate", RATE_HZ)
+        yield client

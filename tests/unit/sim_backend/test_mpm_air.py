@@ -5,9 +5,6 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pytest
 
-from drivers.array import ElementPattern, UniformLinearArray
-from drivers.geometry import Pose
-from drivers.node import Node
 from sim_backend.impairments import Impairments
 from sim_backend.live_ether import LiveEther
 from sim_backend.mpm.chdr import Kind, Packet
@@ -15,7 +12,7 @@ from sim_backend.mpm.endpoint import Input
 from sim_backend.mpm.front_end import FrontEnd
 from sim_backend.mpm.radio_block import TxEvent
 from sim_backend.mpm.transmit import TxChannel
-from sim_backend.scene import SceneStatistics, draw_scene
+from tests.unit.sim_backend.mpm_client import free_space
 
 RATE_HZ, GAIN_DB = 10e6, 40.0
 PERIOD = 40  # samples of the tone
@@ -33,17 +30,8 @@ class Hall:
     told: list[tuple[TxEvent, int]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        around = ElementPattern(kind="omnidirectional")
-        array = UniformLinearArray(2, 0.06)
-        nodes = [
-            Node(
-                f"n{n}", f"n{n}", Pose((12.0 * n, 0.0), 0.3), array, around, noise_figure_db=-250.0
-            )
-            for n in range(2)
-        ]
-        area_m = (-1.0, -1.0, 50.0, 50.0)
-        statistics = SceneStatistics(area_m, num_clutter=0, nodes_are_clutter=False)
-        ether = LiveEther(draw_scene(3, nodes, statistics), 0, lambda: self.now_ns, lambda: 0)
+        scene = free_space(12.0, noise_figure_db=-250.0)
+        ether = LiveEther(scene, 0, lambda: self.now_ns, lambda: 0)
         self.sender, self.receiver = (
             FrontEnd(ether, n, self.impairments, slice(None), 0) for n in range(2)
         )

@@ -1,65 +1,46 @@
-"""The software USRP over its sockets: streams, bursts, claims, faults, and what is no protocol."""
+"""The software USRP over its sockets: streams, bursts, claims and faults."""
 
-import random
 import socket
 import threading
 from collections.abc import Iterator
 
-import msgpack
 import numpy as np
 import pytest
 
-from drivers.array import ElementPattern, UniformLinearArray
+from drivers.array import UniformLinearArray
 from drivers.geometry import Pose
 from drivers.node import Node
 from sim_backend.impairments import PRESETS
 from sim_backend.live_ether import LiveEther
-from sim_backend.mpm import SoftwareUsrp, chdr, control, flow, management
-from sim_backend.mpm.chdr import Kind, Packet
+from sim_backend.mpm import SoftwareUsrp, control, flow
+from sim_backend.mpm.chdr import Kind
 from sim_backend.mpm.claim import PATIENCE_S, Claim, RefusedError
 from sim_backend.scene import SceneStatistics, draw_scene
-from tests.unit.sim_backend.mpm_client import EVENT_ADDRESS, Client
+from tests.unit.sim_backend.mpm_client import (
+    CONTINUOUS,
+    EVENT_ADDRESS,
+    FINITE,
+    STOP,
+    Client,
+    connected,
+    software_usrp,
+)
 from tests.unit.sim_backend.mpm_client import PATIENCE_S as LONG_S
 
-RATE_HZ = 1e6
 LATE, OVERRUN = 1, 2
 UNDERRUN, TX_LATE, ACKNOWLEDGED = 1, 2, 3
-STOP, FINITE, CONTINUOUS = 0, 1, 2
-
-
-def made(node_index: int = 0, **settings: object) -> SoftwareUsrp:
-    around = ElementPattern(kind="omnidirectional")
-    nodes = [
-        Node(f"n{n}", f"n{n}", Pose((10.0 * n, 0.0), 0.0), UniformLinearArray(2, 0.06), around)
-        for n in range(2)
-    ]
-    statistics = SceneStatistics((-1.0, -1.0, 50.0, 50.0), num_clutter=0, nodes_are_clutter=False)
-    ether = LiveEther(draw_scene(1, nodes, statistics))
-    return SoftwareUsrp(
-        ether, node_index, PRESETS["ideal"], discovery_port=0, rpc_port=0, chdr_port=0, **settings
-    )
 
 
 @pytest.fixture
 def usrp() -> Iterator[SoftwareUsrp]:
-    with made() as usrp:
+    with software_usrp() as usrp:
         yield usrp
 
 
 @pytest.fixture
 def client(usrp) -> Iterator[Client]:
-    with Client(usrp) as client:
-        client.connect()
-        client.ask("db_0_set_catalina_clock_rate", RATE_HZ)
+    with connected(usrp) as client:
         yield client
-
-
-def blocks_of(client: Client) -> tuple[list[Packet], list[int]]:
-    """Packets up to the end of a burst, and how many samples each one holds."""
-    packets = [client.next(Kind.TIMED_DATA)]
-    while not packets[-1].ends_burst:
-        packets.append(client.next(Kind.TIMED_DATA))
-    return packets, [len(packet.payload) // 4 for packet in packets]
 
 
 @pytest.mark.parametrize("channel", [0, 1])
@@ -67,7 +48,7 @@ def test_a_timed_block_comes_whole_and_at_its_time(client, channel):
     client.open_receive(channel)
     at = client.time() + 50_000
     client.receive(channel, FINITE, 1234, at)
-    packets, sizes = blocks_of(client)
+    packets, sizes = client.block()
     assert sizes == [500, 500, 234]
     assert [packet.tick for packet in packets] == [at, at + 500, at + 1000]
     assert [packet.sequence for packet in packets] == [0, 1, 2]
@@ -79,7 +60,7 @@ def test_an_endless_stream_goes_on_until_it_is_stopped(client):
     client.receive(0, CONTINUOUS, 0, None)
     first = client.next(Kind.TIMED_DATA)
     client.receive(0, STOP, 0, None)
-    packets, _ = blocks_of(client)
+    packets, _ = client.block()
     ticks = [first.tick, *(packet.tick for packet in packets)]
     assert set(np.diff(ticks)) == {500}
 
@@ -230,7 +211,7 @@ def test_a_frozen_device_answers_nobody_until_it_thaws(usrp, client):
 
 def test_nothing_is_left_of_a_closed_device():
     before = set(threading.enumerate())
-    with made() as usrp, Client(usrp) as client:
+    with software_usrp() as usrp, Client(usrp) as client:
         client.connect()
         ports = [client.data.getpeername(), (client.host, client.discovery_port)]
     assert set(threading.enumerate()) == before
@@ -247,63 +228,3 @@ def test_a_board_has_two_receivers():
     ether = LiveEther(draw_scene(1, nodes, SceneStatistics((0.0, 0.0, 9.0, 9.0))))
     with pytest.raises(ValueError, match="2 receivers, got 3"):
         SoftwareUsrp(ether, 0, PRESETS["ideal"])
-
-
-def mangled(rng: random.Random) -> bytes:
-    """Half of the time noise, else something that begins as a packet does."""
-    noise = rng.randbytes(rng.randrange(0, 120))
-    if rng.random() < 0.5:
-        return noise
-    kind = rng.choice(list(Kind))
-    payload = rng.choice(
-        [
-            noise,
-            management.packed(
-                management.Management(
-                    rng.randrange(65536),
-                    tuple(
-                        tuple(
-                            management.Operation(rng.randrange(10), rng.getrandbits(48))
-                            for _ in range(rng.randrange(1, 4))
-                        )
-                        for _ in range(rng.randrange(4))
-                    ),
-                )
-            ),
-            control.packed(
-                control.Control(
-                    rng.randrange(3), rng.randrange(65536), rng.randrange(16),
-                    rng.choice([rng.getrandbits(20), 0x1000 + rng.randrange(0x100)]),
-                    tuple(rng.getrandbits(32) for _ in range(rng.randrange(1, 15))),
-                    tick=rng.choice([None, rng.getrandbits(rng.randrange(1, 65))]),
-                )
-            ),
-        ]
-    )  # fmt: skip
-    tick = rng.getrandbits(64) if kind is Kind.TIMED_DATA else None
-    return chdr.packed(Packet(kind, rng.randrange(5), payload, rng.randrange(65536), tick))
-
-
-@pytest.mark.parametrize("seed", range(4))
-def test_nothing_that_comes_in_stops_a_device(usrp, client, seed):
-    rng = random.Random(seed)  # noqa: S311  # nothing here is secret
-    noise = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    with noise:
-        for _ in range(1500):
-            noise.sendto(mangled(rng), client.data.getpeername())
-            noise.sendto(rng.randbytes(rng.randrange(40)), (client.host, client.discovery_port))
-    for _ in range(30):
-        with socket.create_connection((client.host, client.rpc_port)) as caller:
-            caller.sendall(rng.randbytes(200))
-        name = rng.choice(["claim", "set_timekeeper_time", "db_0_set_gain", "nonsense"])
-        arguments = [client.token, *rng.sample([1, -1, "x", None, 1e300], 3)]
-        for call in ([0, 1, name, arguments], [0, 1, name, "x"], [0], {}, 5, [0, [], [], []]):
-            with socket.create_connection((client.host, client.rpc_port)) as caller:
-                caller.sendall(msgpack.packb(call))
-    assert all(thread.is_alive() for thread in usrp._threads)
-    client.ask("unclaim")  # which forgets what waits for its time
-    client.left.clear()
-    client.connect()
-    client.open_receive(0)
-    client.receive(0, FINITE, 1000, None)
-    assert sum(blocks_of(client)[1]) == 1000

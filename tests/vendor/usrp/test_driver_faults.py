@@ -1,41 +1,19 @@
 """What goes wrong with a USRP that is there: refused, late, lost samples, lost references."""
 
 import signal
-import threading
 import time
-from collections.abc import Iterator
 from contextlib import closing
 
-import numpy as np
 import pytest
 
-from drivers.radio import Radio, RadioSpec
+from drivers.radio import RadioSpec
 from drivers.radio_errors import LateCommandError, RadioError, TuningError
 from drivers.tuning import Tuning
 from drivers.usrp import open_usrp_radio
-from tests.vendor.usrp.emulated import EmulatedUsrps, emulated_usrps
+from tests.vendor.usrp.emulated import emulated_usrps
+from tests.vendor.usrp.one_board import BURST, LONG_BURST, TUNING, open_on
 
-TUNING = Tuning(2.4e9, 10e6, 40.0, 60.0, "internal", "none")
 WITH_PULSE = Tuning(2.4e9, 10e6, 40.0, 60.0, "external", "pps")
-BURST = np.full(1000, 0.1, np.complex64)
-LONG_BURST = np.full(3_000_000, 0.1, np.complex64)
-
-
-def open_on(usrps: EmulatedUsrps, **options: object) -> Radio:
-    return open_usrp_radio(RadioSpec("a", 2, usrps.address, options))
-
-
-@pytest.fixture
-def usrps() -> Iterator[EmulatedUsrps]:
-    with emulated_usrps(1) as one:
-        yield one
-
-
-@pytest.fixture
-def radio(usrps) -> Iterator[Radio]:
-    with closing(open_on(usrps)) as radio:
-        radio.configure(TUNING)
-        yield radio
 
 
 def test_a_device_in_use_says_so(radio, usrps):
@@ -110,7 +88,7 @@ def test_an_underflow_is_reported(radio):
     while radio.time_ticks() < begin_tick - 2_000_000:
         pass
     busy.send_signal(signal.SIGSTOP)
-    threading.Event().wait(0.5)  # 0.2 s until it begins, 26 ms that are held, and then nothing
+    time.sleep(0.5)  # 0.2 s until it begins, 26 ms that are held, and then nothing
     busy.send_signal(signal.SIGCONT)
     report = radio.transmit_report()
     assert report.underflow

@@ -8,42 +8,20 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 
-import numpy as np
 import pytest
 
-from drivers.radio import Radio, RadioSpec
+from drivers.radio import Radio
 from drivers.radio_errors import (
     RadioError,
     RadioLostError,
     RadioNotFoundError,
 )
 from drivers.tuning import Tuning
-from drivers.usrp import open_usrp_radio
-from tests.vendor.usrp.emulated import EmulatedUsrps, emulated_usrps
+from tests.vendor.usrp.one_board import BURST, LONG_BURST, TUNING, open_on
 
-TUNING = Tuning(2.4e9, 10e6, 40.0, 60.0, "internal", "none")
 WITHIN_S = 2.0
-BURST = np.full(1000, 0.1, np.complex64)
-LONG_BURST = np.full(3_000_000, 0.1, np.complex64)
-
-
-def open_on(usrps: EmulatedUsrps, **options: object) -> Radio:
-    return open_usrp_radio(RadioSpec("a", 2, usrps.address, options))
-
-
-@pytest.fixture
-def usrps() -> Iterator[EmulatedUsrps]:
-    with emulated_usrps(1) as one:
-        yield one
-
-
-@pytest.fixture
-def radio(usrps) -> Iterator[Radio]:
-    with closing(open_on(usrps)) as radio:
-        radio.configure(TUNING)
-        yield radio
 
 
 @contextmanager
