@@ -29,6 +29,13 @@ _WORTH_TURNING = 0.5
 # Elements in place of tones: a wave from elsewhere turns along the array as a late one over a band.
 _TONE_HZ = 1.0
 _LEAST_NOISE_S = 1e-15  # of a delay: finer than single precision
+# Arrays of fewer elements tell no scatterer from the direct path (`calibration.direct_path`), so
+# one near the receiver is taken for their gains, by all links alike: variance of a gain for each
+# unit of the power that scatterers add. Its elements are alike to half a decibel, as those of one
+# chip are.
+_TELLING_ELEMENTS = 4
+_SCATTERED_SHARE = 0.2
+_TYPICAL_VAR = 0.003
 
 
 @dataclass(frozen=True)
@@ -44,11 +51,15 @@ class ArrayResponse:
     error_var
         Mean square of ``gain - 1`` as found, before it was drawn towards one by what clutter and
         noise leave of it: how far from ideal the elements are.
+    left_var
+        Mean square of what is still unknown of the gains, their common factor and the slope of
+        their phases apart.
     """
 
     gain: ComplexArray
     delay_s: FloatArray
     error_var: float = 0.0
+    left_var: float = 0.0
 
     def channel(self, grid: OfdmGrid) -> ComplexArray:
         """Response of each tone and element, shape ``(K, M)``, complex64."""
@@ -113,8 +124,12 @@ def array_response(windows: Sequence[DirectPathWindow]) -> ArrayResponse:
     if np.mean(np.abs(gain - 1.0) ** 2) < _ABOUT_IDEAL:
         gain = _normalized(_without_slope(gain))
     error_var = float(np.mean(np.abs(gain - 1.0) ** 2))
-    kept = max(0.0, 1.0 - uncertain / max(error_var, 1e-30))
-    return ArrayResponse(1.0 + kept * (gain - 1.0), delay_s, error_var)
+    if size < _TELLING_ELEMENTS and error_var < _ABOUT_IDEAL:
+        uncertain += _SCATTERED_SHARE * float(np.mean([path.scattered**2 for path in found]))
+        kept = _TYPICAL_VAR / (_TYPICAL_VAR + uncertain)
+    else:
+        kept = max(0.0, 1.0 - uncertain / max(error_var, 1e-30))
+    return ArrayResponse(1.0 + kept * (gain - 1.0), delay_s, error_var, kept * uncertain)
 
 
 def element_delay_s(windows: Sequence[DirectPathWindow]) -> FloatArray:

@@ -37,6 +37,7 @@ class _NodeRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     element_gain: Annotated[list[tuple[float, float]], _OF_ELEMENTS]
     element_delay_s: Annotated[list[float], _OF_ELEMENTS]
     element_error_var: float
+    element_left_var: float = 0.0  # files of before have none
 
     def __post_init__(self) -> None:
         gains, delays = len(self.element_gain), len(self.element_delay_s)
@@ -86,6 +87,7 @@ def written_down(calibration: NodeCalibration) -> NodeCalibrationFile:
                 element_gain=[(float(g.real), float(g.imag)) for g in response.gain],
                 element_delay_s=response.delay_s.tolist(),
                 element_error_var=response.error_var,
+                element_left_var=response.left_var,
             )
         )
     return NodeCalibrationFile(
@@ -175,4 +177,6 @@ def _node(node: Node, record: _NodeRecord) -> Node:
 
 def _response(record: _NodeRecord) -> ArrayResponse:
     gain = np.array([complex(*value) for value in record.element_gain])
-    return ArrayResponse(gain, np.array(record.element_delay_s), record.element_error_var)
+    return ArrayResponse(
+        gain, np.array(record.element_delay_s), record.element_error_var, record.element_left_var
+    )

@@ -33,6 +33,8 @@ class PlacedBackground:
         Whether delays count from transmission, and whether by the direct path as surveyed.
     delay_var_s2
         Variance of that, which all delays on the link share, besides errors of the nodes.
+    response_var
+        Of an element's gain in the response.
     """
 
     channel: ComplexArray
@@ -40,6 +42,7 @@ class PlacedBackground:
     delay_is_absolute: bool
     on_direct_path: bool
     delay_var_s2: float
+    response_var: float = 0.0
 
 
 def place_background(
@@ -64,12 +67,13 @@ def place_background(
     time_var_s2
         Variance of the common time that its delays count by; ``None`` without any.
     """
-    response = None
+    response, response_var = None, 0.0
     if calibration is not None:
-        response = calibration.responses[rx.node_id].channel(grid)
+        known = calibration.responses[rx.node_id]
+        response, response_var = known.channel(grid), known.left_var
         channel = channel / response
     if time_var_s2 == 0.0:
-        return PlacedBackground(channel, response, True, False, 0.0)
+        return PlacedBackground(channel, response, True, False, 0.0, response_var)
     window = direct_path_window(channel, tx, rx, grid, channel_noise_var(tx, rx, grid))
     if window is not None:
         path, scale = find_direct_path(window), 1.0
@@ -79,11 +83,12 @@ def place_background(
         var = path.delay_var_s2 * scale**2
         if time_var_s2 is None or var < time_var_s2:
             there = shifted(channel, grid, -path.delay_s)
-            return PlacedBackground(there, response, True, True, var)
+            return PlacedBackground(there, response, True, True, var, response_var)
     if time_var_s2 is not None:
-        return PlacedBackground(channel, response, True, False, time_var_s2)
+        return PlacedBackground(channel, response, True, False, time_var_s2, response_var)
     early_s = _first_arrival_s(channel, grid) - _separation_s(tx, rx)
-    return PlacedBackground(shifted(channel, grid, -early_s), response, False, False, 0.0)
+    moved = shifted(channel, grid, -early_s)
+    return PlacedBackground(moved, response, False, False, 0.0, response_var)
 
 
 def _separation_s(tx: Node, rx: Node) -> float:

@@ -52,7 +52,7 @@ def fitted_amplitudes(
     gram = np.zeros((size, size))
     gram[:own, :own] = np.block([[between.real, -between.imag], [between.imag, between.real]])
     gram[range(own, size), range(own, size)] = np.concatenate((gains, gains, slopes))
-    rows = np.array([_real_rows(wave.columns[0], 1.0) for wave in waves])  # (H, 2, 3 C)
+    rows = np.array([real_rows(wave.columns[0], 1.0) for wave in waves])  # (H, 2, 3 C)
     gram[:own, own:] = rows.transpose(1, 0, 2).reshape(own, -1)
     gram[own:, :own] = gram[:own, own:].T
     gain, slope = alignment.residual
@@ -120,7 +120,7 @@ def information(
     joint = np.zeros((linear + count, linear + count))
     own = np.concatenate(([wave.energy[0]] * 2, gains, gains, slopes))
     joint[range(linear), range(linear)] = own
-    beside = _real_rows(wave.columns[0], 1.0)
+    beside = real_rows(wave.columns[0], 1.0)
     joint[:2, 2:linear] = beside
     joint[2:linear, :2] = beside.T
     _fill_derivatives(joint, wave, amplitude)
@@ -134,12 +134,12 @@ def _fill_derivatives(joint: FloatArray, wave: WaveProducts, amplitude: complex)
     """Put the derivatives of a wave of an amplitude into the last rows and columns."""
     linear = len(joint) - len(wave.energy) + 1
     for n, row in enumerate(range(linear, len(joint)), start=1):
-        beside = _real_rows(wave.columns[n], amplitude)[0]
+        beside = real_rows(wave.columns[n], amplitude)[0]
         joint[row, 2:linear] = joint[2:linear, row] = beside
         joint[row, row] = abs(amplitude) ** 2 * wave.energy[n]
 
 
-def _real_rows(columns: ComplexArray, amplitude: complex) -> FloatArray:
+def real_rows(columns: ComplexArray, amplitude: complex) -> FloatArray:
     """Real products of ``a w`` and ``j a w`` with gains' two parts and delays, ``(2, 3 C)``.
 
     Parameters

@@ -45,5 +45,8 @@ def link_background(
     background: Background, groups: Groups, plan: PowerMapPlan, copies: PhaseNoiseCopies
 ) -> LinkBackground:
     """Work out what captures of coherent groups will need of their background."""
-    near = NearBackground(background.channel, plan.grid, plan.array, groups, background.noise_var)
+    near = NearBackground(
+        background.channel, plan.grid, plan.array, groups, background.noise_var,
+        background.response_var,
+    )  # fmt: skip
     return LinkBackground(near, near.share(plan), copies.of(background.channel))

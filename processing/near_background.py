@@ -9,12 +9,12 @@ from drivers.array import UniformLinearArray
 from drivers.geometry import ComplexArray, FloatArray
 from drivers.waveform import OfdmGrid
 from processing.accuracy import least_share
-from processing.alignment import Alignment, Groups
-from processing.echo import AlignmentUnknowns, information
+from processing.alignment import MOST_NOISE, Alignment, Groups
+from processing.echo import AlignmentUnknowns, information, real_rows
 from processing.power_map import PowerMapPlan, power_map
 from processing.refine import SubbandSums, band_offset_hz
 from processing.report import Hypothesis
-from processing.waves import BandedChannels, Waves
+from processing.waves import At, BandedChannels, Waves
 
 # Information that is less than this share of what an echo alone would give is none.
 _LEAST_INFORMATION = 1e-6
@@ -32,6 +32,9 @@ class NearBackground:
         Elements that share phase, time and gain; all, if empty.
     noise_var
         Of an entry of the background.
+    response_var
+        Mean square of what is unknown of an element's gain, the common one and the slope of the
+        phases apart.
 
     Attributes
     ----------
@@ -55,16 +58,19 @@ class NearBackground:
         array: UniformLinearArray,
         groups: Groups,
         noise_var: float = 0.0,
+        response_var: float = 0.0,
     ) -> None:
         self.grid, self.array = grid, array
         self.background = np.ascontiguousarray(background, dtype=np.complex64)
         self.group = np.zeros(background.shape[1], dtype=np.intp)
         for number, group in enumerate(groups or [range(background.shape[1])]):
             self.group[list(group)] = number
-        self.noise_energy = noise_var * len(background) * np.bincount(self.group)
+        self.response_var = response_var
         omega = (2.0 * np.pi * grid.offset_hz / grid.bandwidth_hz)[:, None].astype(np.float32)
         slope = -1j * omega * self.background
         self.energy = np.maximum(self._over_groups(np.abs(self.background) ** 2).real, _TINY)
+        noise_energy = noise_var * len(background) * np.bincount(self.group)
+        self.noise_energy = np.minimum(noise_energy, MOST_NOISE * self.energy)
         self.alike = self._over_groups(self.background.conj() * slope) / self.energy
         self.slope = (slope - self.background * self.alike[self.group]).astype(np.complex64)
         self.slope_energy = np.maximum(self._over_groups(np.abs(self.slope) ** 2).real, _TINY)
@@ -106,7 +112,11 @@ class NearBackground:
         """
         if likeness is None:
             likeness = np.zeros((2, len(self.energy)), dtype=np.complex128)
-        return AlignmentUnknowns(np.array([self.energy, self.slope_energy]), likeness)
+        # A residual holds the background's noise with the other sign. Taken for signal, that asks
+        # for less of the background, and for an echo beside the direct path in its place.
+        noise = np.array([self.noise_energy, np.zeros_like(self.noise_energy)])
+        energy = np.array([self.energy, self.slope_energy])
+        return AlignmentUnknowns(energy - noise, likeness + noise)
 
     def energy_of(self, still: Alignment) -> float:
         """Energy that a residual changes by with an alignment that is near to none.
@@ -140,23 +150,60 @@ class NearBackground:
         all of them (Kay 1993, section 3.9). Far from everything in the background the bounds are
         those of the echo alone.
         """
-        wave = self.banded(hypothesis.delay_s).at(hypothesis.delay_s, hypothesis.sine)
-        joint, likeness = information(wave, self.unknowns())
-        size, linear = len(joint), len(likeness)
-        share = 1.0 / (np.diag(joint) * _diagonal_of_inverse(joint))[np.r_[0:2, linear:size]]
+        at = hypothesis.delay_s, hypothesis.sine
+        channels = self.banded(hypothesis.delay_s)
+        joint, likeness = information(channels.at(*at), self.unknowns())
+        linear = len(likeness)
+        inverse = _inverse(joint)
+        share = 1.0 / (np.diag(joint) * np.diag(inverse))[linear:]
         share = np.clip(share, _LEAST_INFORMATION, 1.0)
         amplitude = joint[:linear, :linear]
-        left = 1.0 / (np.diag(amplitude) * _diagonal_of_inverse(amplitude))[:2]
+        left = 1.0 / (np.diag(amplitude) * np.diag(_inverse(amplitude)))[:2]
+        bent = inverse[linear:, 2:linear] @ self._bent(channels, at).T
+        bent_var = self.response_var * np.sum(bent**2, axis=1)
         sine_var = hypothesis.sine_var
         bounded = replace(
             hypothesis,
-            delay_var_s2=hypothesis.delay_var_s2 / float(share[2]),
-            sine_var=None if sine_var is None else sine_var / float(share[3]),
+            delay_var_s2=hypothesis.delay_var_s2 / float(share[0]) + float(bent_var[0]),
+            sine_var=None if sine_var is None else sine_var / float(share[1]) + float(bent_var[1]),
         )
         return bounded, float(min(left))
 
+    def _bent(self, channels: BandedChannels, at: At) -> FloatArray:
+        """What wrong gains of the elements make of an echo, as far as alignment takes it up.
 
-def _diagonal_of_inverse(gram: FloatArray) -> FloatArray:
+        Products with the alignment's unknowns, each row for gains of mean square one that are off
+        in one of the ways that are neither a common factor nor a slope of the phase.
+        """
+        size = self.array.num_elements
+        if size == 1:
+            return np.zeros((0, 3 * len(self.energy)))
+        ways = wrong_gains(self._waves.turn_rad)
+        by_element = channels.by_element(*at)[1:]  # (2, M)
+        columns = np.zeros((len(ways), 2, len(self.energy)), dtype=np.complex128)
+        for m in range(size):
+            columns[:, :, self.group[m]] += np.outer(ways[:, m].conj(), by_element[:, m])
+        return np.array([real_rows(column, 1.0)[0] for column in columns])
+
+
+def _inverse(gram: FloatArray) -> FloatArray:
     size = np.sqrt(np.maximum(np.diag(gram), _TINY))
     scaled = gram / np.outer(size, size) + 1e-9 * np.eye(len(gram))
-    return np.asarray(np.diag(np.linalg.inv(scaled)) / size**2)
+    return np.asarray(np.linalg.inv(scaled) / np.outer(size, size))
+
+
+def wrong_gains(turn_rad: FloatArray) -> ComplexArray:
+    """Ways in which elements' gains may be off, of mean square one over all, ``(2 M - 3, M)``.
+
+    Orthonormal but for that: not a common factor, nor a slope of the phase over the elements.
+    """
+    size = len(turn_rad)
+    real = _complement(np.ones((size, 1)))
+    imaginary = _complement(np.stack((np.ones(size), turn_rad), axis=1))
+    return np.concatenate((real, 1j * imaginary)) * np.sqrt(size / (2 * size - 3))
+
+
+def _complement(columns: FloatArray) -> FloatArray:
+    """Orthonormal rows that are orthogonal to some columns."""
+    vectors = np.linalg.svd(columns)[0]
+    return np.asarray(vectors[:, columns.shape[1] :].T)

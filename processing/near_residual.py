@@ -13,7 +13,7 @@ import numpy as np
 
 from drivers.geometry import FloatArray
 from processing.accuracy import least_share
-from processing.alignment import MOST_NOISE, Alignment
+from processing.alignment import Alignment
 from processing.echo import AlignmentUnknowns, echo_beside_alignment, fitted_amplitudes
 from processing.near_background import NearBackground
 from processing.refine import SubbandSums, band_offset_hz, carrier_steering
@@ -97,10 +97,9 @@ class NearResidual:
         amplitude = fitted_amplitudes(waves, between, self._unknowns)
         echoes = np.tensordot(amplitude, [wave.columns[0].conj() for wave in waves], axes=1)
         gain, slope = self._unknowns.residual - echoes
-        # Noise of the background is in the residual with the other sign, and in its own energy.
-        noise = np.minimum(near.noise_energy, MOST_NOISE * near.energy)
-        cells = slope.real / near.slope_energy
-        gain = 1.0 + (gain + noise) / (near.energy - noise) - cells * near.alike
+        energy, slope_energy = self._unknowns.energy
+        cells = slope.real / slope_energy
+        gain = 1.0 + gain / energy - cells * near.alike
         return Alignment(gain[near.group], cells[near.group] / near.grid.bandwidth_hz)
 
     def nearest(self, peak: Hypothesis) -> At:
@@ -155,8 +154,9 @@ class NearResidual:
         for number in range(len(near.energy)):
             own = over_array * (near.group == number)[:, None]
             gain, slope = (over_band @ (bands @ own) for bands in channels.bands[1:])
-            taken = np.abs(gain) ** 2 / (size * near.energy[number])
-            along = slope / np.sqrt(size * near.slope_energy[number])
+            energy, slope_energy = self._unknowns.energy[:, number]
+            taken = np.abs(gain) ** 2 / (size * energy)
+            along = slope / np.sqrt(size * slope_energy)
             real -= taken + along.real**2
             imaginary -= taken + along.imag**2
             mixed -= along.real * along.imag

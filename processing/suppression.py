@@ -40,6 +40,8 @@ class Background:
     response
         Of the receiver's elements, shape ``(K, M)``: captures are divided by it, and `channel`
         was. ``None`` where it is not known.
+    response_var
+        Mean square of what is unknown of an element's gain in it.
     """
 
     channel: ComplexArray
@@ -49,6 +51,7 @@ class Background:
     on_direct_path: bool = False
     delay_var_s2: float = 0.0
     response: ComplexArray | None = None
+    response_var: float = 0.0
 
     def __post_init__(self) -> None:
         """Single precision, as captures are, elements side by side, and memory of one kind.

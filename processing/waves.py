@@ -105,6 +105,15 @@ class BandedChannels:
         residual = products[:count, 0].sum(axis=-1)
         return WaveProducts(residual, products[:count, 1:], waves.energy[:count])
 
+    def by_element(self, delay_s: float, sine: float | None) -> ComplexArray:
+        """Products with the same wave at each element alone, shape ``(3, M)``."""
+        waves = self.waves
+        over_array = (sine or 0.0) * waves.turn_rad
+        late_s = delay_s - self.delay_s + over_array / waves.carrier_rad_per_s
+        carrier = np.exp(1j * (waves.carrier_rad_per_s * delay_s + over_array))
+        over_band = np.exp(1j * np.outer(waves.omega_rad_per_s, late_s))
+        return np.asarray(carrier * np.einsum("bm,nbm->nm", over_band, self.bands))
+
 
 def waves_between(places: Sequence[At], grid: OfdmGrid, array: UniformLinearArray) -> ComplexArray:
     """Inner products of plane waves with each other, shape ``(H, H)``."""

@@ -86,6 +86,7 @@ class BackgroundFields(Part, frozen=True, kw_only=True):
     delay_is_absolute: bool
     on_direct_path: bool
     delay_var_s2: float
+    response_var: float
 
 
 class LinkBackground(Message, frozen=True, kw_only=True):

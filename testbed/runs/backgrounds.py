@@ -124,6 +124,7 @@ class LearnedBackgrounds:
             placed.on_direct_path,
             placed.delay_var_s2,
             placed.response,
+            placed.response_var,
         )
 
     def learn(self, tx_id: str, rx_id: str) -> None:

@@ -39,6 +39,7 @@ def background_parts(
         delay_is_absolute=background.delay_is_absolute,
         on_direct_path=background.on_direct_path,
         delay_var_s2=background.delay_var_s2,
+        response_var=background.response_var,
     )
     if background.response is None:
         return described, (background.channel,)
@@ -59,6 +60,7 @@ def background_of_parts(
         on_direct_path=described.on_direct_path,
         delay_var_s2=described.delay_var_s2,
         response=arrays[1] if len(arrays) > 1 else None,
+        response_var=described.response_var,
     )
 
 

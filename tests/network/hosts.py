@@ -194,11 +194,19 @@ def _differences(when: str, found: Any, wanted: Any) -> list[str]:
     if found is None:
         return [f"{when}: a run failed"]
     parts = ("estimate_m", "covariance_m2", "num_sensings", "status")
-    return [
+    wrong = [
         f"{when}: {part} is {found[part]}, not {wanted[part]}"
         for part in parts
         if found[part] != wanted[part]
     ]
+    return wrong + [f"{when}: {line}" for line in _first_sensing_apart(found, wanted) if wrong]
+
+
+def _first_sensing_apart(found: Any, wanted: Any) -> list[str]:
+    """The first sensing that differs, and with it where to look; nothing if none does."""
+    pairs = zip(found["sensings"], wanted["sensings"], strict=False)
+    apart = ((n, one, other) for n, (one, other) in enumerate(pairs) if one != other)
+    return [f"sensing {n} is {one}, not {other}" for n, one, other in apart][:1]
 
 
 def main() -> None:
