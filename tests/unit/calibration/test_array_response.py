@@ -39,8 +39,8 @@ def responses_in_a_hall(seed: int, num_elements: int):
 
 
 def test_two_elements_are_not_bent_by_what_stands_beside_them():
-    """0.035 is half a decibel in each of two directions; unchecked, the root mean square is 0.06."""
-    found = [response for seed in range(40) for response in responses_in_a_hall(seed, 2)]
+    """Half a decibel is 0.058; unchecked, the root mean square is 0.068."""
+    found = [response for seed in range(16) for response in responses_in_a_hall(seed, 2)]
     square = np.array([np.mean(np.abs(response.gain - 1.0) ** 2) for response in found])
     stated = np.array([response.left_var for response in found])
     assert np.sqrt(square.mean()) < 0.04
