@@ -79,9 +79,14 @@ class NodeCalibration:
         """
         if tx_id not in self.time_s or rx_id not in self.time_s:
             return None
+        same = self.is_of_tuning(tx_id, rx_id, epoch)
+        return self.time_s[rx_id] - self.time_s[tx_id] if same else None
+
+    def is_of_tuning(self, tx_id: str, rx_id: str, epoch: int) -> bool:
+        """Whether a link's radios have not been tuned anew since they were calibrated."""
         usual = set(self.epochs.values())
         known = self.epochs.get((tx_id, rx_id), usual.pop() if len(usual) == 1 else None)
-        return self.time_s[rx_id] - self.time_s[tx_id] if known == epoch else None
+        return known == epoch
 
 
 class NodeCalibrator:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from drivers.geometry import delay_limits_s
+from drivers.geometry import FloatArray, delay_limits_s
 from fusion.grid import PositionGrid
 from fusion.likelihood import LinkEvidence, RcsPrior, exponential_rcs_prior
 from fusion.measurement import bearing_range_points, shared_focus_points
@@ -17,6 +17,8 @@ from processing.report import LinkReport
 _NUM_MODES = 8
 _NEGLIGIBLE_LOG = 35.0
 _NEAR_MAHALANOBIS2 = 16.0
+# A mode with less of the posterior cannot state a 95 % ellipse alone.
+_NEARLY_ALL = 0.95
 # Detections, newest first, that one which fixes no position is paired with: enough for the true
 # pair to be among them, and the work stays proportional to the number of reports.
 _NUM_PARTNERS = 6
@@ -158,14 +160,23 @@ class Belief:
         return self.modes[best], float(np.exp(log_weights[best] - total))
 
     def summary(self) -> PositionEstimate:
-        """Best position now: the most probable mode, or mean and spread of the grid."""
-        if self.best is not None:
-            mode, probability = self.best
-            return PositionEstimate(mode.position_m, mode.covariance_m2, probability, "searching")
-        weight = self.grid.cell_probability()
-        mean = weight @ self.grid.points_m
-        offset = self.grid.points_m - mean
-        return PositionEstimate(mean, (offset * weight[:, None]).T @ offset, 0.0, "searching")
+        """Best position now: the most probable mode, or the mean where nothing was detected.
+
+        The covariance is that of the mode where it holds nearly all of the posterior; otherwise
+        the posterior's mean square about it, which knows of everywhere else.
+        """
+        if self.best is None:
+            mean_m = self.grid.cell_probability() @ self.grid.points_m
+            return PositionEstimate(mean_m, self._spread_m2(mean_m), 0.0, "searching")
+        mode, probability = self.best
+        sure = probability >= _NEARLY_ALL
+        covariance = mode.covariance_m2 if sure else self._spread_m2(mode.position_m)
+        return PositionEstimate(mode.position_m, covariance, probability, "searching")
+
+    def _spread_m2(self, about_m: FloatArray) -> FloatArray:
+        """Mean square of the posterior about a point, shape ``(2, 2)``."""
+        offset = self.grid.points_m - about_m
+        return np.asarray((offset * self.grid.cell_probability()[:, None]).T @ offset)
 
 
 def _distinct(modes: Sequence[Mode]) -> list[Mode]:

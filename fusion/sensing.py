@@ -42,10 +42,11 @@ class PositionEstimate:
     position_m
         Shape ``(2,)``.
     covariance_m2
-        Shape ``(2, 2)``.
+        Shape ``(2, 2)``: of the mode that the position comes from where that holds 95 % of the
+        posterior, otherwise the posterior's mean square about the position.
     probability
-        Posterior probability of the mode that the position comes from; zero while nothing was
-        detected and position and covariance merely summarize the search area.
+        Posterior probability of that mode; zero while nothing was detected, when position and
+        covariance merely summarize the search area.
     status
         ``searching``; ``converged``; or, at the end of the budget, ``unresolved``.
     """

@@ -68,6 +68,7 @@ class LinkProcessor:
         self._prepared: WeakKeyDictionary[Background, dict[Groups, LinkBackground]] = (
             WeakKeyDictionary()
         )
+        self._tuned: WeakKeyDictionary[Background, tuple[int, Background]] = WeakKeyDictionary()
         self.search = EchoSearch(self.map_plan, settings)
         self.cfar: CfarPlan = self.search.cfar
         self.detection_snr: float = self.search.detection_snr
@@ -102,7 +103,7 @@ class LinkProcessor:
             background, self.grid, capture.coherent_groups, late_s,
             tones=self._pilots.conj() if plain else None,
         )  # fmt: skip
-        check_signal(capture, what.energy)
+        check_signal(capture, what.lay.energy or 0.0)
         return what
 
     def _estimate(self, capture: Capture, background: Background | None) -> ComplexArray:
@@ -155,9 +156,8 @@ class LinkProcessor:
             sums = SubbandSums(residual, self.grid, self.map_plan.bin_s)
             hypotheses, truncated = self.search.found(sums, found, limits)
         else:
-            link, what = self._aligned(capture, background, own_time)
-            limits = limits[0] - what.late_s, limits[1] - what.late_s
-            what, found, hypotheses, truncated = self._joint(what, limits, link)
+            tuned = self._as_tuned(capture, background, own_time, limits)
+            what, found, hypotheses, truncated = self._joint(capture, tuned, own_time, limits)
         if own_time is not None:
             hypotheses = [replace(h, delay_s=h.delay_s + what.late_s) for h in hypotheses]
         return LinkReport(
@@ -174,6 +174,29 @@ class LinkProcessor:
             on_direct_path=count.on_direct_path,
             link_delay_var_s2=count.var_s2,
         )
+
+    def _as_tuned(
+        self,
+        capture: Capture,
+        background: Background,
+        own_time_late_s: float | None,
+        limits: tuple[float, float],
+    ) -> Background:
+        """A background whose groups lie to each other as in a capture; kept for its tuning.
+
+        Groups have phases of their own since they were tuned. The elements' response is of this
+        tuning and the background of an earlier one: brought onto that, an echo's wave would bend.
+        """
+        if len(capture.coherent_groups) < 2:
+            return background
+        epoch, tuned = self._tuned.get(background, (None, background))
+        if epoch != capture.config_epoch:
+            tuned = background
+            for _ in range(2):  # the echo pulls at the first
+                what, *_ = self._joint(capture, tuned, own_time_late_s, limits)
+                tuned = tuned.lying_as(what.lay, self.grid)
+            self._tuned[background] = capture.config_epoch, tuned
+        return tuned
 
     def _aligned(
         self, capture: Capture, background: Background, own_time_late_s: float | None
@@ -198,9 +221,15 @@ class LinkProcessor:
         return link, self.suppressed(capture, moved, own_time_late_s)
 
     def _joint(
-        self, what: Suppression, limits: tuple[float, float], link: LinkBackground
+        self,
+        capture: Capture,
+        background: Background,
+        own_time_late_s: float | None,
+        limits: tuple[float, float],
     ) -> tuple[Suppression, PowerMap, list[Hypothesis], bool]:
         """Echoes and alignment estimated together: an echo was part of what was aligned."""
+        link, what = self._aligned(capture, background, own_time_late_s)
+        limits = limits[0] - what.late_s, limits[1] - what.late_s
         left = first = NearResidual(link.near, what.left)
         found = self.map_of(what.residual)
         level = link.noise_level(what, found)

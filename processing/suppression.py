@@ -73,6 +73,14 @@ class Background:
         """Variance of the noise in an entry of the channel."""
         return noise_var_of(self.channel)
 
+    def lying_as(self, lay: Alignment, grid: OfdmGrid) -> "Background":
+        """The same with its elements to each other as a capture's are that lies to it so.
+
+        Its common gain is that of the first element, its common delay the mean.
+        """
+        apart_s = lay.delay_s - lay.delay_s.mean()
+        return replace(self, channel=shifted(self.channel, grid, apart_s, lay.gain / lay.gain[0]))
+
     def moved(self, delay_s: float, grid: OfdmGrid) -> "Background":
         """The same on an axis of delay that begins so much earlier."""
         return replace(self, channel=shifted(self.channel, grid, delay_s))
@@ -90,14 +98,14 @@ class Suppression:
         What was taken out, shape ``(K, M)``.
     late_s
         How much later the capture's own time puts everything than the residual's axis does.
-    energy
-        Of the capture.
+    lay
+        How the capture lay to the background, with its energy.
     """
 
     left: Remainder
     background: ComplexArray
     late_s: float
-    energy: float
+    lay: Alignment
 
     @property
     def residual(self) -> ComplexArray:
@@ -110,6 +118,11 @@ class Suppression:
             self,
             left=remainder_again(self.residual, self.background, grid, still),
             late_s=self.late_s + float(still.delay_s.mean()),
+            lay=replace(
+                self.lay,
+                gain=self.lay.gain * still.gain,
+                delay_s=self.lay.delay_s + still.delay_s,
+            ),
         )
 
 
@@ -148,7 +161,7 @@ def suppressed(
     )  # fmt: skip
     own_s = 0.0 if late_s is None else float(lay.delay_s.mean()) - late_s
     left = remainder(estimate, background.channel, grid, lay, tones)
-    return Suppression(left, background.channel, own_s, lay.energy or 0.0)
+    return Suppression(left, background.channel, own_s, lay)
 
 
 def check_capture(capture: Capture, background: Background | None, waveform_hash: str) -> None:

@@ -159,7 +159,14 @@ class LinkReporter:
         limits = delay_limits_s(tx.pose.position, rx.pose.position, self._area_m)
         late_s = None
         if self._calibration is not None:
-            late_s = self._calibration.late_s(capture.tx_id, capture.rx_id, capture.config_epoch)
+            link = capture.tx_id, capture.rx_id, capture.config_epoch
+            if len(capture.coherent_groups) > 1 and not self._calibration.is_of_tuning(*link):
+                msg = (
+                    f"{capture.tx_id} -> {capture.rx_id}: tuned anew since phases between its "
+                    "boards were calibrated; start the run again"
+                )
+                raise CaptureRefusedError(msg)
+            late_s = self._calibration.late_s(*link)
         report = self._processors.of(rx).report(
             capture, background, sensing_index=index, delay_limits_s=limits, late_s=late_s
         )
