@@ -1,10 +1,12 @@
 """What the software USRP keeps up with: ``python -m tests.benchmarks.mpm_speed``.
 
-One device in one process on a silent ether, and the vendor's ``benchmark_rate`` on one channel,
-receiving, sending (zeros) and both at once, at rising rates. A rate is kept up with if the host
-has lost nothing. Client and device share the computer; the target is 8 MS/s both ways.
+One device in one process, on a silent ether and with a tone of another node on air, and the
+vendor's ``benchmark_rate`` on one channel, receiving, sending (zeros) and both at once, at rising
+rates. A rate is kept up with if the host has lost nothing. Client and device share the computer;
+the target is 8 MS/s both ways.
 """
 
+import itertools
 import multiprocessing
 import re
 import subprocess
@@ -12,30 +14,38 @@ import sys
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+import numpy as np
+
 from drivers.array import UniformLinearArray
 from drivers.geometry import Pose
 from drivers.node import Node
+from drivers.tuning import Tuning
 from sim_backend.impairments import PRESETS
 from sim_backend.live_ether import LiveEther
 from sim_backend.mpm import SoftwareUsrp
 from sim_backend.scene import SceneStatistics, draw_scene
+from sim_backend.transceiver import Transceiver
 
 PROGRAM = Path("/usr/libexec/uhd/examples/benchmark_rate")
 RATES_HZ = (4e6, 8e6, 12e6, 16e6, 20e6)
 DURATION_S = 5
+CARRIER_HZ = 2.4e9  # as the program leaves it
 LOSSES = ("Num dropped samples", "Num overruns detected", "Num underruns detected",
           "Num late commands", "Num sequence errors (Rx)", "Num sequence errors (Tx)")  # fmt: skip
 WAYS = {"receive": ("--rx_rate",), "send": ("--tx_rate",), "both": ("--rx_rate", "--tx_rate")}
 
 
-def serve(preset: str, told: Connection) -> None:
+def serve(preset: str, air: str, told: Connection) -> None:
     """Be a device until told to end."""
     array = UniformLinearArray(2, 0.05)
     nodes = [Node(name, name, Pose((x_m, 0.0), 0.0), array) for name, x_m in (("a", 0), ("b", 9))]
-    scene = draw_scene(1, nodes, SceneStatistics((0.0, 0.0, 10.0, 10.0)))
-    with SoftwareUsrp(
-        LiveEther(scene), 0, PRESETS[preset], discovery_port=0, rpc_port=0, chdr_port=0
-    ) as usrp:
+    ether = LiveEther(draw_scene(1, nodes, SceneStatistics((0.0, 0.0, 10.0, 10.0))))
+    if air == "tone":
+        sender = Transceiver(ether, 1, PRESETS[preset])
+        sender.tune(Tuning(CARRIER_HZ, 8e6, 0.0, 0.0), 1, clock_locked=True, pps_locked=True)
+        tone = np.exp(0.1j * np.pi * np.arange(1000)).astype(np.complex64)
+        sender.emit(tone, sender.now_tick(), 1 << 60, port_dbm=0.0)
+    with SoftwareUsrp(ether, 0, PRESETS[preset], discovery_port=0, rpc_port=0, chdr_port=0) as usrp:
         told.send(usrp.address)
         told.recv()
 
@@ -60,17 +70,17 @@ def measured(address: str, way: str, rate_hz: float) -> str:
 def main() -> None:
     """Print a table, a row a run."""
     out = sys.stdout
-    out.write(f"{'preset':<8}{'way':<9}{'MS/s':>5}{'received':>9}{'sent':>9}\n")
+    out.write(f"{'preset':<8}{'air':<8}{'way':<9}{'MS/s':>5}{'received':>9}{'sent':>9}\n")
     spawn = multiprocessing.get_context("spawn")
-    for preset in ("ideal", "lab"):
+    for preset, air in itertools.product(("ideal", "lab"), ("silent", "tone")):
         here, there = spawn.Pipe()
-        device = spawn.Process(target=serve, args=(preset, there))
+        device = spawn.Process(target=serve, args=(preset, air, there))
         device.start()
         address = here.recv()
         for way in WAYS:
             for rate_hz in RATES_HZ:
                 row = measured(address, way, rate_hz)
-                out.write(f"{preset:<8}{way:<9}{rate_hz / 1e6:5.0f}{row}\n")
+                out.write(f"{preset:<8}{air:<8}{way:<9}{rate_hz / 1e6:5.0f}{row}\n")
                 out.flush()
                 if "nothing" not in row:
                     break
