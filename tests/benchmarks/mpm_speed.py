@@ -17,6 +17,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 import numpy as np
+import threadpoolctl
 
 from drivers.array import UniformLinearArray
 from drivers.geometry import Pose
@@ -44,7 +45,8 @@ def serve(preset: str, air: str, told: Connection) -> None:
     ether = LiveEther(draw_scene(1, nodes, SceneStatistics((0.0, 0.0, 10.0, 10.0))))
     sender = Transceiver(ether, 1, PRESETS[preset])
     tone = np.exp(0.1j * np.pi * np.arange(1000)).astype(np.complex64)
-    with SoftwareUsrp(ether, 0, PRESETS[preset], discovery_port=0, rpc_port=0, chdr_port=0) as usrp:
+    usrp = SoftwareUsrp(ether, 0, PRESETS[preset], discovery_port=0, rpc_port=0, chdr_port=0)
+    with usrp, threadpoolctl.threadpool_limits(1):
         told.send(usrp.address)
         while (rate_hz := told.recv()) != 0.0:
             sender.silence()
