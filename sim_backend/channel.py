@@ -9,8 +9,14 @@ from sim_backend.paths import Paths, Wavefront, scatterer_paths
 from sim_backend.scene import Scene
 
 
-def sum_of_paths(first_hz: float, spacing_hz: float, num_tones: int, paths: Paths) -> ComplexArray:
-    """Channel of several paths on equally spaced frequencies, shape ``(K, M)``, complex128.
+def sum_of_paths(
+    first_hz: float,
+    spacing_hz: float,
+    num_tones: int,
+    paths: Paths,
+    dtype: type[np.complexfloating] = np.complex128,
+) -> ComplexArray:
+    """Channel of several paths on equally spaced frequencies, shape ``(K, M)``.
 
     ``H[k, m] = sum_s gain[s] exp(-j 2 pi f_k tau[s, m])``. The tone index splits into
     ``k = a B + b``, so the exponential factors into two short ones and the sum over paths
@@ -21,6 +27,8 @@ def sum_of_paths(first_hz: float, spacing_hz: float, num_tones: int, paths: Path
     ----------
     first_hz, spacing_hz, num_tones
         The frequencies ``f_k``, absolute.
+    dtype
+        Precision of the factors and of the sum; of phases it is always double.
     """
     block = int(np.ceil(np.sqrt(num_tones)))
     num_blocks = -(-num_tones // block)
@@ -28,6 +36,7 @@ def sum_of_paths(first_hz: float, spacing_hz: float, num_tones: int, paths: Path
     block_start_hz = first_hz + np.arange(num_blocks) * block * spacing_hz
     coarse = paths.gain[None, :, None] * np.exp(phase_per_hz * block_start_hz)  # (M, S, blocks)
     fine = np.exp(phase_per_hz * (np.arange(block) * spacing_hz))
+    coarse, fine = coarse.astype(dtype, copy=False), fine.astype(dtype, copy=False)
     channel = np.matmul(coarse.transpose(0, 2, 1), fine)  # (M, blocks, block)
     return channel.reshape(paths.delay_s.shape[1], -1)[:, :num_tones].T
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import lru_cache, partial
 
 import numpy as np
 import scipy.fft
@@ -11,6 +12,7 @@ from drivers.geometry import SPEED_OF_LIGHT_M_PER_S, ComplexArray, FloatArray
 from sim_backend.channel import sum_of_paths
 from sim_backend.oscillator import FS_PER_S
 from sim_backend.paths import Paths
+from sim_backend.resampling import ROOM, sampled, unit_phasors
 from sim_backend.scene import Scene
 
 # Samples beside a burst that its band-limited reconstruction still reaches. Where a window lies
@@ -18,8 +20,8 @@ from sim_backend.scene import Scene
 _TAIL = 128
 # No path is longer than this: 300 km.
 _LONGEST_PATH_FS = FS_PER_S // 1000
-# Sample clocks nearer than this (relative) do not slip within a burst: 1e-12 of 1e6 samples.
-_SAME_RATE = 1e-12
+# The channel is kept for the next window if it has no more entries: 2 MiB.
+_KEPT_ENTRIES = 1 << 18
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ class Emission:
         How many there are.
     samples
         Function of first index and count that gives samples at the antenna port, in square roots
-        of milliwatts, complex128.
+        of milliwatts, complex64; whoever asks may change them.
     look
         Sensing index for the target's fluctuation, ``None`` if there is no target.
     """
@@ -99,7 +101,11 @@ class Ether:
     look
         Sensing index of the bursts sent from now on, ``None`` without a target: the world's own
         state, which no radio knows.
+    num_noise_blocks
+        How many blocks of phase noise an oscillator draws at most; `None` for no limit.
     """
+
+    num_noise_blocks: int | None = None
 
     def __init__(self, scene: Scene, session: int = 0) -> None:
         self.scene = scene
@@ -107,6 +113,8 @@ class Ether:
         self._now_fs = 0
         self.look: int | None = None
         self._emissions: list[Emission] = []
+        static_paths = lru_cache(maxsize=256)(scene.static_paths)
+        self._link = lru_cache(maxsize=16)(partial(_new_link, scene, static_paths))
 
     @property
     def now_fs(self) -> int:
@@ -162,6 +170,7 @@ class Ether:
         """
         size = len(range(self.scene.nodes[rx_index].array.num_elements)[elements])
         total = np.zeros((window.num_samples, size), dtype=np.complex64)
+        extra_s = np.zeros(size) if element_delay_s is None else element_delay_s
         for emission in self._emissions:
             on_air = (
                 emission.start_fs < window.end_fs
@@ -169,22 +178,57 @@ class Ether:
             )
             if emission.tx_index == rx_index or emission.num_samples == 0 or not on_air:
                 continue
-            paths = self._paths(emission, rx_index)
-            paths = Paths(paths.gain, paths.delay_s[:, elements])
-            if element_delay_s is not None:
-                paths = Paths(paths.gain, paths.delay_s + element_delay_s)
-            if len(paths.gain):
-                _add_emission(total, emission, paths, window)
+            link = self._link(emission, rx_index, (elements.start, elements.stop), tuple(extra_s))
+            if len(link.paths.gain):
+                _add_emission(total, link, window)
         return total
 
-    def _paths(self, emission: Emission, rx_index: int) -> Paths:
-        link = emission.tx_index, rx_index
-        wavelength_m = SPEED_OF_LIGHT_M_PER_S / emission.carrier_hz
-        paths = self.scene.static_paths(*link, wavelength_m)
-        if emission.look is not None:
-            rcs = self.scene.target_rcs_m2(*link, emission.look)
-            paths = paths + self.scene.target_paths(*link, rcs, wavelength_m)
-        return paths
+
+class _Link:
+    """One burst on its way to one receiver.
+
+    Attributes
+    ----------
+    emission, paths
+        The burst, and where it goes.
+    """
+
+    def __init__(self, emission: Emission, paths: Paths) -> None:
+        self.emission = emission
+        self.paths = paths
+        self._kept: ComplexArray = np.empty((0, 0), dtype=np.complex64)
+
+    def channel(self, length: int) -> ComplexArray:
+        """Channel at the frequencies of a transform of the burst, shape ``(F, M)``, complex64.
+
+        A receiver that listens on asks for the same one again.
+        """
+        kept = self._kept
+        if len(kept) != length:
+            spacing_hz = 1.0 / (length * self.emission.step_s)
+            lowest_hz = self.emission.carrier_hz - (length // 2) * spacing_hz
+            centred = sum_of_paths(lowest_hz, spacing_hz, length, self.paths, np.complex64)
+            kept = scipy.fft.ifftshift(centred, axes=0)
+            if kept.size <= _KEPT_ENTRIES:
+                self._kept = kept
+        return kept
+
+
+def _new_link(
+    scene: Scene,
+    static_paths: Callable[[int, int, float], Paths],
+    emission: Emission,
+    rx_index: int,
+    elements: tuple[int | None, int | None],
+    extra_s: tuple[float, ...],
+) -> _Link:
+    nodes = emission.tx_index, rx_index
+    wavelength_m = SPEED_OF_LIGHT_M_PER_S / emission.carrier_hz
+    paths = static_paths(*nodes, wavelength_m)
+    if emission.look is not None:
+        rcs_m2 = scene.target_rcs_m2(*nodes, emission.look)
+        paths = paths + scene.target_paths(*nodes, rcs_m2, wavelength_m)
+    return _Link(emission, Paths(paths.gain, paths.delay_s[:, slice(*elements)] + extra_s))
 
 
 def _ended(emission: Emission, now_fs: int) -> Emission:
@@ -195,18 +239,18 @@ def _ended(emission: Emission, now_fs: int) -> Emission:
     return replace(emission, num_samples=int(elapsed_s / emission.step_s))
 
 
-def _add_emission(total: ComplexArray, emission: Emission, paths: Paths, window: Window) -> None:
+def _add_emission(total: ComplexArray, link: _Link, window: Window) -> None:
     """Add one burst over all its paths to what a window holds."""
+    emission = link.emission
     step_s = emission.step_s
     offset_s = (window.start_fs - emission.start_fs) / FS_PER_S
-    longest_s = float(paths.delay_s.max())
+    longest_s = float(link.paths.delay_s.max())
     first = max(0, int((offset_s - longest_s) / step_s) - _TAIL)
     end_s = offset_s + window.num_samples * window.step_s
     last = min(emission.num_samples, int(end_s / step_s) + _TAIL)
     if first >= last:
         return
     padded = last - first + int(longest_s / step_s) + 2 * _TAIL
-    length = scipy.fft.next_fast_len(padded)
     # Positions of the window's samples in steps of the emission, from its first one here.
     position = offset_s / step_s - first
     ratio = window.step_s / step_s
@@ -214,69 +258,28 @@ def _add_emission(total: ComplexArray, emission: Emission, paths: Paths, window:
     high = min(window.num_samples, int((padded - _TAIL - 1 - position) / ratio) + 1)
     if low >= high:
         return
-    samples = emission.samples(first, last - first).copy()
-    fade = np.sin(np.linspace(0.0, np.pi / 2.0, _TAIL // 2)) ** 2
+    samples = emission.samples(first, last - first).astype(np.complex64, copy=False)
+    fade = (np.sin(np.linspace(0.0, np.pi / 2.0, _TAIL // 2)) ** 2).astype(np.float32)
     if first > 0 and len(samples) > len(fade):
         samples[: len(fade)] *= fade
     if last < emission.num_samples and len(samples) > len(fade):
         samples[-len(fade) :] *= fade[::-1]
-    spectrum = scipy.fft.fft(samples, length)
-    spectrum = _received_spectrum(spectrum, emission, paths, window)
-    heard = _sampled(spectrum, position + low * ratio, ratio, high - low)
+    spectrum = scipy.fft.fft(samples, scipy.fft.next_fast_len(padded + ROOM, real=True))
+    _filter(spectrum, emission, window)
+    spectrum = link.channel(len(spectrum)) * spectrum[:, None]
+    heard = sampled(spectrum, position + low * ratio, ratio, high - low)
     difference_hz = emission.carrier_hz - window.carrier_hz
     if difference_hz:
         # Of true time since zero, which in seconds would be rounded to 15 ps after a day.
         begin = float(Fraction(difference_hz) * window.start_fs / FS_PER_S % 1)
-        turns = begin + difference_hz * window.step_s * np.arange(low, high)
-        heard = heard * np.exp(2j * np.pi * turns)[:, None]
+        turns = begin + difference_hz * window.step_s * np.arange(float(low), float(high))
+        heard *= unit_phasors(turns)[:, None]
     total[low:high] += heard
 
 
-def _received_spectrum(
-    spectrum: ComplexArray, emission: Emission, paths: Paths, window: Window
-) -> ComplexArray:
-    """Spectrum at each element, lowest frequency first, shape ``(F, M)``, complex64."""
-    length = len(spectrum)
-    spacing_hz = 1.0 / (length * emission.step_s)
-    lowest_hz = -(length // 2) * spacing_hz
-    channel = sum_of_paths(emission.carrier_hz + lowest_hz, spacing_hz, length, paths)
-    shifted = scipy.fft.fftshift(spectrum)
-    # The receiver's filter: what lies outside its band does not alias into it.
-    at_receiver_hz = (
-        lowest_hz + np.arange(length) * spacing_hz + emission.carrier_hz - window.carrier_hz
-    )
-    passed = np.abs(at_receiver_hz) <= 0.5 / window.step_s
-    return (channel * (shifted * passed)[:, None]).astype(np.complex64)
-
-
-def _sampled(spectrum: ComplexArray, position: float, ratio: float, count: int) -> ComplexArray:
-    """A band-limited signal at ``position + n ratio``, shape ``(count, M)``, in its own steps.
-
-    ``spectrum`` is centred, shape ``(F, M)``. Equal rates need one inverse transform, others a
-    chirp-z transform (Rabiner, Schafer and Rader, 1969).
-    """
-    length = len(spectrum)
-    index = np.arange(length) - length // 2
-    if abs(ratio - 1.0) < _SAME_RATE:
-        whole = int(np.floor(position))
-        shift = np.exp(2j * np.pi * index / length * (position - whole)).astype(np.complex64)
-        signal = scipy.fft.ifft(
-            scipy.fft.ifftshift(spectrum * shift[:, None], axes=0), axis=0, overwrite_x=True
-        )
-        return signal[(whole + np.arange(count)) % length]
-    # 2 k n = k^2 + n^2 - (n - k)^2 turns the sum over k into a convolution with a chirp.
-    times, lags = np.arange(count), np.arange(-(length - 1), count)
-    start = np.exp(2j * np.pi * index / length * position) * _chirp(ratio / length, index)
-    size = scipy.fft.next_fast_len(length + count - 1)
-    kernel = np.zeros(size, dtype=np.complex128)
-    kernel[lags % size] = _chirp(ratio / length, lags + length // 2).conj()
-    lines = scipy.fft.fft(spectrum * start.astype(np.complex64)[:, None], size, axis=0)
-    lines *= scipy.fft.fft(kernel).astype(np.complex64)[:, None]
-    signal = scipy.fft.ifft(lines, axis=0, overwrite_x=True)[:count]
-    finish = _chirp(ratio / length, times) / length
-    return signal * finish.astype(np.complex64)[:, None]
-
-
-def _chirp(cycles: float, index: np.ndarray) -> ComplexArray:
-    """``exp(j pi cycles index^2)``."""
-    return np.exp(1j * np.pi * (cycles * index.astype(np.float64) ** 2 % 2.0))
+def _filter(spectrum: ComplexArray, emission: Emission, window: Window) -> None:
+    """The receiver's filter: what lies outside its band does not alias into it."""
+    difference_hz = emission.carrier_hz - window.carrier_hz
+    if difference_hz or window.step_s > emission.step_s:
+        at_receiver_hz = scipy.fft.fftfreq(len(spectrum), emission.step_s) + difference_hz
+        spectrum[np.abs(at_receiver_hz) > 0.5 / window.step_s] = 0.0

@@ -155,8 +155,9 @@ def digitized(
 def radiated(
     samples: ComplexArray, full_scale_dbm: float, hardware: Hardware, impairments: Impairments
 ) -> ComplexArray:
-    """What a transmitter's port gives for samples, in square roots of milliwatts, complex128."""
+    """What a transmitter's port gives for samples, in square roots of milliwatts, complex64."""
     sent = quantized(samples, impairments.adc_bits, clipping=True).astype(np.complex128)
     wanted, image = hardware.tx_image
     sent = wanted * sent + image * sent.conj() + hardware.tx_leakage
-    return sent * hardware.tx_gain * _amplitude(full_scale_dbm)
+    sent *= hardware.tx_gain * _amplitude(full_scale_dbm)
+    return sent.astype(np.complex64)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from sim_backend.ether import Emission, Ether
 from sim_backend.oscillator import FS_PER_S
+from sim_backend.resampling import rehearse
 from sim_backend.scene import Scene
 
 _FS_PER_NS = FS_PER_S // 10**9
@@ -28,6 +29,10 @@ class LiveEther(Ether):
         Whether the target stands in the hall. It fluctuates from burst to burst.
     """
 
+    # 8 MiB an oscillator. To draw new ones all the time would take two of them half of a
+    # processor at 8 MS/s.
+    num_noise_blocks = 32
+
     def __init__(
         self,
         scene: Scene,
@@ -41,6 +46,7 @@ class LiveEther(Ether):
         self._num_looks = 0
         self.target_is_present = False
         super().__init__(scene, session)
+        rehearse()
 
     @property
     def now_fs(self) -> int:

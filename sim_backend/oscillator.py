@@ -9,6 +9,7 @@ import scipy.fft
 
 from drivers.geometry import FloatArray
 from sim_backend.impairments import PHASE_NOISE_REFERENCE_HZ, MaskPoint
+from sim_backend.resampling import unit_phasors
 from sim_backend.scene import random_stream
 
 # True time is an integer number of femtoseconds: exact over days, and 1 fs turns a carrier of
@@ -19,6 +20,9 @@ FS_PER_S = 10**15
 _LOWEST_OFFSET_HZ = 10.0
 _NUM_SLOW_TONES = 96
 _BLOCK = 1 << 15
+_HOP = _BLOCK // 2
+_PAGE = 256
+_WINDOW = np.sin(np.pi * (np.arange(_BLOCK) + 0.5) / _BLOCK)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +85,7 @@ class NodeClock:
         """
         first = carrier_hz * float(self.error_s(tick / rate_hz))
         slope = carrier_hz * (1.0 / rate_hz - self.tick_length_s(tick, rate_hz))
-        return np.asarray((first % 1.0) + slope * np.arange(count))
+        return np.asarray((first % 1.0) + slope * np.arange(float(count)))
 
 
 def _ticks_fs(tick: int, rate_hz: float) -> int:
@@ -97,6 +101,71 @@ def mask_level(mask: Sequence[MaskPoint], offset_hz: FloatArray) -> FloatArray:
     return np.asarray(10.0 ** (found_db / 10.0))
 
 
+@dataclass(frozen=True, slots=True)
+class _FastNoise:
+    """Fast part of an oscillator's phase noise; see `PhaseNoise`."""
+
+    mask: tuple[MaskPoint, ...]
+    rate_hz: float
+    seed: int
+    key: tuple[int, ...]
+    num_blocks: int | None
+
+    @property
+    def lowest_hz(self) -> float:
+        # Blocks begin with their second bin, which reaches down to one and a half. At low rates
+        # that is under the lowest offset: then the tones have no width and no power.
+        return max(1.5 * self.rate_hz / _BLOCK, _LOWEST_OFFSET_HZ)
+
+    def stream(self, *key: int) -> np.random.Generator:
+        return random_stream(self.seed, "phase_noise", *self.key, *key)
+
+    def drawn(self, rng: np.random.Generator) -> FloatArray:
+        """One block, periodic, with a mean of zero."""
+        std = _bin_std(self.mask, self.rate_hz, self.lowest_hz)
+        parts = rng.standard_normal((2, len(std)))
+        return np.asarray(scipy.fft.irfft((parts[0] + 1j * parts[1]) * std, _BLOCK))
+
+
+# What was drawn is kept for all oscillators together: 16, 8 and at most 128 MiB.
+
+
+@lru_cache(maxsize=128)
+def _hop(noise: _FastNoise, index: int) -> FloatArray:
+    """Noise where the second half of one block lies over the first half of the next."""
+    return _windowed_block(noise, index - 1)[_HOP:] + _windowed_block(noise, index)[:_HOP]
+
+
+@lru_cache(maxsize=32)
+def _windowed_block(noise: _FastNoise, index: int) -> FloatArray:
+    # Times before zero exist (a clock set late); spawn keys must not be negative.
+    if noise.num_blocks is None:
+        return _WINDOW * noise.drawn(noise.stream(abs(index), int(index < 0)))
+    page, line = divmod(index, _PAGE)
+    which, begin = _choices(noise, noise.num_blocks, page)[line]
+    return _WINDOW.astype(np.float32) * _two_periods(noise, which)[begin : begin + _BLOCK]
+
+
+@lru_cache(maxsize=64)
+def _choices(noise: _FastNoise, num_blocks: int, page: int) -> list[tuple[int, int]]:
+    """Which of the drawn blocks comes when, and where in its period it begins."""
+    rng = noise.stream(abs(page), 3 + int(page < 0))
+    drawn: list[tuple[int, int]] = rng.integers((num_blocks, _BLOCK), size=(_PAGE, 2)).tolist()
+    return drawn
+
+
+@lru_cache(maxsize=512)
+def _two_periods(noise: _FastNoise, which: int) -> FloatArray:
+    return np.tile(noise.drawn(noise.stream(which, 2)).astype(np.float32), 2)
+
+
+@lru_cache(maxsize=8)
+def _bin_std(mask: tuple[MaskPoint, ...], rate_hz: float, lowest_hz: float) -> FloatArray:
+    offset_hz = scipy.fft.rfftfreq(_BLOCK, 1.0 / rate_hz)
+    level = np.where(offset_hz >= lowest_hz, mask_level(mask, offset_hz), 0.0)
+    return np.asarray(np.sqrt(level * rate_hz * _BLOCK / 2.0))
+
+
 class PhaseNoise:
     """Phase noise of one oscillator, a function of true time alone.
 
@@ -109,70 +178,56 @@ class PhaseNoise:
         Level at 5.5 GHz; empty for none.
     seed, key
         Of the oscillator's random streams.
+    num_blocks
+        How many blocks are drawn at most, for who has to keep up with time: a block is then one of
+        them, turned about by a random part of its period. As its mean is zero, what is heard at
+        different times stays uncorrelated. Without it every block is new.
     """
 
     def __init__(
         self, mask: Sequence[MaskPoint], carrier_hz: float, rate_hz: float, seed: int,
-        key: tuple[int, ...],
+        key: tuple[int, ...], num_blocks: int | None = None,
     ) -> None:  # fmt: skip
         self._mask = tuple(mask)
         self._scale = carrier_hz / PHASE_NOISE_REFERENCE_HZ
         self._rate_hz = rate_hz
-        self._seed = seed
-        self._key = key
-        # Blocks begin with their second bin, which reaches down to one and a half. At low rates
-        # that is under the lowest offset: then the tones have no width and no power.
-        self._split_hz = max(1.5 * rate_hz / _BLOCK, _LOWEST_OFFSET_HZ)
-        self._block = lru_cache(maxsize=8)(self._draw_block)
+        self._fast_noise = _FastNoise(self._mask, rate_hz, seed, key, num_blocks)
         if self._mask:
-            self._draw_slow_tones()
-            offset_hz = scipy.fft.rfftfreq(_BLOCK, 1.0 / rate_hz)
-            level = np.where(offset_hz >= self._split_hz, mask_level(self._mask, offset_hz), 0.0)
-            self._bin_std = np.sqrt(level * rate_hz * _BLOCK / 2.0)
+            self._draw_slow_tones(random_stream(seed, "phase_noise", *key))
 
     def phase_rad(self, start_fs: int, step_s: float, count: int) -> FloatArray:
         """Phase at `count` instants from a true time on, shape ``(count,)``."""
         if not self._mask:
             return np.zeros(count)
-        slow, fast = self._slow(start_fs, step_s, count), self._fast(start_fs, step_s, count)
-        return self._scale * (slow + fast)
+        phase = self._slow(start_fs, step_s, count)
+        phase += self._fast(start_fs, step_s, count)
+        phase *= self._scale
+        return phase
 
-    def _draw_slow_tones(self) -> None:
-        rng = random_stream(self._seed, "phase_noise", *self._key)
-        edges = np.geomspace(_LOWEST_OFFSET_HZ, self._split_hz, _NUM_SLOW_TONES + 1)
+    def _draw_slow_tones(self, rng: np.random.Generator) -> None:
+        highest_hz = self._fast_noise.lowest_hz
+        edges = np.geomspace(_LOWEST_OFFSET_HZ, highest_hz, _NUM_SLOW_TONES + 1)
         self._tone_hz = rng.uniform(edges[:-1], edges[1:])
         # A tone's power is that of its band, both sidebands.
         self._tone_rad = 2.0 * np.sqrt(mask_level(self._mask, self._tone_hz) * np.diff(edges))
-        self._tone_phase = rng.uniform(0.0, 2.0 * np.pi, _NUM_SLOW_TONES)
+        self._tone_cycles = rng.uniform(0.0, 1.0, _NUM_SLOW_TONES)
 
     def _slow(self, start_fs: int, step_s: float, count: int) -> FloatArray:
-        stride = max(1, int(self._rate_hz / self._split_hz / 64.0))
-        coarse_s = start_fs / FS_PER_S + np.arange(0, count + stride, stride) * step_s
-        angle = 2.0 * np.pi * self._tone_hz * coarse_s[:, None] + self._tone_phase
-        return np.interp(
-            np.arange(count), np.arange(0, count + stride, stride), np.cos(angle) @ self._tone_rad
-        )
+        stride = max(1, int(self._rate_hz / self._fast_noise.lowest_hz / 64.0))
+        num_knots = -(-count // stride) + 1
+        knot_s = start_fs / FS_PER_S + np.arange(num_knots) * (stride * step_s)
+        cycles = self._tone_hz * knot_s[:, None] + self._tone_cycles
+        knots = unit_phasors(cycles).real @ self._tone_rad
+        between = np.diff(knots)[:, None] * (np.arange(stride) / stride)
+        between += knots[:-1, None]
+        return between.ravel()[:count]
 
     def _fast(self, start_fs: int, step_s: float, count: int) -> FloatArray:
         # The nearest sample on the noise's own axis: rounding down would tell whole ticks, whose
         # femtoseconds are rounded, apart from their neighbours.
         start = start_fs * self._rate_hz / FS_PER_S
-        at = np.rint(start + np.arange(count) * (step_s * self._rate_hz)).astype(np.int64)
-        first, span = int(at[0]), int(at[-1] - at[0]) + 1
-        hop = _BLOCK // 2
-        window = np.sin(np.pi * (np.arange(_BLOCK) + 0.5) / _BLOCK)
-        phase = np.zeros(span)
-        for index in range(first // hop - 1, (first + span) // hop + 1):
-            begin = index * hop - first
-            low, high = max(0, begin), min(span, begin + _BLOCK)
-            if low < high:
-                piece = slice(low - begin, high - begin)
-                phase[low:high] += (window * self._block(index))[piece]
-        return np.asarray(phase[at - first])
-
-    def _draw_block(self, index: int) -> FloatArray:
-        # Times before zero exist (a clock set late); spawn keys must not be negative.
-        rng = random_stream(self._seed, "phase_noise", *self._key, abs(index), int(index < 0))
-        parts = rng.standard_normal((2, len(self._bin_std)))
-        spectrum = (parts[0] + 1j * parts[1]) * self._bin_std
-        return np.asarray(scipy.fft.irfft(spectrum, _BLOCK))
+        at = np.rint(start + np.arange(float(count)) * (step_s * self._rate_hz)).astype(np.int64)
+        first, last = int(at[0]) // _HOP, int(at[-1]) // _HOP
+        at -= first * _HOP
+        hops = [_hop(self._fast_noise, index) for index in range(first, last + 1)]
+        return np.concatenate(hops)[at]

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from drivers.geometry import ComplexArray, FloatArray
+from drivers.geometry import ComplexArray
 from drivers.link_budget import THERMAL_NOISE_DBM_PER_HZ
 from drivers.node import Node
 from drivers.tuning import Tuning
@@ -10,6 +10,7 @@ from sim_backend.ether import Emission, Ether, Window
 from sim_backend.frontend import digitized, draw_hardware, radiated
 from sim_backend.impairments import Impairments
 from sim_backend.oscillator import FS_PER_S, NodeClock, PhaseNoise
+from sim_backend.resampling import unit_phasors
 from sim_backend.scene import random_stream
 
 _TRANSMIT, _RECEIVE = 0, 1
@@ -64,6 +65,7 @@ class Transceiver:
             PhaseNoise(
                 self._impairments.phase_noise_mask, tuning.carrier_hz, tuning.sample_rate_hz,
                 self._seed, (self._index, way, self._ether.session, *self._board),
+                self._ether.num_noise_blocks,
             )
             for way in (_TRANSMIT, _RECEIVE)
         ]  # fmt: skip
@@ -91,8 +93,9 @@ class Transceiver:
         def render(first: int, count: int) -> ComplexArray:
             begin_fs = start_fs + round(first * step_s * FS_PER_S)
             cycles = clock.carrier_cycles(tuning.carrier_hz, tick + first, self._rate_hz, count)
-            turn = 2.0 * np.pi * cycles + phase_rad + noise.phase_rad(begin_fs, step_s, count)
-            return at_port[(first + np.arange(count)) % len(at_port)] * np.exp(1j * turn)
+            noise_rad = noise.phase_rad(begin_fs, step_s, count)
+            turns = cycles + (phase_rad + noise_rad) / (2.0 * np.pi)
+            return _repeated(at_port, first, count) * unit_phasors(turns)
 
         self._ether.emit(
             Emission(
@@ -114,8 +117,8 @@ class Transceiver:
             heard *= self.hardware.element_response.astype(np.complex64)
             cycles = clock.carrier_cycles(tuning.carrier_hz, tick, self._rate_hz, num_samples)
             noise_rad = self._noise[_RECEIVE].phase_rad(start_fs, step_s, num_samples)
-            turn: FloatArray = 2.0 * np.pi * cycles + self._phase_rad[_RECEIVE] + noise_rad
-            heard *= np.exp(-1j * turn).astype(np.complex64)[:, None]
+            turns = cycles + (self._phase_rad[_RECEIVE] + noise_rad) / (2.0 * np.pi)
+            heard *= unit_phasors(turns).conj()[:, None]
         heard += self._thermal_noise(tick, heard.shape)
         self._ether.reached(window.end_fs)
         return digitized(heard, full_scale_dbm, self.hardware, self._impairments)
@@ -176,3 +179,10 @@ class Transceiver:
         parts = rng.standard_normal((*shape, 2), dtype=np.float32)
         parts *= np.float32(np.sqrt(power_mw / 2.0))
         return parts.view(np.complex64)[..., 0]
+
+
+def _repeated(samples: ComplexArray, first: int, count: int) -> ComplexArray:
+    """Part of samples that are sent over and over."""
+    begin = first % len(samples)
+    laps = -(-(begin + count) // len(samples))
+    return (samples if laps == 1 else np.tile(samples, laps))[begin : begin + count]

@@ -1,4 +1,4 @@
-"""Rules that hold for every test: reproducible draws, and nothing left running."""
+"""Rules that hold for every test: reproducible draws, nothing left running, slow ones first."""
 
 import multiprocessing
 import os
@@ -19,6 +19,11 @@ GRACE_S = 2.0
 
 # multiprocessing starts these once and keeps them until the interpreter ends.
 HELPERS = ("multiprocessing.resource_tracker", "multiprocessing.forkserver")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes long begins first, or the other of two processes waits for it at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,7 @@ import numpy as np
 from sim_backend.iiod.chip import Chip
 
 # Longest piece that is computed at once, while changes of the settings wait.
-_PIECE = 1 << 16
+_PIECE = 1 << 15
 _FORGIVEN_S = 0.5
 
 

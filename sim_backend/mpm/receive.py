@@ -16,7 +16,7 @@ _DELAY_S = 2e-3
 # A stream is computed and sent in blocks: as long as this, and not longer than so many samples,
 # which the processor keeps at hand.
 _BLOCK_S = 4e-3
-_LARGEST_BLOCK = 1 << 14
+_LARGEST_BLOCK = 1 << 15
 # How far a stream may be behind. A real device holds back some milliseconds; this one shares a
 # computer with its client, and either may have to wait for the other's turn.
 _PATIENCE_S = 0.5

@@ -4,6 +4,7 @@ import asyncio
 from pathlib import Path
 
 import click
+from threadpoolctl import threadpool_limits
 
 from sim_backend.impairments import PRESETS
 from testbed.build import Overrides
@@ -58,4 +59,5 @@ def command(
         finally:
             await asyncio.to_thread(hall.close)
 
-    run_service("emulate", log_folder, run)
+    with threadpool_limits(limits=1):  # devices and their clients share the processors
+        run_service("emulate", log_folder, run)

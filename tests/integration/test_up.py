@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -11,10 +12,11 @@ from tests.integration.running import TESTBED, running
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
-def alone(folder: Path, site: Path, *options: str):
+@cache
+def alone(site: Path, *options: str):
     """What one process finds."""
     done = subprocess.run(
-        [*TESTBED, "localize", str(site), "--json", *options], cwd=folder,
+        [*TESTBED, "localize", str(site), "--json", *options],
         capture_output=True, text=True, check=True, timeout=200,
     )  # fmt: skip
     return json.loads(done.stdout)
@@ -35,7 +37,7 @@ def test_the_paper_s_hall_with_forty_nodes_at_pilot_fidelity(tmp_path):
         assert len(status["workers"]) == 2
         live = testbed.json("localize", str(site), "--live")
     assert live["status"] == "converged"
-    assert without_time(live) == without_time(alone(tmp_path, site, "--seed", "1"))
+    assert without_time(live) == without_time(alone(site, "--seed", "1"))
 
 
 @pytest.mark.slow
@@ -47,4 +49,4 @@ def test_a_smaller_site_through_radios_that_share_nothing(tmp_path, where):
     site = EXAMPLES / "lab.yaml"
     with running(str(site), tmp_path, *options, "--agents", "2", *where) as testbed:
         live = testbed.json("localize", str(site), "--live")
-    assert without_time(live) == without_time(alone(tmp_path, site, *options))
+    assert without_time(live) == without_time(alone(site, *options))

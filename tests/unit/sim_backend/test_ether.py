@@ -260,20 +260,38 @@ class CountingScene(Scene):
         return super().static_paths(*link)
 
 
-def test_bursts_are_remembered_for_a_second_and_their_paths_not_asked_for():
+def test_bursts_are_remembered_for_a_second_and_paths_asked_for_once():
     scene = hall()
     ether = Ether(CountingScene(**{f.name: getattr(scene, f.name) for f in fields(scene)}))
     ether.emit(Air(BURST).emission())
     ether.reached(NOON_FS + FS_PER_S // 2)
-    ether.emit(Air(BURST, ether.now_fs).emission())
+    later = replace(WHOLE, start_fs=ether.now_fs)
+    ether.emit(Air(BURST, ether.now_fs, tx_index=OTHER_TX).emission())
     assert ether.heard(RX, WHOLE).any()  # half a second later still on record
     assert CountingScene.asked == 1  # only of the burst that the window holds
-    assert ether.heard(RX, replace(WHOLE, start_fs=ether.now_fs)).any()
+    assert ether.heard(RX, later).any()
+    assert ether.heard(RX, later).any()
     assert CountingScene.asked == 2
     ether.reached(NOON_FS + FS_PER_S + 10**12)
     ether.emit(Air(BURST, ether.now_fs).emission())
     assert not ether.heard(RX, WHOLE).any()
     assert CountingScene.asked == 2
+
+
+@pytest.mark.parametrize("ratio", [1.0, 1.0 + 2e-5, 2.0 / 3.0])
+def test_windows_of_one_long_burst_are_the_literal_sum_over_paths(ratio):
+    """A receiver that listens on, over windows of several lengths; and one of its elements."""
+    scene, air = hall(), Air(FLAT, repeats=3, look=2)
+    ether = Ether(scene)
+    ether.emit(air.emission())
+    sent = air.sent(scene)
+    for first, count in ((100.3, 400), (500.3, 400), (900.3, 333), (100.3, 400)):
+        into = window(first, count, ratio)
+        literal = oracle.heard([sent], into.start_fs, into.step_s, count, CARRIER_HZ)
+        for elements in (slice(None), slice(1, 2)):
+            found = ether.heard(RX, into, elements=elements)
+            error = np.abs(found - literal[:, elements]).max()
+            assert error <= 1e-4 * np.abs(sent.gain).max()
 
 
 def test_a_radio_repeats_a_burst_until_it_is_stopped():
