@@ -42,7 +42,7 @@ class IqBlock:
     full_scale_dbm
         Nominal power at the antenna port of magnitude 1 at the gain in use.
     config_epoch
-        Goes up with every change of carrier, rate, gain or source.
+        Goes up with every change of carrier, rate, gain or source, and with every opening.
     overflow, late, discontinuity
         Samples were lost, the block missed its time, the samples are not one stretch.
     gain_is_manual

@@ -1,5 +1,7 @@
 """What a radio is set to, what it can be set to, and what it could send with that."""
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -126,6 +128,11 @@ class Capabilities:
             problems.append("time_source: this radio takes no pulse per second")
         if problems:
             raise TuningError(", and ".join(problems))
+
+
+def epoch_of_opening(time_ns: Callable[[], int] = time.time_ns) -> int:
+    """Config epoch of a radio that has no tuning yet: above all those of its earlier openings."""
+    return time_ns() // 10**6
 
 
 def changes_epoch(old: Tuning, new: Tuning) -> bool:

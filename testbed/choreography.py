@@ -1,6 +1,7 @@
 """How one burst is sounded, in this process or over several."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Protocol, TypeVar
 
 from drivers.burst import SoundingBurst
@@ -140,7 +141,13 @@ class LocalStations:
         self, rx_ids: Sequence[str], cue: Cue, start_tick: int | None, sent: Sent
     ) -> dict[str, Capture]:
         """The captures of the receivers."""
-        return {rx_id: self._stations[rx_id].fetch(cue, start_tick, sent) for rx_id in rx_ids}
+        return {rx_id: self._fetched(rx_id, cue, start_tick, sent) for rx_id in rx_ids}
+
+    def _fetched(self, rx_id: str, cue: Cue, start_tick: int | None, sent: Sent) -> Capture:
+        try:
+            return self._stations[rx_id].fetch(cue, start_tick, sent)
+        except RadioError as error:
+            return self.missing(cue, rx_id, str(error))
 
     def missing(self, cue: Cue, rx_id: str, fault: str) -> Capture:
         """A capture without pilots that says why."""
@@ -151,9 +158,10 @@ class LocalStations:
         self._stations[tx_id].stop()
 
     def retune(self, node_ids: Sequence[str]) -> None:
-        """Tune radios away and back."""
+        """Tune radios away and back; one that fails says so when it is used."""
         for node_id in node_ids:
-            self._stations[node_id].retune()
+            with suppress(RadioError):
+                self._stations[node_id].retune()
 
     def close(self) -> None:
         """Stop and release all radios."""

@@ -12,7 +12,7 @@ from sim_backend.live_ether import LiveEther
 from testbed.build import build_impairments, build_nodes, build_scene, radio_sections
 from testbed.errors import UsageError
 from testbed.services.hall import SoftwareRadio
-from testbed.site import RadioSection, Site
+from testbed.site import Site
 
 _ELEMENTS_PER_E320 = 2
 # Receive channels of a context, and its name in `sim_backend.iiod`.
@@ -32,15 +32,12 @@ def software_radios(site: Site, ether: LiveEther) -> list[SoftwareRadio]:
     UsageError
         All nodes named whose radio cannot be emulated, and why.
     """
-    impairments = build_impairments(site)
-    nodes = build_nodes(site, ether.scene.seed)
-    sections = radio_sections(site, nodes)
     radios: list[SoftwareRadio] = []
     problems: list[str] = []
-    for index, node in enumerate(nodes):
+    for node in build_nodes(site, ether.scene.seed):
         try:
             # One by one, so that those before one that fails are known, and closed.
-            for radio in _of_node(ether, index, node, sections[node.node_id], impairments):
+            for radio in radios_of_node(site, ether, node.node_id):
                 radios.append(radio)  # noqa: PERF402
         except UsageError as error:
             problems.append(f"node {node.node_id!r}: {error}")
@@ -53,9 +50,20 @@ def software_radios(site: Site, ether: LiveEther) -> list[SoftwareRadio]:
     return radios
 
 
-def _of_node(
-    ether: LiveEther, index: int, node: Node, section: RadioSection, impairments: Impairments
-) -> Iterator[SoftwareRadio]:
+def radios_of_node(site: Site, ether: LiveEther, node_id: str) -> Iterator[SoftwareRadio]:
+    """The devices of one node, one after the other.
+
+    Raises
+    ------
+    UsageError
+        If one cannot be emulated.
+    OSError
+        If its address cannot be had.
+    """
+    impairments = build_impairments(site)
+    nodes = build_nodes(site, ether.scene.seed)
+    index = [node.node_id for node in nodes].index(node_id)
+    node, section = nodes[index], radio_sections(site, nodes)[node_id]
     address = section.address or ""
     if section.kind == "pluto":
         yield _pluto(ether, index, node, address, impairments)

@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Protocol
 
 from drivers.burst import SoundingBurst
-from drivers.capture import Capture, missing_capture
+from drivers.capture import Capture
 from drivers.geometry import ComplexArray
 from drivers.grids import check_burst
 from drivers.node import Node
@@ -134,10 +134,7 @@ class RadioStation:
         """Fetch the block, show it to the listener, and demodulate it."""
         burst = self._bursts[cue.burst]
         sounding = Sounding(cue.tx_id, burst, start_tick, sent.tx_full_scale_dbm, sent.report)
-        try:
-            block = self._radio.fetch()
-        except RadioError as error:
-            return missing_capture(cue.tx_id, self.node_id, burst.grid, str(error))
+        block = self._radio.fetch()
         if self._listener is not None:
             self._listener(cue.phase, cue.index, self.node_id, block, sounding)
         return capture_of(block, sounding, self.node_id)
@@ -148,7 +145,7 @@ class RadioStation:
             self._radio.stop_transmit()
 
     def retune(self) -> None:
-        """Tune the radio away and back; one that fails says so when it is used.
+        """Tune the radio away and back.
 
         Not where that would change phases within the array: what calibration of the nodes told of
         them would hold no more.
@@ -157,9 +154,8 @@ class RadioStation:
         if len(able.coherent_groups) > 1 and not able.phase_stable_retune:
             return
         away = replace(self._tuning, carrier_hz=self._tuning.carrier_hz + _AWAY_HZ)
-        with suppress(RadioError):
-            self._radio.configure(away)
-            self._radio.configure(self._tuning)
+        self._radio.configure(away)
+        self._radio.configure(self._tuning)
 
     def health(self) -> RadioHealth:
         """Of the radio."""

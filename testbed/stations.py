@@ -93,7 +93,12 @@ class Station(Protocol):
         ...
 
     def fetch(self, cue: Cue, start_tick: int | None, sent: Sent) -> Capture:
-        """What was heard; a radio's failure gives a capture without pilots that says why."""
+        """What was heard.
+
+        Raises
+        ------
+        RadioError
+        """
         ...
 
     def stop(self) -> None:
@@ -101,7 +106,12 @@ class Station(Protocol):
         ...
 
     def retune(self) -> None:
-        """Tune away and back, as far as the radio still obeys."""
+        """Tune away and back.
+
+        Raises
+        ------
+        RadioError
+        """
         ...
 
     def health(self) -> RadioHealth | None:

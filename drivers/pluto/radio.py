@@ -25,7 +25,13 @@ from drivers.radio_errors import (
     RadioTimeoutError,
     TuningError,
 )
-from drivers.tuning import Tuning, changes_epoch, check_block_size, check_samples
+from drivers.tuning import (
+    Tuning,
+    changes_epoch,
+    check_block_size,
+    check_samples,
+    epoch_of_opening,
+)
 
 T = TypeVar("T")
 
@@ -70,7 +76,7 @@ class PlutoRadio:
         self._gone: RadioError | None = None
         self._asked: Tuning | None = None
         self._tuning: Tuning | None = None
-        self._epoch = 0
+        self._epoch = epoch_of_opening()
         self._armed: tuple[int, Future[Received] | None] | None = None  # samples, begun
         self._longest_s = 0.0  # that a block or burst of this tuning may keep the device busy
         self._report = TransmitReport()

@@ -18,7 +18,13 @@ from drivers.radio_errors import (
     RadioNotFoundError,
     TuningError,
 )
-from drivers.tuning import Tuning, changes_epoch, check_block_size, check_samples
+from drivers.tuning import (
+    Tuning,
+    changes_epoch,
+    check_block_size,
+    check_samples,
+    epoch_of_opening,
+)
 from drivers.usrp import messages as m
 from drivers.usrp.address import board_addresses
 from drivers.usrp.options import UsrpOptions, usrp_options
@@ -68,7 +74,7 @@ class UsrpRadio:
         self._timeout_s = options.timeout_s
         self._info = RadioInfo("usrp", opened.serial, opened.software, opened.capabilities)
         self._tuning: Tuning | None = None
-        self._epoch = 0
+        self._epoch = epoch_of_opening()
         self._armed: tuple[int, float] | None = None  # samples, seconds until they are there
         self._sends_until_s = 0.0  # on the host's monotonic clock
         self._is_closed = False

@@ -57,6 +57,11 @@ class Receiver:
         self._streams: set[ReceiveStream] = set()
         self._overflowed = False
 
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a stream."""
+        return bool(self._streams)
+
     @contextmanager
     def change(self, retune: Callable[[], None] | None = None) -> Iterator[None]:
         """Change settings now: what the streams have received so far was with the old ones.

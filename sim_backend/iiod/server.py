@@ -85,6 +85,11 @@ class SoftwarePluto:
         """Whether it sends a cyclic buffer."""
         return self._context.board.transmitter.is_repeating
 
+    @property
+    def is_receiving(self) -> bool:
+        """Whether a client has a receive buffer open."""
+        return self._context.board.receiver.is_open
+
     def start(self) -> None:
         """Begin to answer."""
         self._thread.start()

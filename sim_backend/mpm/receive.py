@@ -151,6 +151,11 @@ class Receiver:
         Tells the host of an event of a channel, at a tick.
     frozen
         Whether nothing is streamed for now.
+
+    Attributes
+    ----------
+    late
+        Channels whose next timed order comes after its time.
     """
 
     def __init__(
@@ -170,10 +175,19 @@ class Receiver:
         self._mail: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self._frozen = frozen
         self._is_closed = False
+        self.late: set[int] = set()
+
+    @property
+    def is_streaming(self) -> bool:
+        """Whether there is a stream that is not at an end."""
+        return bool(self._streams)
 
     def order(self, channel: int, order: StreamOrder) -> None:
         """Begin to stream; what was streamed before ends."""
         now = self._timekeeper.now_tick
+        if channel in self.late and order.tick is not None:
+            self.late.discard(channel)
+            now = max(now, order.tick - self._timekeeper.offset + 1)
         tell = partial(self._tell, channel)
 
         def begin() -> None:

@@ -103,6 +103,11 @@ class SoftwareUsrp:
         discovery, rpc = (s.getsockname()[1] for s in (self._discovery, self._listener))
         return f"addr={self._host},discovery_port={discovery},rpc_port={rpc}"
 
+    @property
+    def is_receiving(self) -> bool:
+        """Whether a block that was commanded is not at an end."""
+        return self._receiver.is_streaming
+
     def start(self) -> None:
         """Begin to answer."""
         for thread in self._threads:
@@ -150,6 +155,15 @@ class SoftwareUsrp:
         """Lose samples of all streams that are received now."""
         self._receiver.overflow()
 
+    def be_late(self) -> None:
+        """Let the next timed command to receive reach each channel after its time."""
+        self._receiver.late.update(range(NUM_CHANNELS))
+
+    def underflow(self) -> None:
+        """Let the next burst on each channel run out of samples before its end."""
+        for transmitter in self._transmitters:
+            transmitter.num_to_starve += 1
+
     def drop_packets(self, count: int) -> None:
         """Let the next packets of received samples get lost on their way."""
         self._links.num_to_drop += count
@@ -181,7 +195,7 @@ class SoftwareUsrp:
             front_end.timekeeper, lambda: endpoints[0].endpoint_id, send, self._receiver,
             radio_compat,
         )  # fmt: skip
-        transmitters = [
+        self._transmitters = [
             TxChannel(e.number, front_end, e.input, partial(radio.tell, "tx", e.number))
             for e in endpoints
         ]
@@ -190,7 +204,7 @@ class SoftwareUsrp:
             self._links,
             endpoints,
             control_port,
-            transmitters,
+            self._transmitters,
             front_end.timekeeper,
             self._closing,
             self._frozen,

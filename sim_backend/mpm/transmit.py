@@ -31,6 +31,11 @@ class TxChannel:
         From which its packets come.
     tell
         Tells the host of an event at a tick.
+
+    Attributes
+    ----------
+    num_to_starve
+        Bursts from now on whose last packet comes too late.
     """
 
     def __init__(
@@ -41,6 +46,7 @@ class TxChannel:
         self._timekeeper = front_end.timekeeper
         self._stream = stream
         self._tell = tell
+        self.num_to_starve = 0
         self._in_burst = self._is_dropping = False
         self._pieces: list[bytes | memoryview] = []
         self._piece_tick = 0  # of the first sample that is not on air yet
@@ -63,6 +69,9 @@ class TxChannel:
             self._stream.took(amount)
             self._is_dropping = not packet.ends_burst
             return
+        if packet.ends_burst and self.num_to_starve > 0:
+            self.num_to_starve -= 1
+            self._tell(TxEvent.UNDERRUN, self._end_tick)
         num_samples = len(packet.payload) // BYTES_PER_SAMPLE
         self._pieces.append(packet.payload[: num_samples * BYTES_PER_SAMPLE])
         self._end_tick += num_samples

@@ -11,6 +11,7 @@ from calibration.node_files import load_node_calibration, save_node_calibration,
 from drivers.node import Node
 from testbed.build import Overrides, build_burst, build_nodes, overridden
 from testbed.bus.job_messages import SensingTimes
+from testbed.bus.order_messages import NodeState
 from testbed.bus.report_messages import RunContext
 from testbed.errors import UsageError, written_to
 from testbed.runs.backgrounds import BackgroundKind
@@ -114,18 +115,19 @@ class JobRuns:
         """Kind and serial of every node's radio, once all have been there."""
         names = [node.node_id for node in self.nodes]
         bursts.wait_for(names)
-        known = {
-            node.node_id: node.radio[:2]
+        states = {
+            node.node_id: node
             for link in self._exchange.links
             if link.state is not None
             for node in link.state.nodes
-            if node.radio is not None
         }
+        known = {name: node.radio[:2] for name, node in states.items() if node.radio is not None}
         missing = [name for name in names if name not in known]
         if missing:
+            why = [f"{name} ({_why_unopened(states.get(name))})" for name in missing]
             msg = (
-                f"nodes {', '.join(missing)} have no open radio: who they are is part of every "
-                "dictionary; start their agents (testbed status says what they report)"
+                f"nodes whose radio was never open, so that nobody knows which one it is: "
+                f"{', '.join(why)}; a dictionary is of certain radios"
             )
             raise UsageError(msg)
         return {name: known[name] for name in names}
@@ -177,6 +179,11 @@ class JobRuns:
             finally:
                 journal.close()
                 self._loop.call_soon_threadsafe(self._exchange.forget, context.run_id)
+
+
+def _why_unopened(node: NodeState | None) -> str:
+    """What an agent says of a node."""
+    return "its agent is not there" if node is None else node.fault or "it is being opened"
 
 
 def _context(run_id: str, calibration: NodeCalibration | None) -> RunContext:

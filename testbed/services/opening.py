@@ -1,5 +1,6 @@
 """From a site to the stations of an agent: simulated pilots, simulated radios, or real ones."""
 
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
 
@@ -11,7 +12,7 @@ from testbed.stations import PilotStation, Station
 
 if TYPE_CHECKING:
     from testbed.bus.air_messages import Session
-    from testbed.remote_radio import AirLink
+    from testbed.remote_radio import AirLink, RemoteWorld
 
 # Opens a node's station in a session.
 OpenNode = Callable[[str, int], Station]
@@ -46,18 +47,24 @@ def radio_stations(site: Site, seed: int, air: "AirLink | None" = None) -> OpenN
     def open_node(node_id: str, session: int) -> Station:
         from testbed.radio_station import RadioStation  # what finds bursts takes long to import
 
-        if air is None:
-            radio = open_radios(site, [by_id[node_id]], {})[node_id]
+        world = None if air is None else _world(air, session)
+        factories = {} if world is None else {"sim": world.open_radio}
+        radio = open_radios(site, [by_id[node_id]], factories)[node_id]
+        try:
             return RadioStation(
-                node_id, nodes, radio, bursts[0], calibration_burst=bursts[1], repeat_s=repeat_s
-            )
-        from testbed.remote_radio import RemoteWorld
-
-        world = RemoteWorld(air, cast("Session", session))
-        radio = open_radios(site, [by_id[node_id]], {"sim": world.open_radio})[node_id]
-        return RadioStation(
-            node_id, nodes, radio, bursts[0],
-            calibration_burst=bursts[1], world=world, wait_s=world.wait_s, repeat_s=repeat_s,
-        )  # fmt: skip
+                node_id, nodes, radio, bursts[0],
+                calibration_burst=bursts[1], world=world,
+                wait_s=time.sleep if world is None else world.wait_s, repeat_s=repeat_s,
+            )  # fmt: skip
+        except BaseException:
+            radio.close()  # or it would be in use when it is tried again
+            raise
 
     return open_node
+
+
+def _world(air: "AirLink", session: int) -> "RemoteWorld":
+    """A session of the process that simulates radios."""
+    from testbed.remote_radio import RemoteWorld
+
+    return RemoteWorld(air, cast("Session", session))

@@ -62,7 +62,9 @@ async def fetched(
     cue, tick, sent = order.cue, order.start_tick, order.sent
     capture = await _done(order, crews, order.node_id, lambda s: s.fetch(cue, tick, sent))
     if capture.quality.fault is not None:
-        return Done(request_id=order.request_id, fault=as_text(capture.quality.fault)), None
+        # With the flags: samples that were lost are why a burst is not found.
+        problem = as_text(capture.quality.problem or capture.quality.fault)
+        return Done(request_id=order.request_id, fault=problem), None
     taken = CaptureTaken(
         request_id=order.request_id,
         run_id=order.run_id,

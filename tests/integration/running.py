@@ -40,10 +40,11 @@ class Running:
 
 
 @contextmanager
-def running(site: str, folder: Path, *options: str) -> Iterator[Running]:
-    """`testbed up SITE --simulate`, until the end of the block; it must then end in order."""
+def running(site: str, folder: Path, *options: str, simulate: bool = True) -> Iterator[Running]:
+    """`testbed up SITE`, until the end of the block; it must then end in order."""
     port = free_port()
-    command = [*TESTBED, "up", site, "--simulate", "--port", str(port), "--state", "state"]
+    command = [*TESTBED, "up", site, "--port", str(port), "--state", "state"]
+    command += ["--simulate"] * simulate
     process = subprocess.Popen(
         [*command, *options], cwd=folder, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,

@@ -110,6 +110,15 @@ def test_every_change_has_its_epoch_and_the_same_tuning_none(pair):
     assert epochs[1:] == [0, 1, 2, 3, 3, 4]
 
 
+def test_no_epoch_is_that_of_an_earlier_opening(plutos):
+    epochs = []
+    for _ in range(2):
+        with closing(opened(plutos[0].uri)) as radio:
+            radio.configure(TUNING)
+            epochs.append(received(radio).config_epoch)
+    assert epochs[0] < epochs[1]
+
+
 def test_a_retune_between_arming_and_fetching_drops_the_block(pair):
     radio = pair[0]
     radio.configure(TUNING)

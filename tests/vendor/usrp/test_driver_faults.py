@@ -27,6 +27,16 @@ def test_a_device_is_free_again_after_close(usrps):
     open_on(usrps).close()
 
 
+def test_no_epoch_is_that_of_an_earlier_opening(usrps):
+    epochs = []
+    for _ in range(2):
+        with closing(open_on(usrps)) as radio:
+            radio.configure(TUNING)
+            radio.arm_receive(1000)
+            epochs.append(radio.fetch().config_epoch)
+    assert epochs[0] < epochs[1]
+
+
 def test_what_the_boards_do_not_have_is_refused(usrps):
     for options, said in (
         ({"rx_channels": [0, 5]}, "channel 5 is to receive"),

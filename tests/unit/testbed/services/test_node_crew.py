@@ -7,12 +7,14 @@ from contextlib import contextmanager
 
 import pytest
 
+from drivers.radio import RadioInfo
 from drivers.radio_errors import RadioError, RadioLostError, RadioNotFoundError
 from testbed.services.node_crew import NodeBusyError, NodeCrew
 from testbed.stations import PilotStation
 from tests.unit.testbed.bus.loops import DEADLINE_S, in_loop, until
 
 MOST_WAITING = 8
+RETRY_S = 5.0
 
 
 class HeldStation(PilotStation):
@@ -22,6 +24,7 @@ class HeldStation(PilotStation):
         super().__init__(None, "a")
         self.began, self.go_on = threading.Event(), threading.Event()
         self.num_stops, self.num_closes = 0, 0
+        self.info = RadioInfo("sim", "0", "none", None)
 
     def hold(self) -> None:
         self.began.set()
@@ -144,6 +147,65 @@ async def test_a_radio_that_cannot_be_opened_is_tried_again_whenever_it_is_neede
         with pytest.raises(ValueError, match="own bug"):
             await crew.opened()
         assert await crew.does(1, lambda station: station.node_id) == "a"
+
+
+class SlowToOpen(Opened):
+    """Opens a first station at once, and another one when it is let."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.let = threading.Event()
+
+    def __call__(self, session: int) -> HeldStation:
+        if self.stations:
+            assert self.let.wait(DEADLINE_S)
+        return super().__call__(session)
+
+
+@in_loop
+async def test_a_radio_that_takes_long_to_open_again_is_not_waited_for():
+    def lose(_):
+        raise RadioLostError("gone")
+
+    opened = SlowToOpen()
+    with crew_of(opened) as crew:
+        for _ in range(3):  # it is being opened, and the reason stays
+            with pytest.raises(RadioLostError, match="gone"):
+                await crew.does(1, lose)
+        assert crew.num_waiting == 0
+        opened.let.set()
+        await until(lambda: len(opened.stations) == 2)
+        assert await crew.does(1, lambda station: station) is opened.stations[1]
+        assert crew.state().fault is None
+
+
+@in_loop
+async def test_a_radio_that_is_not_open_is_opened_now_and_then_without_a_call():
+    opened, now_s = Opened(RadioNotFoundError("no device")), [10.0]
+    with crew_of(opened, clock=lambda: now_s[0]) as crew:
+        with pytest.raises(RadioNotFoundError):
+            await crew.opened()
+        await crew.look_after()
+        assert opened.stations == []
+        now_s[0] += RETRY_S
+        await crew.look_after()
+        assert len(opened.stations) == 1
+        assert crew.state().fault is None
+
+
+@in_loop
+async def test_it_is_known_which_radio_it_was_while_it_is_lost():
+    def lose(_):
+        raise RadioLostError("gone")
+
+    opened = Opened()
+    with crew_of(opened) as crew:
+        await crew.opened()
+        opened.problems.append(RadioNotFoundError("no device"))
+        for _ in range(2):
+            with pytest.raises((RadioLostError, RadioNotFoundError)):
+                await crew.does(1, lose)
+        assert crew.state().radio == ("sim", "0", "none")
 
 
 @in_loop
