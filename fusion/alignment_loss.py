@@ -12,7 +12,7 @@ from drivers.geometry import (
     distance_m,
 )
 from drivers.waveform import OfdmGrid
-from processing.accuracy import least_share, share_kept
+from processing.accuracy import LEAST_SHARE, share_kept
 
 # Below these, in resolution cells and in sines, quotients are those of small numbers.
 _SMALL_CELLS, _SMALL_SINE = 0.05, 0.01
@@ -55,7 +55,6 @@ class AlignmentLoss:
         self._position_m, self._boresight_rad = position_m, boresight_rad
         self._num_elements, self._spacing_wavelengths = num_elements, spacing_wavelengths
         self._in_view = in_view
-        self._least_share = np.array([least_share(int(size)) for size in num_elements])
         self._cells_per_m = grid.bandwidth_hz / SPEED_OF_LIGHT_M_PER_S
         self._direct = self.phasors(position_m)
 
@@ -73,13 +72,13 @@ class AlignmentLoss:
         size = int(self._num_elements[j])
         beams = size * self._spacing_wavelengths[j]
         kept = share_kept(excess_m * self._cells_per_m, (sine - direct) * beams, size)
-        return np.where(kept < self._least_share[j], 0.0, kept)
+        return np.where(kept < LEAST_SHARE, 0.0, kept)
 
     def scale(self, snr: FloatArray, points: Phasors, tx: _Indices, rx: _Indices) -> None:
         """Multiply SNR of links from nodes `tx` to `rx`, ``(P, I, J)``, by the share; in place."""
         _scale(
             snr, points, self._direct, self._in_view, self._num_elements,
-            self._cells_per_m, self._least_share, tx, rx,
+            self._cells_per_m, tx, rx,
         )  # fmt: skip
 
     def phasors(self, points_m: FloatArray) -> Phasors:
@@ -104,7 +103,6 @@ def _scale(
     in_view: NDArray[np.bool_],
     num_elements: _Indices,
     cells_per_m: float,
-    least: FloatArray,
     tx: _Indices,
     rx: _Indices,
 ) -> None:
@@ -124,7 +122,7 @@ def _scale(
                 half_steps = (array[p, j] * direct_array[i, j].conjugate()).imag
                 lost *= _array_part(half_step, half_steps, num_elements[j])
                 kept = min(max(1.0 - lost, 0.0), 1.0)
-                snr[p, row, column] *= kept if kept >= least[j] else 0.0
+                snr[p, row, column] *= kept if kept >= LEAST_SHARE else 0.0
 
 
 @compiled

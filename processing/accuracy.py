@@ -4,19 +4,11 @@ import numpy as np
 
 from drivers.geometry import FloatArray
 
-_LEAST_SHARE = 0.05
-# A single element tells by delay alone. An echo along the direct path scales it; alignment then
-# scales all of the background, and what is left is a copy of the rest of it, which is explained
-# within 1 to 10 % by an echo a third to a half of a cell later (decision 16).
-_LEAST_SHARE_OF_ONE = 0.25
+LEAST_SHARE = 0.05
+"""Share of an echo's energy that alignment must leave for it to be told from the background.
 
-
-def least_share(num_elements: int) -> float:
-    """Share of an echo's energy that alignment must leave for it to be told from the background.
-
-    One of which less is left is not reported.
-    """
-    return _LEAST_SHARE_OF_ONE if num_elements == 1 else _LEAST_SHARE
+One of which less is left is not reported.
+"""
 
 
 def share_kept(

@@ -8,7 +8,7 @@ import numpy as np
 from drivers.array import UniformLinearArray
 from drivers.geometry import ComplexArray, FloatArray
 from drivers.waveform import OfdmGrid
-from processing.accuracy import least_share
+from processing.accuracy import LEAST_SHARE
 from processing.alignment import MOST_NOISE, Alignment, Groups
 from processing.echo import AlignmentUnknowns, information, real_rows
 from processing.power_map import PowerMapPlan, power_map
@@ -100,7 +100,7 @@ class NearBackground:
             ):
                 taken = power_map(column * own, plan, noise_power=0.0).power
                 share -= weight / (of * len(column)) * taken
-        return np.where(share < least_share(self.array.num_elements), 0.0, share)
+        return np.where(share < LEAST_SHARE, 0.0, share)
 
     def unknowns(self, likeness: ComplexArray | None = None) -> AlignmentUnknowns:
         """What alignment estimates.
@@ -137,8 +137,7 @@ class NearBackground:
     def told_apart(self, hypotheses: Sequence[Hypothesis]) -> list[Hypothesis]:
         """Hypotheses with their bounds beside the alignment, less what it may have made."""
         bounded = [self.bounded(hypothesis) for hypothesis in hypotheses]
-        least = least_share(self.array.num_elements)
-        return [hypothesis for hypothesis, share in bounded if share > least]
+        return [hypothesis for hypothesis, share in bounded if share > LEAST_SHARE]
 
     def bounded(self, hypothesis: Hypothesis) -> tuple[Hypothesis, float]:
         """A hypothesis with the Cramer-Rao bounds that hold beside gain and delay of the alignment.

@@ -12,7 +12,7 @@ from functools import cached_property
 import numpy as np
 
 from drivers.geometry import FloatArray
-from processing.accuracy import least_share
+from processing.accuracy import LEAST_SHARE
 from processing.alignment import Alignment
 from processing.echo import AlignmentUnknowns, echo_beside_alignment, fitted_amplitudes
 from processing.near_background import NearBackground
@@ -30,9 +30,11 @@ _CELLS = np.arange(-1.5, 1.51, 0.05)
 _BEAMS = np.arange(-1.5, 1.51, 0.1)
 # Beside the shortest path: where echoes are that alignment takes away.
 _HIDDEN_CELLS = np.arange(-0.05, 0.56, 0.025)
-# Share of an echo's likelihood that another explanation must reach to be as good: models of
-# channel and radio are not better than this.
-_AS_WELL = 0.9
+# Share of an echo that alignment must leave for its likelihood to mean anything: above rounding,
+# and so many times the share of noise in the background.
+_LEAST_TOLD, _NOISE_TOLD = 1e-5, 5.0
+# Log-likelihood by which one echo explains a residual better than another beyond doubt.
+_CLEARLY_BETTER = 5.0
 
 
 class NearResidual:
@@ -115,8 +117,8 @@ class NearResidual:
         best = np.unravel_index(int(np.argmax(likelihood)), likelihood.shape)
         return float(delay_s[best[0]]), float(sine[best[1]]) if many else None
 
-    def is_of_background(self, hypothesis: Hypothesis, first_s: float) -> bool:
-        """Whether an echo that alignment all but takes away explains the residual as well.
+    def is_of_background(self, hypothesis: Hypothesis, first_s: float, noise_power: float) -> bool:
+        """Whether an echo about the direct path explains the residual as well.
 
         An echo along the direct path scales it. Alignment then scales the whole background, and
         what is left is a copy of all else in it: echoes that are none. An array tells them by
@@ -126,14 +128,19 @@ class NearResidual:
         ----------
         first_s
             Delay of the shortest path that an echo can take.
+        noise_power
+            What noise alone puts into a cell of a map.
         """
         if self._near.array.num_elements > 1:
             return False
         delay_s = first_s + _HIDDEN_CELLS / self._near.grid.bandwidth_hz
         hidden, kept = self._likelihood(delay_s, np.zeros(1), first_s)
         own, _ = self._likelihood(np.array([hypothesis.delay_s]), np.zeros(1), hypothesis.delay_s)
-        hidden = np.where(kept < least_share(1), hidden, 0.0)
-        return bool(hidden.max() > _AS_WELL * own.max())
+        least = _LEAST_TOLD + _NOISE_TOLD * self._near.noise_energy.max() / self._near.energy.min()
+        # What would be reported must be clearly better; what would not, must not be as good.
+        margin = np.where(kept < LEAST_SHARE, _CLEARLY_BETTER, -_CLEARLY_BETTER) * noise_power
+        better = hidden + margin > own.max()
+        return bool(np.any(better & (kept > least)))
 
     def _likelihood(
         self, delay_s: FloatArray, sine: FloatArray, about_s: float

@@ -252,7 +252,7 @@ class LinkProcessor:
                 hypotheses = left.fitted(hypotheses)
                 if not hypotheses:
                     break
-            if hypotheses and first.is_of_background(hypotheses[0], limits[0]):
+            if hypotheses and first.is_of_background(hypotheses[0], limits[0], found.noise_power):
                 hypotheses = []
         return what, found, link.near.told_apart(hypotheses), truncated
 
