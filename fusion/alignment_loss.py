@@ -12,7 +12,7 @@ from drivers.geometry import (
     distance_m,
 )
 from drivers.waveform import OfdmGrid
-from processing.accuracy import LEAST_SHARE, share_kept
+from processing.accuracy import LEAST_SHARE, share_reported
 
 # Below these, in resolution cells and in sines, quotients are those of small numbers.
 _SMALL_CELLS, _SMALL_SINE = 0.05, 0.01
@@ -30,8 +30,8 @@ Phasors = tuple[FloatArray, ComplexArray, ComplexArray, ComplexArray]
 class AlignmentLoss:
     """Share of a link's echoes that alignment to its direct path leaves for detection.
 
-    `processing.accuracy.share_kept`; nothing where it is too little to be reported, and all where
-    the nodes do not see each other: there is no direct path to align to.
+    `processing.accuracy.share_reported`, and all where the nodes do not see each other: there is
+    no direct path to align to.
 
     Parameters
     ----------
@@ -71,8 +71,7 @@ class AlignmentLoss:
         )
         size = int(self._num_elements[j])
         beams = size * self._spacing_wavelengths[j]
-        kept = share_kept(excess_m * self._cells_per_m, (sine - direct) * beams, size)
-        return np.where(kept < LEAST_SHARE, 0.0, kept)
+        return share_reported(excess_m * self._cells_per_m, (sine - direct) * beams, size)
 
     def scale(self, snr: FloatArray, points: Phasors, tx: _Indices, rx: _Indices) -> None:
         """Multiply SNR of links from nodes `tx` to `rx`, ``(P, I, J)``, by the share; in place."""
@@ -106,7 +105,7 @@ def _scale(
     tx: _Indices,
     rx: _Indices,
 ) -> None:
-    range_m, delay, element, array = points
+    range_m, delay, element, whole = points
     direct_m, direct_delay, direct_element, direct_array = direct
     for p in range(snr.shape[0]):
         for row in range(snr.shape[1]):
@@ -117,24 +116,30 @@ def _scale(
                     continue
                 excess_m = range_m[p, i] + range_m[p, j] - direct_m[i, j]
                 turn = delay[p, i] * delay[p, j] * direct_delay[i, j].conjugate()
-                lost = _delay_part(abs(excess_m * cells_per_m), turn)
+                alike, slope = _delay_parts(abs(excess_m * cells_per_m), turn)
                 half_step = (element[p, j] * direct_element[i, j].conjugate()).imag
-                half_steps = (array[p, j] * direct_array[i, j].conjugate()).imag
-                lost *= _array_part(half_step, half_steps, num_elements[j])
-                kept = min(max(1.0 - lost, 0.0), 1.0)
-                snr[p, row, column] *= kept if kept >= LEAST_SHARE else 0.0
+                half_steps = (whole[p, j] * direct_array[i, j].conjugate()).imag
+                array = _array_part(half_step, half_steps, num_elements[j])
+                least = 1.0 - (alike + slope) * array
+                snr[p, row, column] *= least + slope / 2.0 * array if least >= LEAST_SHARE else 0.0
 
 
 @compiled
-def _delay_part(cells: float, turn: complex) -> float:
-    """Share that a flat band loses of an echo so many cells late, of phase `turn`."""
+def _delay_parts(cells: float, turn: complex) -> tuple[float, float]:
+    """Shares that a flat band loses of an echo so many cells late: in any phase, and in one of two.
+
+    Parameters
+    ----------
+    turn
+        Of half a turn for each cell.
+    """
     cosine, sine = turn.real, turn.imag
     if cells < _SMALL_CELLS:
         cells = max(cells, 1e-4)
         cosine, sine = np.cos(np.pi * cells), np.sin(np.pi * cells)
     alike = sine / (np.pi * cells)
     slope = (cosine - alike) / cells * (np.sqrt(3.0) / np.pi)
-    return alike * alike + slope * slope / 2.0
+    return alike * alike, slope * slope
 
 
 @compiled

@@ -176,7 +176,8 @@ class Belief:
     def _spread_m2(self, about_m: FloatArray) -> FloatArray:
         """Mean square of the posterior about a point, shape ``(2, 2)``."""
         offset = self.grid.points_m - about_m
-        return np.asarray((offset * self.grid.cell_probability()[:, None]).T @ offset)
+        between = (offset * self.grid.cell_probability()[:, None]).T @ offset
+        return np.asarray(between + self.grid.cell_m**2 / 12.0 * np.eye(2))
 
 
 def _distinct(modes: Sequence[Mode]) -> list[Mode]:

@@ -29,11 +29,14 @@ def log_posterior(
     """Prior times likelihood of all reports, shape ``(S, C)``, from every link's SNR ``(C,)``."""
     total = np.repeat(prior.log_probability[:, None], len(points_m), axis=1)
     total -= np.log(len(points_m))
-    for link, unit in zip(links, unit_snr, strict=True):
+    for number, (link, unit) in enumerate(zip(links, unit_snr, strict=True)):
+        told = [(a.tx.node_id, a.rx.node_id) for a in links[: number + 1] if a.measurements]
+        own = link.tx.node_id, link.rx.node_id
+        looks = sum(set(pair) == set(own) for pair in told), told.count(own)
         snr = prior.level_m2[:, None] * unit
         likelihood = link.log_miss(snr, link.kept(points_m))
         for h in range(len(link.measurements)):
-            density = _position_log(link, h, points_m, cell_m)
+            density = _position_log(link, h, points_m, cell_m, looks)
             echo = np.where(density > density.max() - NEGLIGIBLE_LOG, density, -np.inf)
             likelihood = np.logaddexp(likelihood, echo + link.log_ratio(h, snr))
         total += likelihood
@@ -45,7 +48,10 @@ def log_sum(log_values: np.ndarray, axis: int | None = None) -> np.ndarray:
     return np.asarray(special.logsumexp(log_values, axis=axis))
 
 
-def _position_log(link: LinkEvidence, h: int, points_m: np.ndarray, cell_m: float) -> np.ndarray:
+def _position_log(
+    link: LinkEvidence, h: int, points_m: np.ndarray, cell_m: float, looks: tuple[int, int]
+) -> np.ndarray:
+    """Of a range for the so manieth time either way, and a sine for the so manieth this way."""
     hypothesis, cell_var_m2 = link.report.hypotheses[h], cell_m**2 / 12
     tx_m, rx_m = link.tx.pose.position_m, link.rx.pose.position_m
     density = np.zeros(len(points_m))
@@ -53,8 +59,9 @@ def _position_log(link: LinkEvidence, h: int, points_m: np.ndarray, cell_m: floa
         error_s = hypothesis.delay_s - bistatic_delay_s(tx_m, rx_m, points_m)
         slope = SPEED_OF_LIGHT_M_PER_S * delay_gradient_s_per_m(tx_m, rx_m, points_m)
         slope2 = np.nan_to_num(np.sum(slope**2, axis=-1), nan=4.0)
-        var_m2 = hypothesis.delay_var_s2 * SPEED_OF_LIGHT_M_PER_S**2 + link.range_var_m2
-        density += _log_normal(SPEED_OF_LIGHT_M_PER_S * error_s, var_m2 + cell_var_m2 * slope2)
+        var_m2 = hypothesis.delay_var_s2 * SPEED_OF_LIGHT_M_PER_S**2
+        common_m2 = link.range_var_m2 + cell_var_m2 * slope2
+        density += _log_normal(SPEED_OF_LIGHT_M_PER_S * error_s, var_m2 + common_m2 * looks[0] ** 2)
     if link.rx.array.num_elements > 1:
         angle = arrival_angle_rad(link.rx.pose, points_m)
         apart_m = np.maximum(distance_m(rx_m, points_m), cell_m / 2)
@@ -62,7 +69,8 @@ def _position_log(link: LinkEvidence, h: int, points_m: np.ndarray, cell_m: floa
         bearing_var = link.rx_var[BORESIGHT_RAD] + (cell_var_m2 + link.rx_var[X_M]) / apart_m**2
         period = link.measurements[h].sine_period
         error = (hypothesis.sine - np.sin(angle) + period / 2) % period - period / 2
-        var = hypothesis.sine_var + link.rx_var[SINE] + bearing_var * slope2
+        common = link.rx_var[SINE] + bearing_var * slope2
+        var = hypothesis.sine_var + common * looks[1] ** 2
         density += _log_normal(error, var)
     return density
 
