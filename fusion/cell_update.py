@@ -16,6 +16,8 @@ IndexArray = NDArray[np.intp]
 # variances of its bistatic ranges and of the receiver's place, boresight and sine.
 TX_X, TX_Y, RX_X, RX_Y, COSINE, SINE, RANGE_VAR, PLACE_VAR, BORESIGHT_VAR, SINE_VAR = range(10)
 
+# Square of the errors, normalized, that what looks have in common may explain.
+_MOST_IN_COMMON = 9.0
 # Less than any probability beside one; exponentials that underflow are slow.
 LEAST_EXPONENT = -700.0
 # A level's share of its cell never falls below this: it could not rise again from zero. Reports
@@ -86,8 +88,30 @@ def cell_geometry(x_m: FloatArray, y_m: FloatArray, cell_m: float, link: FloatAr
 
 
 @compiled
+def told_again(error: float, own_var: float, common_var: float, look: int) -> tuple[float, float]:
+    """Squared normalized error and variance of a measurement after others of the same quantity.
+
+    Of the square that `look` measurements have together, which is ``e^2 / (common + own / look)``
+    if all are off alike, what is more than that of those before; up to three standard deviations,
+    which is what they can have in common. The variance is that about what those before foretell.
+    """
+    total = common_var + own_var
+    square = error * error / total
+    if look == 1:
+        return square, total
+    more = 1.0 / (common_var + own_var / look) - 1.0 / (common_var + own_var / (look - 1))
+    square -= (1.0 - more * total) * min(square, _MOST_IN_COMMON)
+    return square, own_var + common_var * own_var / ((look - 1) * common_var + own_var)
+
+
+@compiled
 def position_squares(
-    seen: FloatArray, hypotheses: FloatArray, use_range: bool, use_sine: bool, period: float
+    seen: FloatArray,
+    hypotheses: FloatArray,
+    use_range: bool,
+    use_sine: bool,
+    period: float,
+    looks: tuple[int, int],
 ) -> tuple[FloatArray, FloatArray]:
     """Squared normalized errors of hypotheses at cells, and the variances they have there.
 
@@ -101,6 +125,8 @@ def position_squares(
         What of them counts.
     period
         Ambiguity of the sine.
+    looks
+        For the how manieth time range and sine are measured.
 
     Returns
     -------
@@ -114,15 +140,15 @@ def position_squares(
         if use_range:
             for c in range(size):
                 error = range_m - seen[0, c]
-                total = range_var_m2 + seen[1, c]
-                square[h, c] += error * error / total
+                more, total = told_again(error, range_var_m2, seen[1, c], looks[0])
+                square[h, c] += more
                 var[h, c] *= 2.0 * np.pi * total
         if use_sine:
             for c in range(size):
                 error = sine - seen[2, c] + half
                 error -= period * np.floor(error / period) + half
-                total = sine_var + seen[3, c]
-                square[h, c] += error * error / total
+                more, total = told_again(error, sine_var, seen[3, c], looks[1])
+                square[h, c] += more
                 var[h, c] *= 2.0 * np.pi * total
     return square, var
 

@@ -28,9 +28,8 @@ class PositionGrid:
     """Log posterior over cells of the search area and RCS levels, not normalized.
 
     Every report's full likelihood is taken in, with measurement errors widened by the cell's own
-    size, so that no peak falls between cells. What repeated looks at a link have in common, that
-    size and the nodes' errors, counts for less each time, by the square of how often: all looks
-    together are never surer of it than one and two thirds of one.
+    size, so that no peak falls between cells. Repeated looks at a link have that in common, and the
+    nodes' errors: together they are no surer of it than one (`fusion.cell_update.told_again`).
 
     Parameters
     ----------
@@ -105,10 +104,9 @@ class PositionGrid:
         measured[:, 0] *= SPEED_OF_LIGHT_M_PER_S
         measured[:, 1] *= SPEED_OF_LIGHT_M_PER_S**2
         seen = cell_geometry(self._cell_x_m, self._cell_y_m, self.cell_m, row)
-        seen[1] *= self._looks[path] ** 2
-        seen[3] *= self._looks[tx_id, rx_id] ** 2
         use_range, use_sine = link.report.delay_is_absolute, rx.array.num_elements > 1
-        square, var = position_squares(seen, measured, use_range, use_sine, link.sine_period)
+        looks = self._looks[path], self._looks[tx_id, rx_id]
+        square, var = position_squares(seen, measured, use_range, use_sine, link.sine_period, looks)
         return np.asarray(-0.5 * (square + np.log(var)))
 
     def cell_probability(self) -> FloatArray:

@@ -1,11 +1,15 @@
 """The grid's passes are Bayes' rule in logarithms, at every cell and level."""
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
 from drivers.node_errors import NUM_ERRORS, NodeErrors
+from fusion.cell_update import told_again
 from fusion.grid import PositionGrid
 from fusion.likelihood import LinkEvidence, exponential_rcs_prior
 from fusion.network import Network
@@ -119,3 +123,24 @@ def test_a_hundred_looks_of_one_strength_and_one_of_another():
     apart = literal.max(axis=0) - literal.min(axis=0)
     assert apart.max() > 750.0  # a share under any double
     assert_same(grid, literal)
+
+
+@pytest.mark.parametrize("own_var", [1e-4, 0.3, 40.0])
+@pytest.mark.parametrize("error", [0.0, 0.4, -1.1])
+def test_measurements_that_are_off_alike_are_as_likely_as_all_of_them_together(own_var, error):
+    """Ten with an error in common: the joint Gaussian's logarithm, term by term."""
+    common_var, count = 0.5, 10
+    total = 0.0
+    for look in range(1, count + 1):
+        square, var = told_again(error, own_var, common_var, look)
+        total -= 0.5 * (square + math.log(2.0 * math.pi * var))
+        covariance = own_var * np.eye(look) + common_var
+        joint = stats.multivariate_normal(np.zeros(look), covariance)
+        assert total == pytest.approx(float(joint.logpdf(np.full(look, error))), rel=1e-6)
+
+
+def test_what_is_far_off_is_far_off_each_time():
+    """Three standard deviations may be in common; another place pays for the rest again."""
+    first, again = (told_again(10.0, 0.01, 0.5, look)[0] for look in (1, 2))
+    assert first == pytest.approx(100.0 / 0.51)
+    assert first > again > first - 9.0
