@@ -21,8 +21,9 @@ MISS_ANYWAY = 1e-3
 X, Y, BORESIGHT, COSINE, SINE, KIND, HALF_VIEW, COSINE_VIEW, GAIN, BEHIND = range(10)
 BEAMWIDTH, MOST_DROP_DB, NEAREST_M = 10, 11, 12
 OMNIDIRECTIONAL, SECTOR, TR38901 = range(3)
-# What a link holds: SNR per RCS and legs, the SNR above which it would report, and both legs.
-SCALE_M2, MISS_SNR, TX, RX = 0, 1, 2, 15
+# What a link holds: SNR per RCS and legs, the SNR above which it would report, how much likelier
+# (a logarithm) its hypotheses are false if alignment takes the target away, and both legs.
+SCALE_M2, MISS_SNR, HIDDEN_LOG, TX, RX = 0, 1, 2, 3, 16
 # Cosines further than this from the edge of a view tell the side without their angle.
 _NEAR_EDGE = 1e-9
 
@@ -60,7 +61,7 @@ def _leg_gain_per_m2(leg: FloatArray, x: float, y: float) -> float:
 
 @compiled
 def unit_snr(links: FloatArray, points_m: FloatArray) -> FloatArray:
-    """Predicted SNR of links ``(R, 28)`` for unit RCS at points ``(Q, 2)``, shape ``(R, Q)``."""
+    """Predicted SNR of links ``(R, 29)`` for unit RCS at points ``(Q, 2)``, shape ``(R, Q)``."""
     snr = np.empty((len(links), len(points_m)))
     for r in range(len(links)):
         tx, rx, scale_m2 = links[r, TX:RX], links[r, RX:], links[r, SCALE_M2]
@@ -71,10 +72,13 @@ def unit_snr(links: FloatArray, points_m: FloatArray) -> FloatArray:
 
 
 @compiled
-def _log_miss(snr: float, miss_snr: float) -> float:
+def _log_miss(snr: float, kept: float, link: FloatArray) -> float:
     """As `LinkEvidence.log_miss`."""
+    if kept == 0.0:
+        return link[HIDDEN_LOG]
     if snr > 0.0:
-        return np.log(1.0 - (1.0 - MISS_ANYWAY) * np.exp(-miss_snr / (1.0 + snr)))
+        detection = np.exp(-link[MISS_SNR] / (1.0 + snr * kept))
+        return np.log(1.0 - (1.0 - MISS_ANYWAY) * detection)
     return 0.0
 
 
@@ -128,7 +132,7 @@ def choice_scores(
     Parameters
     ----------
     link
-        Shape ``(28,)``.
+        Shape ``(29,)``.
     levels, log_false
         Of its hypotheses, shape ``(H,)``; see `LinkEvidence`.
     kept
@@ -144,7 +148,7 @@ def choice_scores(
         for s in range(len(rcs_m2)):
             for q in range(len(points_m)):
                 if h == 0:
-                    at_points[q] = _log_miss(rcs_m2[s] * snr[q] * kept[q], link[MISS_SNR])
+                    at_points[q] = _log_miss(rcs_m2[s] * snr[q], kept[q], link)
                 else:
                     at_points[q] = _log_echo(rcs_m2[s] * snr[q], levels[h - 1], log_false[h - 1])
             at_levels[s] = log_rcs[s] + _log_sum(at_points) - log_size
@@ -168,7 +172,7 @@ def point_evidence(
     Parameters
     ----------
     links
-        Shape ``(R, 28)``.
+        Shape ``(R, 29)``.
     levels, log_false
         Of the hypothesis that each report takes for the target, shape ``(R,)``; NaN for a miss.
     kept
@@ -192,7 +196,7 @@ def point_evidence(
                 for r in range(len(links)):
                     mean = rcs_m2[s] * snr[r, q]
                     if np.isnan(levels[r]):
-                        total += _log_miss(mean * kept[r, q], links[r, MISS_SNR])
+                        total += _log_miss(mean, kept[r, q], links[r])
                     else:
                         total += _log_echo(mean, levels[r], log_false[r])
                 joint[s, q] = total

@@ -71,9 +71,11 @@ class PositionGrid:
         """Take in one report."""
         level_m2, snr = self._prior.level_m2, link.unit_snr(self.points_m)
         detection = self._scratch
-        detectable = snr * link.kept(self.points_m)
-        set_detection_exponents(detection, level_m2, detectable, link.miss_snr)
+        kept = link.kept(self.points_m)
+        set_detection_exponents(detection, level_m2, snr * kept, link.miss_snr)
         np.exp(detection, out=detection)
+        if link.hidden_log:  # likelihoods are what is left of one
+            detection[:, kept == 0.0] -= np.expm1(link.hidden_log) / (1.0 - MISS_ANYWAY)
         for h, log_density in enumerate(self._position_log(link) if link.measurements else ()):
             near = np.flatnonzero(log_density > log_density.max() - _NEGLIGIBLE_LOG)
             echo = link.levels[h], link.log_false[h]

@@ -22,6 +22,9 @@ from processing.report import LinkReport
 # Expected number of false echoes per map that are not noise (residual clutter, double bounces).
 # Their SNR is taken as Pareto-distributed above the threshold: strong ghosts are rare, not absent.
 _GHOSTS_PER_MAP = 0.01
+# The same of a single element that hears a target which alignment takes away: it scales the
+# background, and copies of that are left, most of which are recognized (decision 17).
+_GHOSTS_OF_HIDDEN = 0.3
 # In the order of `fusion.echo_evidence`
 _PATTERN_KINDS = ("omnidirectional", "sector", "3gpp_38901")
 
@@ -86,6 +89,8 @@ class LinkEvidence:
         Log density of false peaks at each hypothesis, per SNR and per measured unit.
     miss_snr
         SNR above which a target that was not reported would have been.
+    hidden_log
+        Log of how much likelier all hypotheses are false if alignment takes the target away.
     row
         What the compiled forms need to know of the link; see `fusion.echo_evidence`.
     """
@@ -112,10 +117,13 @@ class LinkEvidence:
         # A full report hides what is weaker than all of it: no evidence against such a target.
         hidden = float(self.levels.min()) if report.truncated and len(self.levels) else 0.0
         self.miss_snr = max(report.detection_snr, hidden)
+        alone = self.rx.array.num_elements == 1
+        more = _GHOSTS_OF_HIDDEN / _GHOSTS_PER_MAP if alone else 1.0
+        self.hidden_log = len(self.levels) * math.log(more)
         scale_m2 = snr_scale_m2(self.tx, self.rx, network.grid)
         self.row = np.array(
             (
-                scale_m2, self.miss_snr,
+                scale_m2, self.miss_snr, self.hidden_log,
                 *_leg_row(self.tx, self.tx.transmit_pattern),
                 *_leg_row(self.rx, self.rx.receive_pattern),
             )
@@ -149,7 +157,7 @@ class LinkEvidence:
         return self._network.link_kept(self.tx, self.rx, points_m)
 
     def log_miss(self, snr: FloatArray, kept: FloatArray | float = 1.0) -> FloatArray:
-        """Log probability that a target is not among the hypotheses.
+        """Log probability that a target is not among the hypotheses, over that of false ones.
 
         Parameters
         ----------
@@ -159,7 +167,8 @@ class LinkEvidence:
             Share of it that alignment leaves for detection.
         """
         detection = detection_probability(snr * kept, self.miss_snr)
-        return np.asarray(np.log1p(-(1.0 - MISS_ANYWAY) * detection))
+        seen = np.log1p(-(1.0 - MISS_ANYWAY) * detection)
+        return np.asarray(np.where(np.equal(kept, 0.0), self.hidden_log, seen))
 
     def log_ratio(self, index: int, snr: FloatArray) -> FloatArray:
         """Log of echo over false density of one hypothesis' SNR, less its position terms."""
