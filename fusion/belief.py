@@ -75,13 +75,7 @@ class Belief:
         first = len(self._evidence)
         for report in reports:
             limits = self._delay_limits(report)
-            nodes = report.tx_id, report.rx_id
-            earlier = [
-                past.report
-                for past in self._evidence
-                if (past.report.tx_id, past.report.rx_id) == nodes
-            ]
-            link = LinkEvidence(self._network, report, limits[1] - limits[0], earlier)
+            link = LinkEvidence(self._network, report, limits[1] - limits[0])
             self._evidence.append(link)
             self.grid.update(link)
         fresh = list(range(first, len(self._evidence)))

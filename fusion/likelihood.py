@@ -1,7 +1,6 @@
 """What one link report says about a position: detection, miss, false alarm and ghost."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +17,7 @@ from drivers.node import Node
 from fusion.echo_evidence import MISS_ANYWAY, unit_snr
 from fusion.measurement import Measurement
 from fusion.network import MIN_DISTANCE_M, Network
-from processing.report import Hypothesis, LinkReport
+from processing.report import LinkReport
 
 # Expected number of false echoes per map that are not noise (residual clutter, double bounces).
 # Their SNR is taken as Pareto-distributed above the threshold: strong ghosts are rare, not absent.
@@ -26,8 +25,6 @@ _GHOSTS_PER_MAP = 0.01
 # The same of a single element that hears a target which alignment takes away: it scales the
 # background, and copies of that are left, most of which are recognized (decision 17).
 _GHOSTS_OF_HIDDEN = 0.3
-# A false echo that is no noise is where it was in the look before this often: what caused it stays.
-_STAYS = 0.5
 # In the order of `fusion.echo_evidence`
 _PATTERN_KINDS = ("omnidirectional", "sector", "3gpp_38901")
 
@@ -78,8 +75,6 @@ class LinkEvidence:
         What the link reported.
     delay_span_s
         Length of the delays searched on this link.
-    earlier
-        What the same link reported before: looks at it alone never tell an echo from a ghost.
 
     Attributes
     ----------
@@ -100,13 +95,7 @@ class LinkEvidence:
         What the compiled forms need to know of the link; see `fusion.echo_evidence`.
     """
 
-    def __init__(
-        self,
-        network: Network,
-        report: LinkReport,
-        delay_span_s: float,
-        earlier: Sequence[LinkReport] = (),
-    ) -> None:
+    def __init__(self, network: Network, report: LinkReport, delay_span_s: float) -> None:
         self.report = report
         self.tx: Node = network.nodes[network.index[report.tx_id]]
         self.rx: Node = network.nodes[network.index[report.rx_id]]
@@ -124,9 +113,7 @@ class LinkEvidence:
             for hypothesis in report.hypotheses
         )  # fmt: skip
         self.levels = np.array([hypothesis.snr + 1.0 for hypothesis in report.hypotheses])
-        self.log_false = np.logaddexp(
-            self._log_false_density(delay_span_s), self._log_stayed_density(earlier)
-        )
+        self.log_false = self._log_false_density(delay_span_s)
         # A full report hides what is weaker than all of it: no evidence against such a target.
         hidden = float(self.levels.min()) if report.truncated and len(self.levels) else 0.0
         self.miss_snr = max(report.detection_snr, hidden)
@@ -161,31 +148,6 @@ class LinkEvidence:
         per_unit = cells_per_m if self.report.delay_is_absolute else delay_cells
         return np.asarray(np.log((noise + ghosts) * per_unit * cells_per_sine))
 
-    def _log_stayed_density(self, earlier: Sequence[LinkReport]) -> FloatArray:
-        """The same of false peaks that were there in earlier looks."""
-        before = [hypothesis for report in earlier for hypothesis in report.hypotheses]
-        density = np.zeros(len(self.levels))
-        for number, now in enumerate(self.report.hypotheses):
-            # As the SNR of an echo of any RCS is spread: over about its own size.
-            spread = _STAYS / (math.e * self.levels[number])
-            for then in before:
-                density[number] += spread * self._together(now, then)
-        with np.errstate(divide="ignore"):
-            return np.asarray(np.log(density))
-
-    def _together(self, now: Hypothesis, then: Hypothesis) -> float:
-        """Density of a hypothesis that is one of before, per measured unit."""
-        density = 1.0
-        if self.report.delay_is_absolute:
-            off_m = (now.delay_s - then.delay_s) * SPEED_OF_LIGHT_M_PER_S
-            var_m2 = (now.delay_var_s2 + then.delay_var_s2) * SPEED_OF_LIGHT_M_PER_S**2
-            density *= _normal_density(off_m, var_m2)
-        if now.sine is not None and then.sine is not None:
-            off = (now.sine - then.sine + self.sine_period / 2.0) % self.sine_period
-            var = (now.sine_var or 0.0) + (then.sine_var or 0.0)
-            density *= _normal_density(off - self.sine_period / 2.0, var)
-        return density
-
     def unit_snr(self, points_m: FloatArray) -> FloatArray:
         """Predicted SNR for unit RCS, shape of the points, in 1/m^2; as `Network.link_snr`."""
         return unit_snr(self.row[None], points_m.reshape(-1, 2)).reshape(points_m.shape[:-1])
@@ -212,10 +174,6 @@ class LinkEvidence:
         """Log of echo over false density of one hypothesis' SNR, less its position terms."""
         echo = -self.levels[index] / (1.0 + snr) - np.log1p(snr) + np.log1p(-MISS_ANYWAY)
         return np.asarray(echo - self.log_false[index])
-
-
-def _normal_density(error: float, var: float) -> float:
-    return math.exp(-0.5 * error**2 / var) / math.sqrt(2.0 * math.pi * var) if var > 0.0 else 0.0
 
 
 def _leg_row(node: Node, pattern: ElementPattern) -> tuple[float, ...]:
