@@ -77,7 +77,7 @@ class AlignmentLoss:
         """Multiply SNR of links from nodes `tx` to `rx`, ``(P, I, J)``, by the share; in place."""
         _scale(
             snr, points, self._direct, self._in_view, self._num_elements,
-            self._cells_per_m, tx, rx,
+            self._cells_per_m, LEAST_SHARE, tx, rx,
         )  # fmt: skip
 
     def phasors(self, points_m: FloatArray) -> Phasors:
@@ -102,6 +102,7 @@ def _scale(
     in_view: NDArray[np.bool_],
     num_elements: _Indices,
     cells_per_m: float,
+    least_share: float,
     tx: _Indices,
     rx: _Indices,
 ) -> None:
@@ -121,7 +122,7 @@ def _scale(
                 half_steps = (whole[p, j] * direct_array[i, j].conjugate()).imag
                 array = _array_part(half_step, half_steps, num_elements[j])
                 least = 1.0 - (alike + slope) * array
-                snr[p, row, column] *= least + slope / 2.0 * array if least >= LEAST_SHARE else 0.0
+                snr[p, row, column] *= least + slope / 2.0 * array if least >= least_share else 0.0
 
 
 @compiled
