@@ -9,7 +9,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from calibration.direct_path import DirectPathWindow, find_direct_path
+from calibration.direct_path import (
+    ELEMENTS_PER_SCATTERER,
+    DirectPathWindow,
+    find_direct_path,
+)
 from drivers.geometry import ComplexArray, FloatArray
 from drivers.link_budget import delay_var_s2
 from drivers.waveform import OfdmGrid
@@ -29,11 +33,9 @@ _WORTH_TURNING = 0.5
 # Elements in place of tones: a wave from elsewhere turns along the array as a late one over a band.
 _TONE_HZ = 1.0
 _LEAST_NOISE_S = 1e-15  # of a delay: finer than single precision
-# Arrays of fewer elements tell no scatterer from the direct path (`calibration.direct_path`), so
-# one near the receiver is taken for their gains, by all links alike: variance of a gain for each
-# unit of the power that scatterers add. Its elements are alike to half a decibel, as those of one
-# chip are.
-_TELLING_ELEMENTS = 4
+# Arrays that tell no scatterer from the direct path take one near the receiver for their gains, by
+# all links alike: variance of a gain for each unit of the power that scatterers add. Its elements
+# are alike to half a decibel, as those of one chip are.
 _SCATTERED_SHARE = 0.2
 _TYPICAL_VAR = 0.003
 
@@ -124,7 +126,7 @@ def array_response(windows: Sequence[DirectPathWindow]) -> ArrayResponse:
     if np.mean(np.abs(gain - 1.0) ** 2) < _ABOUT_IDEAL:
         gain = _normalized(_without_slope(gain))
     error_var = float(np.mean(np.abs(gain - 1.0) ** 2))
-    if size < _TELLING_ELEMENTS and error_var < _ABOUT_IDEAL:
+    if size < ELEMENTS_PER_SCATTERER and error_var < _ABOUT_IDEAL:
         uncertain += _SCATTERED_SHARE * float(np.mean([path.scattered**2 for path in found]))
         kept = _TYPICAL_VAR / (_TYPICAL_VAR + uncertain)
     else:

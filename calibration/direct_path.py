@@ -33,7 +33,7 @@ _NEAREST_M = 0.3
 # Share of the window's power that one wave at each element must explain.
 _MIN_SHARE = 0.3
 # One strong scatterer beside the path is fitted for each so many elements that tell it apart.
-_ELEMENTS_PER_SCATTERER = 4
+ELEMENTS_PER_SCATTERER = 4
 # The scatterers of a hall are few, not Gaussian: errors over what the fit states, as variances;
 # the sine's for each element. Nodes that hear each other measure these factors anew
 # (`calibration.timing`).
@@ -233,7 +233,7 @@ def find_direct_path(window: DirectPathWindow, *, free_elements: bool = False) -
         ClutterStatistics(separation_m * cells_per_m, _NEAREST_M * cells_per_m),
         window.noise_var, free_elements=free_elements,
         # Free elements take up what a scatterer near the path does to them.
-        max_scatterers=1 if free_elements else size // _ELEMENTS_PER_SCATTERER,
+        max_scatterers=1 if free_elements else size // ELEMENTS_PER_SCATTERER,
     )  # fmt: skip
     found = fit.found()
     delay_var = _DELAY_MODEL_VAR * found.delay_var * (_ONE_ELEMENT_VAR if size == 1 else 1.0)

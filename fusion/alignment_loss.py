@@ -12,7 +12,7 @@ from drivers.geometry import (
     distance_m,
 )
 from drivers.waveform import OfdmGrid
-from processing.accuracy import LEAST_SHARE, share_reported
+from processing.accuracy import LEAST_SHARE, share_kept
 
 # Below these, in resolution cells and in sines, quotients are those of small numbers.
 _SMALL_CELLS, _SMALL_SINE = 0.05, 0.01
@@ -30,8 +30,8 @@ Phasors = tuple[FloatArray, ComplexArray, ComplexArray, ComplexArray]
 class AlignmentLoss:
     """Share of a link's echoes that alignment to its direct path leaves for detection.
 
-    `processing.accuracy.share_reported`, and all where the nodes do not see each other: there is
-    no direct path to align to.
+    `processing.accuracy.share_kept` of what is reported, and all where the nodes do not see each
+    other: there is no direct path to align to.
 
     Parameters
     ----------
@@ -71,7 +71,8 @@ class AlignmentLoss:
         )
         size = int(self._num_elements[j])
         beams = size * self._spacing_wavelengths[j]
-        return share_reported(excess_m * self._cells_per_m, (sine - direct) * beams, size)
+        excess = excess_m * self._cells_per_m
+        return share_kept(excess, (sine - direct) * beams, size, LEAST_SHARE)
 
     def scale(self, snr: FloatArray, points: Phasors, tx: _Indices, rx: _Indices) -> None:
         """Multiply SNR of links from nodes `tx` to `rx`, ``(P, I, J)``, by the share; in place."""

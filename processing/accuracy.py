@@ -12,7 +12,10 @@ One of which less is left is not reported.
 
 
 def share_kept(
-    excess_cells: FloatArray, off_beams: FloatArray, num_elements: int | np.ndarray
+    excess_cells: FloatArray,
+    off_beams: FloatArray,
+    num_elements: int | np.ndarray,
+    least_share: float = 0.0,
 ) -> FloatArray:
     """Share of an echo's energy that alignment to a direct path leaves in the residual.
 
@@ -27,29 +30,16 @@ def share_kept(
         Sine of arrival off the direct path's, times elements times spacing in wavelengths.
     num_elements
         Of the array; broadcasts with the others.
+    least_share
+        Of an echo in the worse phase; nothing counts as left where that is less.
     """
-    any_phase, one_phase = _lost(excess_cells, off_beams, num_elements)
-    return np.asarray(np.clip(1.0 - any_phase - one_phase / 2.0, 0.0, 1.0))
-
-
-def share_reported(
-    excess_cells: FloatArray, off_beams: FloatArray, num_elements: int | np.ndarray
-) -> FloatArray:
-    """As `share_kept`, but nothing where an echo's worse phase leaves too little for a report."""
-    any_phase, one_phase = _lost(excess_cells, off_beams, num_elements)
-    told = 1.0 - any_phase - one_phase >= LEAST_SHARE
-    return np.asarray(np.where(told, 1.0 - any_phase - one_phase / 2.0, 0.0))
-
-
-def _lost(
-    excess_cells: FloatArray, off_beams: FloatArray, num_elements: int | np.ndarray
-) -> tuple[FloatArray, FloatArray]:
-    """Share that alignment takes in any phase, and what it takes besides in one of two."""
     x = np.maximum(np.abs(excess_cells), 1e-4)
     delay_part = np.sinc(x)
     slope_part = (np.cos(np.pi * x) - delay_part) / x * (np.sqrt(3.0) / np.pi)
     array_part = _dirichlet(off_beams, num_elements)
-    return (delay_part * array_part) ** 2, (slope_part * array_part) ** 2
+    any_phase, one_phase = (delay_part * array_part) ** 2, (slope_part * array_part) ** 2
+    told = np.maximum(1.0 - any_phase - one_phase, 0.0) >= least_share
+    return np.asarray(np.where(told, np.clip(1.0 - any_phase - one_phase / 2.0, 0.0, 1.0), 0.0))
 
 
 def _dirichlet(beams: FloatArray, num_elements: int | np.ndarray) -> FloatArray:

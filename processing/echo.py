@@ -140,18 +140,18 @@ def _fill_derivatives(joint: FloatArray, wave: WaveProducts, amplitude: complex)
 
 
 def real_rows(columns: ComplexArray, amplitude: complex) -> FloatArray:
-    """Real products of ``a w`` and ``j a w`` with gains' two parts and delays, ``(2, 3 C)``.
+    """Real products of ``a w`` and ``j a w`` with gains' two parts and delays, ``(..., 2, 3 C)``.
 
     Parameters
     ----------
     columns
-        ``<w, .>`` of the background and its slope in each group, shape ``(2, C)``.
+        ``<w, .>`` of the background and its slope in each group, shape ``(..., 2, C)``.
     """
-    gain, slope = columns * np.conj(amplitude)
-    rows = np.empty((2, 3, len(gain)))
-    rows[0, 0], rows[0, 1], rows[0, 2] = gain.real, -gain.imag, slope.real
-    rows[1, 0], rows[1, 1], rows[1, 2] = gain.imag, gain.real, slope.imag
-    return rows.reshape(2, -1)
+    own = columns * np.conj(amplitude)
+    gain, slope = own[..., 0, :], own[..., 1, :]
+    first = np.concatenate((gain.real, -gain.imag, slope.real), axis=-1)
+    second = np.concatenate((gain.imag, gain.real, slope.imag), axis=-1)
+    return np.stack((first, second), axis=-2)
 
 
 def _moved(at: At, step: FloatArray) -> At:

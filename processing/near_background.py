@@ -76,6 +76,7 @@ class NearBackground:
         self.slope_energy = np.maximum(self._over_groups(np.abs(self.slope) ** 2).real, _TINY)
         self._sums = self.sums(self.background), self.sums(self.slope)
         self._waves = Waves(grid, array, band_offset_hz(grid), self.group)
+        self._wrong_gains = wrong_gains(self._waves.turn_rad)
 
     def sums(self, channel: ComplexArray) -> SubbandSums:
         """Sums of a channel over sub-bands, about delays half a resolution cell apart."""
@@ -174,15 +175,9 @@ class NearBackground:
         Products with the alignment's unknowns, each row for gains of mean square one that are off
         in one of the ways that are neither a common factor nor a slope of the phase.
         """
-        size = self.array.num_elements
-        if size == 1:
-            return np.zeros((0, 3 * len(self.energy)))
-        ways = wrong_gains(self._waves.turn_rad)
-        by_element = channels.by_element(*at)[1:]  # (2, M)
-        columns = np.zeros((len(ways), 2, len(self.energy)), dtype=np.complex128)
-        for m in range(size):
-            columns[:, :, self.group[m]] += np.outer(ways[:, m].conj(), by_element[:, m])
-        return np.array([real_rows(column, 1.0)[0] for column in columns])
+        in_group = self.group[:, None] == np.arange(len(self.energy))  # (M, C)
+        own = channels.by_element(*at)[1:, :, None] * in_group  # (2, M, C)
+        return real_rows(np.tensordot(self._wrong_gains.conj(), own, axes=(1, 1)), 1.0)[:, 0]
 
 
 def _inverse(gram: FloatArray) -> FloatArray:
@@ -194,9 +189,12 @@ def _inverse(gram: FloatArray) -> FloatArray:
 def wrong_gains(turn_rad: FloatArray) -> ComplexArray:
     """Ways in which elements' gains may be off, of mean square one over all, ``(2 M - 3, M)``.
 
-    Orthonormal but for that: not a common factor, nor a slope of the phase over the elements.
+    Orthonormal but for that: not a common factor, nor a slope of the phase over the elements. One
+    element has none.
     """
     size = len(turn_rad)
+    if size == 1:
+        return np.zeros((0, 1), dtype=np.complex128)
     real = _complement(np.ones((size, 1)))
     imaginary = _complement(np.stack((np.ones(size), turn_rad), axis=1))
     return np.concatenate((real, 1j * imaginary)) * np.sqrt(size / (2 * size - 3))

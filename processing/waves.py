@@ -94,9 +94,7 @@ class BandedChannels:
         amplitude is free.
         """
         waves = self.waves
-        over_array = (sine or 0.0) * waves.turn_rad
-        late_s = delay_s - self.delay_s + over_array / waves.carrier_rad_per_s
-        carrier = np.exp(1j * (waves.carrier_rad_per_s * delay_s + over_array))
+        late_s, carrier = self._conjugate(delay_s, sine)
         products = _wave_products(
             self.bands, waves.omega_rad_per_s, late_s, carrier, waves.turn_rad,
             waves.group, waves.num_groups,
@@ -107,12 +105,16 @@ class BandedChannels:
 
     def by_element(self, delay_s: float, sine: float | None) -> ComplexArray:
         """Products with the same wave at each element alone, shape ``(3, M)``."""
+        late_s, carrier = self._conjugate(delay_s, sine)
+        over_band = np.exp(1j * np.outer(self.waves.omega_rad_per_s, late_s))
+        return np.asarray(carrier * np.einsum("bm,nbm->nm", over_band, self.bands))
+
+    def _conjugate(self, delay_s: float, sine: float | None) -> tuple[FloatArray, ComplexArray]:
+        """Delay of a wave after the bands' at each element, and the carrier's turn back, (M,)."""
         waves = self.waves
         over_array = (sine or 0.0) * waves.turn_rad
         late_s = delay_s - self.delay_s + over_array / waves.carrier_rad_per_s
-        carrier = np.exp(1j * (waves.carrier_rad_per_s * delay_s + over_array))
-        over_band = np.exp(1j * np.outer(waves.omega_rad_per_s, late_s))
-        return np.asarray(carrier * np.einsum("bm,nbm->nm", over_band, self.bands))
+        return late_s, np.exp(1j * (waves.carrier_rad_per_s * delay_s + over_array))
 
 
 def waves_between(places: Sequence[At], grid: OfdmGrid, array: UniformLinearArray) -> ComplexArray:

@@ -53,6 +53,10 @@ class Opened:
         return self.stations[-1]
 
 
+def lose(_station):
+    raise RadioLostError("gone")
+
+
 @contextmanager
 def crew_of(opened: Callable, **options):
     crew = NodeCrew("a", opened, follows_host=True, **options)
@@ -110,9 +114,6 @@ async def test_what_waited_until_its_time_was_over_is_not_begun():
 
 @in_loop
 async def test_a_radio_that_is_lost_is_opened_again_by_the_next_call():
-    def lose(_):
-        raise RadioLostError("gone")
-
     opened = Opened()
     with crew_of(opened) as crew:
         await crew.opened()
@@ -164,9 +165,6 @@ class SlowToOpen(Opened):
 
 @in_loop
 async def test_a_radio_that_takes_long_to_open_again_is_not_waited_for():
-    def lose(_):
-        raise RadioLostError("gone")
-
     opened = SlowToOpen()
     with crew_of(opened) as crew:
         for _ in range(3):  # it is being opened, and the reason stays
@@ -195,9 +193,6 @@ async def test_a_radio_that_is_not_open_is_opened_now_and_then_without_a_call():
 
 @in_loop
 async def test_it_is_known_which_radio_it_was_while_it_is_lost():
-    def lose(_):
-        raise RadioLostError("gone")
-
     opened = Opened()
     with crew_of(opened) as crew:
         await crew.opened()
