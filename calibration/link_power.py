@@ -19,6 +19,10 @@ Link = tuple[str, str]
 _RADIO_STD_DB = 3.0
 # A path and its way back pass the same scatterers; patterns at both ends differ.
 _RECIPROCITY = 0.9
+# What scatterers add has heavy tails, above all where they take most of a path away: Student's t
+# with so many degrees of freedom, as of its delay.
+_DEGREES = 4.0
+_NUM_ROUNDS = 10
 # In an empty hall, levels are as good as the fit of the path.
 _LEAST_STD_DB = 1e-3
 
@@ -69,13 +73,19 @@ class LinkPowers:
 def link_powers(
     node_ids: Sequence[str], level_db: Mapping[Link, float], scatter_std_db: float
 ) -> LinkPowers:
-    """Powers and gains of nodes from levels over nominal, by link; linear Gaussian estimate."""
-    links, std_db = list(level_db), max(scatter_std_db, _LEAST_STD_DB)
-    covariance = _covariance_db2(node_ids, links, std_db)
-    values = np.array([level_db[link] for link in links])
-    rows, precision = _rows(node_ids, links), _precision(links, std_db)
-    mean = covariance @ (rows.T @ (precision @ values))
-    return LinkPowers(tuple(node_ids), mean, covariance, frozenset(links), std_db)
+    """Powers and gains of nodes from levels over nominal, by link.
+
+    Weights of links are those of Student's t, found in rounds (Lange et al. 1989).
+    """
+    links, std_db = list(level_db), np.full(len(level_db), max(scatter_std_db, _LEAST_STD_DB))
+    values, rows = np.array([level_db[link] for link in links]), _rows(node_ids, links)
+    var_db2 = std_db**2
+    for _ in range(_NUM_ROUNDS):
+        covariance = _covariance_db2(node_ids, links, np.sqrt(var_db2))
+        mean = covariance @ (rows.T @ (_precision(links, np.sqrt(var_db2)) @ values))
+        square = (values - rows @ mean) ** 2 + np.einsum("ln,nm,lm->l", rows, covariance, rows)
+        var_db2 = std_db**2 * (_DEGREES + square / std_db**2) / (_DEGREES + 1.0)
+    return LinkPowers(tuple(node_ids), mean, covariance, frozenset(links), std_db[0])
 
 
 def known_powers(
@@ -89,7 +99,9 @@ def known_powers(
     return LinkPowers(names, mean, covariance, frozenset(links), std_db)
 
 
-def _covariance_db2(node_ids: Sequence[str], links: Sequence[Link], std_db: float) -> FloatArray:
+def _covariance_db2(
+    node_ids: Sequence[str], links: Sequence[Link], std_db: float | FloatArray
+) -> FloatArray:
     information = np.eye(2 * len(node_ids)) / _RADIO_STD_DB**2
     if links:
         rows = _rows(node_ids, links)
@@ -107,11 +119,12 @@ def _row(node_ids: Sequence[str], link: Link) -> FloatArray:
     return row
 
 
-def _precision(links: Sequence[Link], std_db: float) -> FloatArray:
+def _precision(links: Sequence[Link], std_db: float | FloatArray) -> FloatArray:
     """Inverse covariance of what scatterers add to the levels of links."""
     place = {link: n for n, link in enumerate(links)}
     shared = np.eye(len(links))
     for n, (tx_id, rx_id) in enumerate(links):
         if (rx_id, tx_id) in place:
             shared[n, place[rx_id, tx_id]] = _RECIPROCITY
-    return np.asarray(np.linalg.inv(shared) / std_db**2)
+    std = np.broadcast_to(std_db, len(links))
+    return np.asarray(np.linalg.inv(shared) / np.outer(std, std))

@@ -12,7 +12,7 @@ from drivers.geometry import (
     distance_m,
 )
 from drivers.waveform import OfdmGrid
-from processing.accuracy import LEAST_SHARE, share_kept
+from processing.accuracy import LEAST_SHARE, shares_left
 
 # Below these, in resolution cells and in sines, quotients are those of small numbers.
 _SMALL_CELLS, _SMALL_SINE = 0.05, 0.01
@@ -58,10 +58,10 @@ class AlignmentLoss:
         self._cells_per_m = grid.bandwidth_hz / SPEED_OF_LIGHT_M_PER_S
         self._direct = self.phasors(position_m)
 
-    def share_of(self, points_m: FloatArray, i: int, j: int) -> FloatArray:
-        """Share that is left on the link from node `i` to `j`, shape of the points."""
+    def shares_of(self, points_m: FloatArray, i: int, j: int) -> tuple[FloatArray, FloatArray]:
+        """`processing.accuracy.shares_left` on the link from node `i` to `j`, of the points."""
         if not self._in_view[i, j]:
-            return np.ones(points_m.shape[:-1])
+            return np.ones(points_m.shape[:-1]), np.ones(points_m.shape[:-1])
         position = self._position_m
         range_m = distance_m(position[i], points_m) + distance_m(position[j], points_m)
         excess_m = range_m - distance_m(position[i], position[j])
@@ -72,7 +72,7 @@ class AlignmentLoss:
         size = int(self._num_elements[j])
         beams = size * self._spacing_wavelengths[j]
         excess = excess_m * self._cells_per_m
-        return share_kept(excess, (sine - direct) * beams, size, LEAST_SHARE)
+        return shares_left(excess, (sine - direct) * beams, size)
 
     def scale(self, snr: FloatArray, points: Phasors, tx: _Indices, rx: _Indices) -> None:
         """Multiply SNR of links from nodes `tx` to `rx`, ``(P, I, J)``, by the share; in place."""

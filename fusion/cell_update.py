@@ -212,7 +212,9 @@ def add_echo(
 
 
 @compiled
-def multiply_likelihood(share: FloatArray, detection: FloatArray, miss_anyway: float) -> FloatArray:
+def multiply_likelihood(
+    share: FloatArray, detection: FloatArray, deaf: FloatArray, false: FloatArray
+) -> FloatArray:
     """Take the likelihood into the levels' shares of their cells, which stay normalized.
 
     Parameters
@@ -221,8 +223,10 @@ def multiply_likelihood(share: FloatArray, detection: FloatArray, miss_anyway: f
         Probability of each level given the cell, shape ``(S, C)``.
     detection
         Probability of detection less that of the echoes there are, as `add_echo` leaves it.
-    miss_anyway
-        How often a target is missed that would be detected.
+    deaf
+        How probably a target is missed that would be detected, shape ``(C,)``.
+    false
+        How likely the report is then, relative to "everything in it is false", shape ``(C,)``.
 
     Returns
     -------
@@ -232,7 +236,8 @@ def multiply_likelihood(share: FloatArray, detection: FloatArray, miss_anyway: f
     likelihood = np.zeros(share.shape[1])
     for s in range(len(share)):
         for c in range(share.shape[1]):
-            value = share[s, c] * (1.0 - (1.0 - miss_anyway) * detection[s, c])
+            heard = (1.0 - deaf[c]) * (1.0 - detection[s, c])
+            value = share[s, c] * (deaf[c] * false[c] + heard)
             share[s, c] = value if value > _LEAST_SHARE else _LEAST_SHARE
             likelihood[c] += share[s, c]
     for s in range(len(share)):

@@ -11,9 +11,13 @@ from drivers.compiled import compiled
 from drivers.geometry import FloatArray
 
 BoolArray = NDArray[np.bool_]
+IndexArray = NDArray[np.intp]
 
 # Even a target in plain view is missed this often: blockage, a lost capture, a model that is wrong.
 MISS_ANYWAY = 1e-3
+# What made a link deaf once is still there at the next look, as is the phase of an echo to the
+# direct path: after so many looks they tell as much of the next as what was expected before.
+DEAF_LOOKS = 3.0
 
 # What a leg holds: place, boresight with its cosine and sine, kind of pattern, half the field of
 # view with its cosine, gain within it (or the peak) and behind it; of TR 38.901's pattern the
@@ -72,20 +76,19 @@ def unit_snr(links: FloatArray, points_m: FloatArray) -> FloatArray:
 
 
 @compiled
-def _log_miss(snr: float, kept: float, link: FloatArray) -> float:
-    """As `LinkEvidence.log_miss`."""
-    if kept == 0.0:
-        return link[HIDDEN_LOG]
-    if snr > 0.0:
-        detection = np.exp(-link[MISS_SNR] / (1.0 + snr * kept))
-        return np.log(1.0 - (1.0 - MISS_ANYWAY) * detection)
-    return 0.0
+def _miss(snr: float, kept: float, deaf: float, link: FloatArray) -> tuple[float, float]:
+    """As `LinkEvidence.log_miss`, its exponential; and the part of it that a deaf link has."""
+    if kept == 0.0 or snr == 0.0:
+        missed = deaf * (np.exp(link[HIDDEN_LOG]) if kept == 0.0 else 1.0)
+        return missed + 1.0 - deaf, missed
+    detection = np.exp(-link[MISS_SNR] / (1.0 + snr * kept))
+    return deaf + (1.0 - deaf) * (1.0 - detection), deaf
 
 
 @compiled
 def _log_echo(snr: float, level: float, log_false: float) -> float:
-    """As `LinkEvidence.log_ratio`."""
-    return np.log(1.0 - MISS_ANYWAY) - level / (1.0 + snr) - np.log(1.0 + snr) - log_false
+    """As `LinkEvidence.log_ratio` of a link that is not deaf."""
+    return -level / (1.0 + snr) - np.log(1.0 + snr) - log_false
 
 
 @compiled
@@ -121,6 +124,7 @@ def choice_scores(
     levels: FloatArray,
     log_false: FloatArray,
     kept: FloatArray,
+    deaf: FloatArray,
     log_rcs: FloatArray,
     rcs_m2: FloatArray,
     points_m: FloatArray,
@@ -135,8 +139,8 @@ def choice_scores(
         Shape ``(29,)``.
     levels, log_false
         Of its hypotheses, shape ``(H,)``; see `LinkEvidence`.
-    kept
-        Share of an echo from each point that alignment leaves, shape ``(Q,)``.
+    kept, deaf
+        `LinkEvidence.hearing` of each point, shape ``(Q,)``.
     log_rcs, rcs_m2
         Log probability of each RCS level, and the level, shape ``(S,)``.
     """
@@ -147,10 +151,12 @@ def choice_scores(
     for h in range(len(scores)):
         for s in range(len(rcs_m2)):
             for q in range(len(points_m)):
+                mean = rcs_m2[s] * snr[q]
                 if h == 0:
-                    at_points[q] = _log_miss(rcs_m2[s] * snr[q], kept[q], link)
+                    at_points[q] = np.log(_miss(mean, kept[q], deaf[q], link)[0])
                 else:
-                    at_points[q] = _log_echo(rcs_m2[s] * snr[q], levels[h - 1], log_false[h - 1])
+                    heard = _log_echo(mean, levels[h - 1], log_false[h - 1])
+                    at_points[q] = heard + np.log(1.0 - deaf[q])
             at_levels[s] = log_rcs[s] + _log_sum(at_points) - log_size
         scores[h] = _log_sum(at_levels)
     return scores
@@ -161,7 +167,9 @@ def point_evidence(
     links: FloatArray,
     levels: FloatArray,
     log_false: FloatArray,
+    number: IndexArray,
     kept: FloatArray,
+    deaf: FloatArray,
     log_prior: FloatArray,
     rcs_m2: FloatArray,
     points_m: FloatArray,
@@ -169,14 +177,16 @@ def point_evidence(
 ) -> tuple[float, FloatArray, FloatArray]:
     """Log of the sum over RCS levels and points of prior times likelihood, and its shares.
 
+    Looks at one link that was deaf to a target before expect it to be so again (a beta-binomial).
+
     Parameters
     ----------
     links
         Shape ``(R, 29)``.
     levels, log_false
         Of the hypothesis that each report takes for the target, shape ``(R,)``; NaN for a miss.
-    kept
-        Share of an echo from each point that alignment leaves, shape ``(R, Q)``.
+    number, kept, deaf
+        Which link each report is of, shape ``(R,)``; `LinkEvidence.hearing` of it, ``(L, Q)``.
     log_prior, rcs_m2
         Log probability of each RCS level, and the level, shape ``(S,)``.
     points_m, inside
@@ -189,16 +199,22 @@ def point_evidence(
     """
     snr = unit_snr(links, points_m)
     joint = np.full((len(rcs_m2), len(points_m)), -np.inf)
+    looks, misses = np.empty(len(kept)), np.empty(len(kept))
     for s in range(len(rcs_m2)):
         for q in range(len(points_m)):
             if inside[q]:
                 total = log_prior[s]
+                looks[:], misses[:] = 0.0, 0.0
                 for r in range(len(links)):
-                    mean = rcs_m2[s] * snr[r, q]
+                    mean, n = rcs_m2[s] * snr[r, q], number[r]
+                    again = (DEAF_LOOKS * deaf[n, q] + misses[n]) / (DEAF_LOOKS + looks[n])
+                    looks[n] += 1.0
                     if np.isnan(levels[r]):
-                        total += _log_miss(mean, kept[r, q], links[r])
+                        missed, deafly = _miss(mean, kept[n, q], again, links[r])
+                        total += np.log(missed)
+                        misses[n] += deafly / missed
                     else:
-                        total += _log_echo(mean, levels[r], log_false[r])
+                        total += np.log(1.0 - again) + _log_echo(mean, levels[r], log_false[r])
                 joint[s, q] = total
     log_total = _log_sum(joint.ravel())
     share = np.exp(joint - log_total)

@@ -152,7 +152,10 @@ def covariances(problem: Problem, x: float, y: float) -> FloatArray:
                     block = errors[i : i + NUM_ERRORS, j : j + NUM_ERRORS]
                     total += _common(by_error[r, end], by_error[s, other], block)
             same = nodes[r, 0] == nodes[s, 0] and nodes[r, 1] == nodes[s, 1]
-            if r < num_ranges and same:
+            # A direct path is the same either way, with what scatterers do to it.
+            by_path = rows[r, DIRECT_PATH] * rows[s, DIRECT_PATH] != 0.0
+            back = by_path and nodes[r, 0] == nodes[s, 1] and nodes[r, 1] == nodes[s, 0]
+            if r < num_ranges and (same or back):
                 total += rows[r, SHARED_STD] * rows[s, SHARED_STD]
             joint[r, s] = joint[s, r] = total
         joint[r, r] += rows[r, NOISE_VAR]
@@ -294,5 +297,4 @@ def foreseen_log_density(problem: Problem, x: float, y: float, spread_m2: FloatA
     joint = covariances(problem, x, y)
     joint += slope @ np.ascontiguousarray(spread_m2) @ slope.T
     _factor(joint)
-    left = _white_residuals(problem, joint, x, y)
-    return _log_density(joint, np.sum(left**2))
+    return _log_density(joint, np.sum(_white_residuals(problem, joint, x, y) ** 2))

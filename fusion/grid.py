@@ -16,7 +16,7 @@ from fusion.cell_update import (
     position_squares,
     set_detection_exponents,
 )
-from fusion.echo_evidence import MISS_ANYWAY
+from fusion.echo_evidence import DEAF_LOOKS
 from fusion.likelihood import LinkEvidence, RcsPrior
 
 _NUM_CELLS = 10_000
@@ -66,21 +66,27 @@ class PositionGrid:
         self._scratch = self._share.copy()  # memory that is there before the first report
         self._peaks: list[FloatArray] | None = None
         self._looks: Counter[tuple[str, ...]] = Counter()
+        # Of each link its looks, and in how many it was deaf to a target in each cell.
+        self._deaf: dict[tuple[str, str], tuple[int, FloatArray]] = {}
 
     def update(self, link: LinkEvidence) -> None:
         """Take in one report."""
         level_m2, snr = self._prior.level_m2, link.unit_snr(self.points_m)
         detection = self._scratch
-        kept = link.kept(self.points_m)
+        kept, deaf = link.hearing(self.points_m)
         set_detection_exponents(detection, level_m2, snr * kept, link.miss_snr)
         np.exp(detection, out=detection)
-        if link.hidden_log:  # likelihoods are what is left of one
-            detection[:, kept == 0.0] -= np.expm1(link.hidden_log) / (1.0 - MISS_ANYWAY)
         for h, log_density in enumerate(self._position_log(link) if link.measurements else ()):
             near = np.flatnonzero(log_density > log_density.max() - _NEGLIGIBLE_LOG)
             echo = link.levels[h], link.log_false[h]
             add_echo(detection, near, log_density[near], *echo, level_m2, snr)
-        self._cell_log += np.log(multiply_likelihood(self._share, detection, MISS_ANYWAY))
+        pair = link.tx.node_id, link.rx.node_id
+        looks, misses = self._deaf.get(pair, (0, np.zeros_like(deaf)))
+        deaf = (DEAF_LOOKS * deaf + misses) / (DEAF_LOOKS + looks)
+        false = np.where(kept == 0.0, np.exp(link.hidden_log), 1.0)
+        likelihood = multiply_likelihood(self._share, detection, deaf, false)
+        self._deaf[pair] = looks + 1, misses + deaf * false / likelihood
+        self._cell_log += np.log(likelihood)
         self._peaks = None
 
     def _position_log(self, link: LinkEvidence) -> FloatArray:

@@ -17,6 +17,7 @@ from drivers.node import Node
 from fusion.echo_evidence import MISS_ANYWAY, unit_snr
 from fusion.measurement import Measurement
 from fusion.network import MIN_DISTANCE_M, Network
+from processing.accuracy import LEAST_SHARE
 from processing.report import LinkReport
 
 # Expected number of false echoes per map that are not noise (residual clutter, double bounces).
@@ -25,6 +26,8 @@ _GHOSTS_PER_MAP = 0.01
 # The same of a single element that hears a target which alignment takes away: it scales the
 # background, and copies of that are left, most of which are recognized (decision 17).
 _GHOSTS_OF_HIDDEN = 0.3
+# Never is a link sure to be deaf.
+_MOST_DEAF = 0.95
 # In the order of `fusion.echo_evidence`
 _PATTERN_KINDS = ("omnidirectional", "sector", "3gpp_38901")
 
@@ -152,11 +155,23 @@ class LinkEvidence:
         """Predicted SNR for unit RCS, shape of the points, in 1/m^2; as `Network.link_snr`."""
         return unit_snr(self.row[None], points_m.reshape(-1, 2)).reshape(points_m.shape[:-1])
 
-    def kept(self, points_m: FloatArray) -> FloatArray:
-        """Share of an echo from points that alignment leaves for detection."""
-        return self._network.link_kept(self.tx, self.rx, points_m)
+    def hearing(self, points_m: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Share of an echo from points that alignment leaves, and how probably it is missed anyway.
 
-    def log_miss(self, snr: FloatArray, kept: FloatArray | float = 1.0) -> FloatArray:
+        Nothing is left of one that is not reported. The less is left, the less do clutter and
+        noise need to make an echo look like a part of the background: counted in looks of forty
+        halls, ``1 / share^2`` times as often as far from the direct path.
+        """
+        mean, least = self._network.link_shares(self.tx, self.rx, points_m)
+        deaf = np.minimum(MISS_ANYWAY / np.maximum(least, MISS_ANYWAY) ** 2, _MOST_DEAF)
+        return np.where(least >= LEAST_SHARE, mean, 0.0), deaf
+
+    def log_miss(
+        self,
+        snr: FloatArray,
+        kept: FloatArray | float = 1.0,
+        deaf: FloatArray | float = MISS_ANYWAY,
+    ) -> FloatArray:
         """Log probability that a target is not among the hypotheses, over that of false ones.
 
         Parameters
@@ -165,14 +180,18 @@ class LinkEvidence:
             As predicted.
         kept
             Share of it that alignment leaves for detection.
+        deaf
+            How probably it is missed anyway, see `hearing`.
         """
         detection = detection_probability(snr * kept, self.miss_snr)
-        seen = np.log1p(-(1.0 - MISS_ANYWAY) * detection)
-        return np.asarray(np.where(np.equal(kept, 0.0), self.hidden_log, seen))
+        false = np.where(np.equal(kept, 0.0), np.exp(self.hidden_log), 1.0)
+        return np.asarray(np.log(deaf * false + (1.0 - deaf) * (1.0 - detection)))
 
-    def log_ratio(self, index: int, snr: FloatArray) -> FloatArray:
+    def log_ratio(
+        self, index: int, snr: FloatArray, deaf: FloatArray | float = MISS_ANYWAY
+    ) -> FloatArray:
         """Log of echo over false density of one hypothesis' SNR, less its position terms."""
-        echo = -self.levels[index] / (1.0 + snr) - np.log1p(snr) + np.log1p(-MISS_ANYWAY)
+        echo = -self.levels[index] / (1.0 + snr) - np.log1p(snr) + np.log1p(-np.asarray(deaf))
         return np.asarray(echo - self.log_false[index])
 
 

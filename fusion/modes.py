@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
 import numpy as np
+from numpy.typing import NDArray
 
 from drivers.geometry import FloatArray
 from drivers.node_errors import NodeErrors
@@ -98,7 +99,6 @@ class ModeFinder:
         self._problems: WeakKeyDictionary[LinkEvidence, list[WlsProblem | None]] = (
             WeakKeyDictionary()
         )
-        self._whole = np.ones(len(_UNIT_POINTS))  # of an echo that was not missed
 
     def start(self, measurements: Sequence[Measurement], start_m: FloatArray) -> WlsSolution | None:
         """Local minimum of P1 near a start; ``None`` if outside the area or undetermined."""
@@ -173,7 +173,7 @@ class ModeFinder:
             return None
         points = gaussian_points(solution.position_m, solution.covariance_m2)
         scores = choice_scores(
-            link.row, link.levels, link.log_false, link.kept(points),
+            link.row, link.levels, link.log_false, *link.hearing(points),
             self._log_rcs(solution, chosen, evidence), self._prior.level_m2, points,
         )  # fmt: skip
         for h, problem in enumerate(self._alone(link), start=1):
@@ -222,7 +222,7 @@ class ModeFinder:
             np.array([link.row for link in evidence]),
             np.array([np.nan if h is None else link.levels[h] for link, h in taken]),
             np.array([np.nan if h is None else link.log_false[h] for link, h in taken]),
-            np.array([link.kept(points) if h is None else self._whole for link, h in taken]),
+            *_hearing(evidence, points),
             self._prior.log_probability,
             self._prior.level_m2,
             points,
@@ -257,6 +257,17 @@ def gaussian_points(position_m: FloatArray, covariance_m2: FloatArray) -> FloatA
     cosine, sine = math.cos(turn), math.sin(turn)
     axes = np.array(((major_m * cosine, major_m * sine), (-minor_m * sine, minor_m * cosine)))
     return np.asarray(position_m + _UNIT_POINTS @ axes)
+
+
+def _hearing(
+    evidence: Sequence[LinkEvidence], points_m: FloatArray
+) -> tuple[NDArray[np.intp], FloatArray, FloatArray]:
+    """Which link each report is of, ``(R,)``; `LinkEvidence.hearing` of the links, ``(L, Q)``."""
+    pairs = [(link.tx.node_id, link.rx.node_id) for link in evidence]
+    first = {pair: n for n, pair in reversed(list(enumerate(pairs)))}
+    numbers = {pair: n for n, pair in enumerate(first)}
+    kept, deaf = zip(*(evidence[n].hearing(points_m) for n in first.values()), strict=True)
+    return np.array([numbers[pair] for pair in pairs]), np.array(kept), np.array(deaf)
 
 
 def _determinant(covariance_m2: FloatArray) -> float:

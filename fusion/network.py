@@ -195,11 +195,13 @@ class Network:
             snr = self._snr(gains, tx, rx)
             yield tx, snr, self._information(slopes, snr, tx, rx)
 
-    def link_kept(self, tx: Node, rx: Node, points_m: FloatArray) -> FloatArray:
-        """Share of one link's echoes that alignment leaves for detection, shape of the points."""
+    def link_shares(
+        self, tx: Node, rx: Node, points_m: FloatArray
+    ) -> tuple[FloatArray, FloatArray]:
+        """`processing.accuracy.shares_left` of one link's echoes from points; of their shape."""
         if self._loss is None:
-            return np.ones(points_m.shape[:-1])
-        return self._loss.share_of(points_m, self.index[tx.node_id], self.index[rx.node_id])
+            return np.ones(points_m.shape[:-1]), np.ones(points_m.shape[:-1])
+        return self._loss.shares_of(points_m, self.index[tx.node_id], self.index[rx.node_id])
 
     def _alignment_loss(self) -> AlignmentLoss:
         arrays = [node.array for node in self.nodes]

@@ -52,8 +52,9 @@ class WlsProblem:
     """The stacked measurements of P1 with their joint covariance.
 
     Rows are bistatic ranges (metres) then bearings. Errors of a node are common to all measurements
-    that the node takes part in, those of a link's delay to all looks at it, and repeated looks do
-    not average them away, so the covariance is not diagonal where nodes are uncertain.
+    that the node takes part in, those of a link's delay to all looks at it (and at its way back, by
+    the direct path), and repeated looks do not average them away, so the covariance is not diagonal
+    where nodes are uncertain.
 
     Parameters
     ----------

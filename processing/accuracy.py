@@ -17,10 +17,7 @@ def share_kept(
     num_elements: int | np.ndarray,
     least_share: float = 0.0,
 ) -> FloatArray:
-    """Share of an echo's energy that alignment to a direct path leaves in the residual.
-
-    Alignment takes out what looks like the direct path or, in one phase of two, like its
-    derivative by delay: ``1 - |c|^2 - |c'|^2 / 2`` with the correlations of a flat band.
+    """Share of an echo's energy that alignment to a direct path leaves: `shares_left`' mean.
 
     Parameters
     ----------
@@ -33,13 +30,26 @@ def share_kept(
     least_share
         Of an echo in the worse phase; nothing counts as left where that is less.
     """
+    mean, least = shares_left(excess_cells, off_beams, num_elements)
+    return np.asarray(np.where(least >= least_share, mean, 0.0))
+
+
+def shares_left(
+    excess_cells: FloatArray, off_beams: FloatArray, num_elements: int | np.ndarray
+) -> tuple[FloatArray, FloatArray]:
+    """Shares of an echo's energy that alignment leaves, in the mean and in the worse phase.
+
+    Alignment takes out what looks like the direct path or, in one phase of two, like its
+    derivative by delay: ``1 - |c|^2 - |c'|^2 / 2`` with the correlations of a flat band.
+    Parameters are those of `share_kept`.
+    """
     x = np.maximum(np.abs(excess_cells), 1e-4)
     delay_part = np.sinc(x)
     slope_part = (np.cos(np.pi * x) - delay_part) / x * (np.sqrt(3.0) / np.pi)
     array_part = _dirichlet(off_beams, num_elements)
     any_phase, one_phase = (delay_part * array_part) ** 2, (slope_part * array_part) ** 2
-    told = np.maximum(1.0 - any_phase - one_phase, 0.0) >= least_share
-    return np.asarray(np.where(told, np.clip(1.0 - any_phase - one_phase / 2.0, 0.0, 1.0), 0.0))
+    mean, least = 1.0 - any_phase - one_phase / 2.0, 1.0 - any_phase - one_phase
+    return np.clip(mean, 0.0, 1.0), np.clip(least, 0.0, 1.0)
 
 
 def _dirichlet(beams: FloatArray, num_elements: int | np.ndarray) -> FloatArray:

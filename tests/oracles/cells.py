@@ -13,6 +13,7 @@ from drivers.geometry import (
     distance_m,
 )
 from drivers.node_errors import BORESIGHT_RAD, SINE, X_M
+from fusion.echo_evidence import DEAF_LOOKS
 from fusion.likelihood import LinkEvidence, RcsPrior
 
 # As the grid: a hypothesis counts where its density is more than exp(-35) of the highest.
@@ -29,16 +30,24 @@ def log_posterior(
     """Prior times likelihood of all reports, shape ``(S, C)``, from every link's SNR ``(C,)``."""
     total = np.repeat(prior.log_probability[:, None], len(points_m), axis=1)
     total -= np.log(len(points_m))
+    deaf_before: dict[tuple[str, str], list[np.ndarray]] = {}
     for number, (link, unit) in enumerate(zip(links, unit_snr, strict=True)):
         told = [(a.tx.node_id, a.rx.node_id) for a in links[: number + 1] if a.measurements]
         own = link.tx.node_id, link.rx.node_id
         looks = sum(set(pair) == set(own) for pair in told), told.count(own)
         snr = prior.level_m2[:, None] * unit
-        likelihood = link.log_miss(snr, link.kept(points_m))
+        kept, deaf = link.hearing(points_m)
+        before = deaf_before.setdefault(own, [])
+        deaf = (DEAF_LOOKS * deaf + np.sum(before, axis=0)) / (DEAF_LOOKS + len(before))
+        likelihood = link.log_miss(snr, kept, deaf)
         for h in range(len(link.measurements)):
             density = _position_log(link, h, points_m, cell_m, looks)
             echo = np.where(density > density.max() - NEGLIGIBLE_LOG, density, -np.inf)
-            likelihood = np.logaddexp(likelihood, echo + link.log_ratio(h, snr))
+            likelihood = np.logaddexp(likelihood, echo + link.log_ratio(h, snr, deaf))
+        # Given the cell, whatever the level
+        level = total - log_sum(total, axis=0)
+        missed = np.log(deaf) + np.where(kept == 0.0, link.hidden_log, 0.0)
+        before.append(np.exp(missed - log_sum(level + likelihood, axis=0)))
         total += likelihood
     return total
 

@@ -100,7 +100,9 @@ class LiteralProblem:
         joint = np.diag(self.noise_var()) + sensitivity @ self.errors @ sensitivity.T
         for r, m in enumerate(self.ranges):
             for s, other in enumerate(self.ranges):
-                if (m.tx.node_id, m.rx.node_id) == (other.tx.node_id, other.rx.node_id):
+                ends, others = ((a.tx.node_id, a.rx.node_id) for a in (m, other))
+                by_path = m.on_direct_path and other.on_direct_path
+                if ends == others or (by_path and set(ends) == set(others)):
                     shared_s = np.sqrt(m.link_delay_var_s2 * other.link_delay_var_s2)
                     joint[r, s] += shared_s * SPEED_OF_LIGHT_M_PER_S**2
         return joint

@@ -1,4 +1,4 @@
-"""Delays of one scene through vendors' clients and through simulated radios, link by link.
+"""Delays of one target through vendors' clients and through simulated radios, link by link.
 
     python -m tests.vendor.same_delays examples/three_plutos.yaml --seed 4
 
@@ -13,10 +13,10 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from drivers.geometry import SPEED_OF_LIGHT_M_PER_S
+from drivers.geometry import SPEED_OF_LIGHT_M_PER_S, bistatic_delay_s
 from fusion.sensing import SensingConfig
-from processing.report import LinkReport
-from testbed.build import build_nodes, simulated
+from processing.report import Hypothesis, LinkReport
+from testbed.build import build_nodes, build_scene, simulated
 from testbed.runs.backgrounds import LearnedBackgrounds
 from testbed.runs.calibrate import calibrate
 from testbed.runs.links import LocalLinks, Processors
@@ -50,18 +50,27 @@ def reports_of(site: Site, seed: int) -> Iterator[LinkReport]:
 
 def differences(site: Site, seed: int) -> dict[str, tuple[float, float]]:
     """Difference of delays in metres and its standard deviation, of links that both ways see."""
+    nodes = build_nodes(site, seed)
+    at_m = {node.node_id: node.pose.position_m for node in nodes}
+    target_m = build_scene(site, nodes, seed).target_m
     found = [
         {(r.tx_id, r.rx_id): r for r in reports_of(each, seed) if r.hypotheses}
         for each in (site, simulated(site))
     ]
     both = {}
     for link in found[0].keys() & found[1].keys():
-        one, other = (reports[link] for reports in found)
-        off_s = one.hypotheses[0].delay_s - other.hypotheses[0].delay_s
-        var_s2 = sum(r.hypotheses[0].delay_var_s2 + r.link_delay_var_s2 for r in (one, other))
-        std_m = float(np.sqrt(var_s2)) * SPEED_OF_LIGHT_M_PER_S
-        both[" -> ".join(link)] = off_s * SPEED_OF_LIGHT_M_PER_S, std_m
+        true_s = float(bistatic_delay_s(at_m[link[0]], at_m[link[1]], target_m))
+        one, other = (_nearest(reports[link], true_s) for reports in found)
+        shared_s2 = sum(reports[link].link_delay_var_s2 for reports in found)
+        std_s = float(np.sqrt(one.delay_var_s2 + other.delay_var_s2 + shared_s2))
+        off_s = one.delay_s - other.delay_s
+        both[" -> ".join(link)] = off_s * SPEED_OF_LIGHT_M_PER_S, std_s * SPEED_OF_LIGHT_M_PER_S
     return both
+
+
+def _nearest(report: LinkReport, delay_s: float) -> Hypothesis:
+    """The echo that both ways are asked for: a report's strongest may be another."""
+    return min(report.hypotheses, key=lambda hypothesis: abs(hypothesis.delay_s - delay_s))
 
 
 def main() -> None:

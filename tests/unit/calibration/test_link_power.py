@@ -66,4 +66,23 @@ def test_powers_that_were_kept_say_the_same():
     powers = link_powers(names, level, SCATTER_DB)
     kept = known_powers(powers.by_node(), list(level), SCATTER_DB)
     for link, value in level.items():
-        assert kept.scattered_db(link, value) == pytest.approx(powers.scattered_db(link, value))
+        added, std = powers.scattered_db(link, value)
+        # Weights of links are not kept: who reads powers again takes all links alike.
+        assert kept.scattered_db(link, value) == (pytest.approx(added), pytest.approx(std, rel=0.1))
+
+
+def test_a_path_that_scatterers_have_taken_away_leaves_the_powers_alone():
+    """20 dB less between two of three radios, both ways: more than any radio is off."""
+    rng = np.random.default_rng(8)
+    off_db, ratio = [], []
+    for _ in range(100):
+        names, level, added = levels(3, rng)
+        whole = link_powers(names, level, SCATTER_DB).mean_db
+        faded = {k: v - 20.0 * (set(k) == {"n0", "n1"}) for k, v in level.items()}
+        powers = link_powers(names, faded, SCATTER_DB)
+        off_db.append(powers.mean_db - whole)
+        found, std = powers.scattered_db(("n0", "n1"), faded["n0", "n1"])
+        ratio.append((found - added["n0", "n1"] + 20.0) / std)
+    # Shared out by squares, it would be 7 dB, and 12 standard deviations.
+    assert np.sqrt(np.mean(np.square(off_db))) < 2.0
+    assert np.sqrt(np.mean(np.square(ratio))) < 2.0

@@ -61,14 +61,21 @@ def drawn_links(rng: np.random.Generator, count: int) -> list[LinkEvidence]:
     return [evidence(network, tx, rx, rng) for tx, rx in pairs]
 
 
-def arrays(links: list[LinkEvidence], choice: list[int | None], points_m: np.ndarray):
+def arrays(links: list[LinkEvidence], choice: list[int | None]):
     taken = list(zip(links, choice, strict=True))
     return (
         np.array([link.row for link in links]),
         np.array([np.nan if h is None else link.levels[h] for link, h in taken]),
         np.array([np.nan if h is None else link.log_false[h] for link, h in taken]),
-        np.array([link.kept(points_m) for link in links]),
     )
+
+
+def hearing(links: list[LinkEvidence], points_m: np.ndarray):
+    pairs = [(link.tx.node_id, link.rx.node_id) for link in links]
+    distinct = sorted(set(pairs))
+    each = [links[pairs.index(pair)].hearing(points_m) for pair in distinct]
+    numbers = np.array([distinct.index(pair) for pair in pairs])
+    return numbers, *(np.array(part) for part in zip(*each, strict=True))
 
 
 def snr_of(links: list[LinkEvidence], points_m: np.ndarray) -> list[np.ndarray]:
@@ -88,7 +95,12 @@ def test_evidence_of_points_is_the_sum_over_links(seed, count, spread_m):
     inside = rng.random(32) < 0.9
     inside[0] = True
     total, weights, levels = point_evidence(
-        *arrays(links, choice, points_m), PRIOR.log_probability, PRIOR.level_m2, points_m, inside
+        *arrays(links, choice),
+        *hearing(links, points_m),
+        PRIOR.log_probability,
+        PRIOR.level_m2,
+        points_m,
+        inside,
     )
     joint = literal.log_joint(links, choice, snr_of(links, points_m), points_m, PRIOR)
     joint[:, ~inside] = -np.inf
@@ -110,15 +122,16 @@ def test_scores_are_means_over_points_and_levels(seed, count, spread_m):
     points_m = position_m + spread_m * rng.standard_normal((32, 2))
     at = position_m[None]
     if taken:
-        rows, levels, log_false, _ = arrays(taken, [0] * len(taken), at)
-        found = log_rcs(rows, levels, log_false, PRIOR.log_probability, PRIOR.level_m2, position_m)
+        found = log_rcs(
+            *arrays(taken, [0] * len(taken)), PRIOR.log_probability, PRIOR.level_m2, position_m
+        )
         joint = literal.log_joint(taken, [0] * len(taken), snr_of(taken, at), at, PRIOR)[:, 0]
         expected = joint - special.logsumexp(joint)
         np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-9)
     else:
         expected = PRIOR.log_probability
     scores = choice_scores(
-        link.row, link.levels, link.log_false, link.kept(points_m),
+        link.row, link.levels, link.log_false, *link.hearing(points_m),
         expected, PRIOR.level_m2, points_m,
     )  # fmt: skip
     of_each = literal.choice_scores(link, link.unit_snr(points_m), points_m, expected, PRIOR)

@@ -162,6 +162,25 @@ def test_a_miss_lowers_where_the_target_would_have_been_seen():
     assert probability[far].mean() > 2 * probability[near].mean()
 
 
+def test_silence_that_repeats_tells_less_than_the_first():
+    """What made a link deaf once does so again: ten silent looks are not ten witnesses."""
+    looking = make_node("rx", (100.0, 100.0), 0.0)
+    link = LinkEvidence(Network([TX, looking], GRID), report_of(TX, looking), SPAN_S)
+    grid = PositionGrid(AREA_M, exponential_rcs_prior(1e4))  # in plain view, whatever its level
+    near = int(np.argmin(np.hypot(*(grid.points_m - [112.0, 100.0]).T)))
+    behind = int(np.argmin(np.hypot(*(grid.points_m - [50.0, 100.0]).T)))
+    ratios = []
+    for _ in range(10):
+        grid.update(link)
+        probability = grid.cell_probability()
+        ratios.append(probability[near] / probability[behind])
+    steps = np.array(ratios[1:]) / ratios[:-1]
+    assert ratios[0] == pytest.approx(1e-3, rel=0.5)
+    assert (steps > 0.2).all()
+    assert (np.diff(steps) > 0.0).all()
+    assert steps[-1] < 1.0
+
+
 def test_peaks_are_the_heaviest_cells_and_apart():
     grid = filled(three_reports()[:1])  # the target's mirror image and the ghost's as well
     peaks = grid.peaks()

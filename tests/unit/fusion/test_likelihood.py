@@ -134,11 +134,27 @@ def test_what_alignment_takes_is_not_held_against_a_target():
     nodes = [TX, rx]
     points_m = np.array([[30.0, 0.01], [30.0, 20.0]])
     aligned = LinkEvidence(Network(nodes, GRID, aligned=True), report_of(TX, rx), SPAN_S)
-    np.testing.assert_allclose(aligned.kept(points_m), [0.0, 1.0], atol=0.02)
-    log_miss = aligned.log_miss(np.array([1e6, 1e6]), aligned.kept(points_m))
+    np.testing.assert_allclose(aligned.hearing(points_m)[0], [0.0, 1.0], atol=0.02)
+    log_miss = aligned.log_miss(np.array([1e6, 1e6]), *aligned.hearing(points_m))
     np.testing.assert_allclose(np.exp(log_miss), [1.0, 1e-3], rtol=0.05)
     plain = LinkEvidence(Network(nodes, GRID), report_of(TX, rx), SPAN_S)
-    np.testing.assert_array_equal(plain.kept(points_m), 1.0)
+    np.testing.assert_array_equal(plain.hearing(points_m)[0], 1.0)
+    np.testing.assert_allclose(plain.hearing(points_m)[1], 1e-3)
+
+
+def test_the_less_alignment_leaves_the_more_often_an_echo_is_missed():
+    """A thousandth over the square of what is left in the worse phase; never quite always."""
+    rx = make_node("rx", (60.0, 0.0), math.pi)
+    aside_m = np.geomspace(0.1, 30.0, 40)
+    points_m = np.stack((np.full(40, 30.0), aside_m), axis=-1)
+    network = Network([TX, rx], GRID, aligned=True)
+    _, least = network.link_shares(TX, rx, points_m)
+    kept, deaf = LinkEvidence(network, report_of(TX, rx), SPAN_S).hearing(points_m)
+    assert least[0] < 1e-3
+    assert least[-1] > 0.9
+    np.testing.assert_allclose(deaf, np.minimum(1e-3 / least**2, 0.95), rtol=1e-9)
+    assert (kept[least < 0.05] == 0.0).all()
+    assert (kept[least >= 0.05] > 0.05).all()
 
 
 def test_what_is_kept_is_the_same_for_one_link_and_for_all():
@@ -147,4 +163,5 @@ def test_what_is_kept_is_the_same_for_one_link_and_for_all():
     plain, aligned = Network([TX, rx], GRID), Network([TX, rx], GRID, aligned=True)
     rcs_m2 = np.ones(3)
     share = aligned.snr(points_m, rcs_m2)[:, 0, 1] / plain.snr(points_m, rcs_m2)[:, 0, 1]
-    np.testing.assert_allclose(aligned.link_kept(TX, rx, points_m), share, rtol=1e-12)
+    link = LinkEvidence(aligned, report_of(TX, rx), SPAN_S)
+    np.testing.assert_allclose(link.hearing(points_m)[0], share, rtol=1e-12)

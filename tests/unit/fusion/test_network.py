@@ -13,6 +13,7 @@ from drivers.link_budget import channel_noise_var, path_gain
 from drivers.node import SurveyUncertainty
 from fusion.error_bound import peb_m
 from fusion.network import MIN_DISTANCE_M, Network
+from processing.accuracy import LEAST_SHARE
 from tests.unit.fusion.halls import (
     AREA_M,
     C_M_PER_S,
@@ -206,7 +207,8 @@ def test_what_alignment_takes_of_all_links_is_what_it_takes_of_each(seed, betwee
     for i, tx in enumerate(nodes):
         for j, rx in enumerate(nodes):
             if i != j:
-                expected = whole[:, i, j] * aligned.link_kept(tx, rx, points_m)
+                mean, least = aligned.link_shares(tx, rx, points_m)
+                expected = whole[:, i, j] * np.where(least >= LEAST_SHARE, mean, 0.0)
                 np.testing.assert_allclose(left[:, i, j], expected, rtol=1e-10)
 
 

@@ -76,7 +76,7 @@ def test_it_is_the_network_of_those_nodes(case, num_points):
         np.testing.assert_array_equal(part.node_var(tx), made.node_var(tx))
         for rx in made.nodes:
             assert part.range_var_m2(tx, rx) == made.range_var_m2(tx, rx)
-            for face in ("link_snr", "link_kept"):
+            for face in ("link_snr", "link_shares"):
                 left, right = (getattr(network, face)(tx, rx, points_m) for network in (part, made))
                 np.testing.assert_array_equal(left, right)
 

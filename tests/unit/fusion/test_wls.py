@@ -160,6 +160,23 @@ def test_repeated_looks_do_not_average_the_survey_away():
     assert 0.39 < math.sqrt(np.linalg.eigvalsh(floor)[-1]) < 0.50
 
 
+@pytest.mark.parametrize("by_path", [True, False])
+def test_a_path_s_error_is_the_same_either_way(by_path):
+    """Looks either way at a link of 0.1 m shared error: as one link's, if by the direct path."""
+    tx, rx = make_node("tx", (60.0, 20.0)), make_node("r0", (20.0, 90.0), 0.48, 1)
+    shared_var_s2 = (0.1 / C_M_PER_S) ** 2
+    there, back = (
+        Measurement(
+            one, other, hypothesis_at(one, other, TARGET_M, 1e9), SINE_PERIOD,
+            on_direct_path=by_path, link_delay_var_s2=shared_var_s2,
+        )
+        for one, other in ((tx, rx), (rx, tx))
+    )  # fmt: skip
+    joint = WlsProblem([there, back]).covariance(TARGET_M)[:2, :2]
+    np.testing.assert_allclose(np.diag(joint), 0.01, rtol=1e-3)
+    assert joint[0, 1] == pytest.approx(0.01 if by_path else 0.0, rel=1e-3)
+
+
 def test_survey_errors_are_covered():
     survey = SurveyUncertainty(position_std_m=0.2, boresight_std_rad=0.01)
     nodes = [make_node("tx", (60.0, 20.0), survey=survey)]
