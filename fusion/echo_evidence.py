@@ -14,7 +14,7 @@ BoolArray = NDArray[np.bool_]
 IndexArray = NDArray[np.intp]
 
 # Even a target in plain view is missed this often: blockage, a lost capture, a model that is wrong.
-MISS_ANYWAY = 1e-3
+MISS_ANYWAY = 2e-3
 # What made a link deaf once is still there at the next look, as is the phase of an echo to the
 # direct path: after so many looks they tell as much of the next as what was expected before.
 DEAF_LOOKS = 3.0

@@ -26,8 +26,8 @@ _GHOSTS_PER_MAP = 0.01
 # The same of a single element that hears a target which alignment takes away: it scales the
 # background, and copies of that are left, most of which are recognized (decision 17).
 _GHOSTS_OF_HIDDEN = 0.3
-# Never is a link sure to be deaf.
-_MOST_DEAF = 0.95
+# An echo that alignment takes away may come back with an error: no link is deaf for sure.
+_MOST_DEAF = 0.99
 # In the order of `fusion.echo_evidence`
 _PATTERN_KINDS = ("omnidirectional", "sector", "3gpp_38901")
 
@@ -159,12 +159,12 @@ class LinkEvidence:
         """Share of an echo from points that alignment leaves, and how probably it is missed anyway.
 
         Nothing is left of one that is not reported. The less is left, the less do clutter and
-        noise need to make an echo look like a part of the background: counted in looks of forty
-        halls, ``1 / share^2`` times as often as far from the direct path.
+        noise need to make an echo look like a part of the background (counted in looks of forty
+        halls, decision 18).
         """
         mean, least = self._network.link_shares(self.tx, self.rx, points_m)
-        deaf = np.minimum(MISS_ANYWAY / np.maximum(least, MISS_ANYWAY) ** 2, _MOST_DEAF)
-        return np.where(least >= LEAST_SHARE, mean, 0.0), deaf
+        deaf = MISS_ANYWAY / (MISS_ANYWAY + (1.0 - MISS_ANYWAY) * least**2)
+        return np.where(least >= LEAST_SHARE, mean, 0.0), np.minimum(deaf, _MOST_DEAF)
 
     def log_miss(
         self,
