@@ -1,6 +1,6 @@
 """Learning one background entry: the complex median of target-free captures; eq. (8)."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -108,6 +108,37 @@ class BackgroundLearner:
                 samples[index] = shifted(capture, grid, delay_s) * back
 
 
+def captures_of_links(
+    source: CaptureSource,
+    tx_id: str,
+    rx_ids: Sequence[str],
+    num_captures: int,
+    lost: Callable[[Capture], None] = lambda _capture: None,
+) -> Iterator[Capture]:
+    """Target-free captures of one transmitter at several receivers, burst by burst.
+
+    What cannot be used is shown to `lost` and taken again, by those receivers that lost it. One
+    that stays unusable is yielded, and its receiver listens no more.
+    """
+    listening = list(rx_ids)
+    for index in range(num_captures):
+        waiting = list(listening)
+        for attempt in range(_MOST_ATTEMPTS):
+            if not waiting:
+                break
+            unusable = []
+            for capture in source.sense_background(tx_id, tuple(waiting), index):
+                if capture.quality.usable:
+                    yield capture
+                    continue
+                lost(capture)
+                unusable.append(capture.rx_id)
+                if attempt + 1 == _MOST_ATTEMPTS:
+                    listening.remove(capture.rx_id)
+                    yield capture
+            waiting = unusable
+
+
 def captures_of_link(
     source: CaptureSource, tx_id: str, rx_id: str, num_captures: int
 ) -> Iterator[Capture]:
@@ -118,12 +149,8 @@ def captures_of_link(
     CaptureRefusedError
         If one stays unusable, with the last reason.
     """
-    for index in range(num_captures):
-        for _ in range(_MOST_ATTEMPTS):
-            (capture,) = source.sense_background(tx_id, (rx_id,), index)
-            if capture.quality.usable:
-                break
-        else:
+    for capture in captures_of_links(source, tx_id, (rx_id,), num_captures):
+        if not capture.quality.usable:
             msg = f"capture on {tx_id} -> {rx_id} is not usable: {capture.quality.problem}"
             raise CaptureRefusedError(msg)
         yield capture
@@ -163,29 +190,80 @@ def learn_background(
         waveform, or of another config epoch than the first: the median of two tunings is no
         background.
     """
-    learner: BackgroundLearner | None = None
-    pilots, waveform_hash = pilot_symbols(source.grid), source.grid.waveform_hash
-    config_epoch: int | None = None
-    for capture in captures_of_link(source, tx_id, rx_id, num_captures):
-        config_epoch = capture.config_epoch if config_epoch is None else config_epoch
-        problem = _problem(capture, waveform_hash, config_epoch)
-        if problem:
-            msg = f"capture on {tx_id} -> {rx_id} {problem}"
-            raise CaptureRefusedError(msg)
-        if learner is None:
-            grid = source.grid if capture.needs_alignment else None
-            learner = BackgroundLearner(num_captures, grid, capture.coherent_groups or None)
-        learner.add(channel_estimate(capture.rx_pilots, pilots))
-    if learner is None:
-        msg = f"an entry needs at least one capture, got num_captures={num_captures}"
-        raise ValueError(msg)
-    return LearnedBackground(
-        learner.entry(), config_epoch or 0, capture.delay_is_absolute, capture.delay_var_s2
-    )
+    learned, problems = learn_backgrounds(source, tx_id, (rx_id,), num_captures)
+    if problems:
+        msg = f"capture on {tx_id} -> {rx_id} {problems[rx_id]}"
+        raise CaptureRefusedError(msg)
+    return learned[rx_id]
+
+
+def learn_backgrounds(
+    source: CaptureSource,
+    tx_id: str,
+    rx_ids: Sequence[str],
+    num_captures: int,
+    lost: Callable[[Capture], None] = lambda _capture: None,
+) -> tuple[dict[str, LearnedBackground], dict[str, str]]:
+    """Learn the backgrounds of one transmitter at several receivers that listen at once.
+
+    Parameters
+    ----------
+    lost
+        Shown every capture that had to be taken again.
+
+    Returns
+    -------
+    tuple
+        What was learned by receiver; and what a capture of each other receiver is: "not usable:
+        the burst missed its time (late)", or what else `learn_background` refuses.
+    """
+    entries = {rx_id: _Entry(source.grid, num_captures) for rx_id in rx_ids}
+    problems: dict[str, str] = {}
+    for capture in captures_of_links(source, tx_id, rx_ids, num_captures, lost):
+        if capture.rx_id in problems:
+            continue
+        if problem := entries[capture.rx_id].add(capture):
+            problems[capture.rx_id] = problem
+    learned = {name: entry.learned() for name, entry in entries.items() if name not in problems}
+    return learned, problems
+
+
+class _Entry:
+    """Captures of one link, as they come."""
+
+    def __init__(self, grid: OfdmGrid, num_captures: int) -> None:
+        self._grid, self._num_captures = grid, num_captures
+        self._pilots, self._waveform_hash = pilot_symbols(grid), grid.waveform_hash
+        self._learner: BackgroundLearner | None = None
+        self._epoch: int | None = None
+        self._common_time = True, 0.0
+
+    def add(self, capture: Capture) -> str | None:
+        """Take a capture in, or say why it cannot be part of the entry."""
+        epoch = capture.config_epoch if self._epoch is None else self._epoch
+        if problem := _problem(capture, self._waveform_hash, epoch):
+            return problem
+        if self._learner is None:
+            grid = self._grid if capture.needs_alignment else None
+            groups = capture.coherent_groups or None
+            self._learner = BackgroundLearner(self._num_captures, grid, groups)
+        self._epoch = epoch
+        self._common_time = capture.delay_is_absolute, capture.delay_var_s2
+        self._learner.add(channel_estimate(capture.rx_pilots, self._pilots))
+        return None
+
+    def learned(self) -> LearnedBackground:
+        """The median of all captures."""
+        if self._learner is None or self._epoch is None:
+            msg = f"an entry needs at least one capture, got num_captures={self._num_captures}"
+            raise ValueError(msg)
+        return LearnedBackground(self._learner.entry(), self._epoch, *self._common_time)
 
 
 def _problem(capture: Capture, waveform_hash: str, config_epoch: int) -> str | None:
-    """Why a usable capture cannot be part of an entry, or ``None``."""
+    """Why a capture cannot be part of an entry, or ``None``."""
+    if not capture.quality.usable:
+        return f"is not usable: {capture.quality.problem}"
     if capture.waveform_hash != waveform_hash:
         return f"is of waveform {capture.waveform_hash}, expected {waveform_hash}"
     if capture.config_epoch != config_epoch and not capture.needs_alignment:

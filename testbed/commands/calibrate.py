@@ -64,10 +64,12 @@ def _calibrated(site: Site, out: Path, seed: int, fidelity: Fidelity) -> tuple[i
         threadpool_limits(limits=1), opened_setup(site, seed, fidelity) as setup,
         written_to(out), progress_bar() as progress,
     ):  # fmt: skip
-        task = progress.add_task("entries", total=None)
+        task = progress.add_task("calibrating the nodes", total=None)
         return calibrate(
             site, setup, out,
-            lambda done, links: progress.update(task, completed=done, total=links),
+            lambda now: progress.update(
+                task, description=now.text, completed=now.done, total=now.total
+            ),
         )  # fmt: skip
 
 
@@ -82,8 +84,10 @@ def _calibrated_live(
         task = progress.add_task("entries", total=None)
 
         def show(state: JobState) -> None:
-            text = "entries" if state.total else escape(state.progress)
-            progress.update(task, description=text, completed=state.done, total=state.total or None)
+            progress.update(
+                task, description=escape(state.progress), completed=state.done,
+                total=state.total or None,
+            )  # fmt: skip
 
         _, _, end = run_live(
             site, "calibrate", options, port, keys_folder, show,

@@ -2,15 +2,15 @@
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
 
-from calibration.background import learn_background
+from calibration.background import learn_backgrounds
 from calibration.dictionary import BackgroundDictionary, Provenance
 from calibration.node_calibration import NodeCalibration
 from calibration.placing import place_background
-from drivers.capture import CaptureRefusedError, CaptureSource
+from drivers.capture import Capture, CaptureRefusedError, CaptureSource
 from processing.suppression import Background
 from sim_backend.source import SimulatedSource
 
@@ -128,16 +128,35 @@ class LearnedBackgrounds:
         )
 
     def learn(self, tx_id: str, rx_id: str) -> None:
-        """Learn and keep one entry, whether or not it is there already."""
-        self._placed.pop((tx_id, rx_id), None)
+        """Learn and keep one entry, whether or not it is there already.
+
+        Raises
+        ------
+        CaptureRefusedError
+            If captures of the link cannot be used.
+        """
         if self._announce:
             self._announce(tx_id, rx_id)
+        if problems := self.learn_together(tx_id, (rx_id,)):
+            msg = f"capture on {tx_id} -> {rx_id} {problems[rx_id]}"
+            raise CaptureRefusedError(msg)
+
+    def learn_together(
+        self,
+        tx_id: str,
+        rx_ids: Sequence[str],
+        lost: Callable[[Capture], None] = lambda _capture: None,
+    ) -> dict[str, str]:
+        """Learn and keep what several receivers hear of one transmitter; why some could not."""
         num_captures = self._dictionary.provenance.num_captures
-        learned = learn_background(self._learn_from, tx_id, rx_id, num_captures)
-        self._dictionary.put(
-            self._location[tx_id], self._location[rx_id], learned.channel, learned.config_epoch,
-            delay_is_absolute=learned.delay_is_absolute, delay_var_s2=learned.delay_var_s2,
-        )  # fmt: skip
+        learned, problems = learn_backgrounds(self._learn_from, tx_id, rx_ids, num_captures, lost)
+        for rx_id, entry in learned.items():
+            self._placed.pop((tx_id, rx_id), None)
+            self._dictionary.put(
+                self._location[tx_id], self._location[rx_id], entry.channel, entry.config_epoch,
+                delay_is_absolute=entry.delay_is_absolute, delay_var_s2=entry.delay_var_s2,
+            )  # fmt: skip
+        return problems
 
 
 def provenance_of(source: CaptureSource, num_captures: int) -> Provenance:

@@ -1,38 +1,144 @@
 """A calibration campaign over all links of a site."""
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
+from calibration.dictionary import BackgroundDictionary
+from drivers.capture import Capture, CaptureRefusedError, CaptureSource
+from drivers.node import Node
+from drivers.waveform import OfdmGrid
 from testbed.runs.backgrounds import LearnedBackgrounds, open_dictionary
 from testbed.runs.node_calibration import node_calibration_of
 from testbed.runs.setup import Setup
 from testbed.site import Site
 
+# Captures of all entries that are learned together, until their medians are taken.
+_MOST_BYTES = 500_000_000
+# Links that are named where many have the same problem.
+_MOST_NAMED = 3
+
+
+@dataclass(frozen=True)
+class CampaignState:
+    """How far a campaign is.
+
+    Attributes
+    ----------
+    stage
+        Whether nodes are calibrated, or backgrounds are learned.
+    done, total
+        Bursts of the one, entries of the other.
+    lost
+        How many captures were taken again, by what was wrong with them.
+    """
+
+    stage: Literal["nodes", "entries"] = "nodes"
+    done: int = 0
+    total: int = 0
+    lost: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def text(self) -> str:
+        """For people."""
+        if self.stage == "nodes":
+            return "calibrating the nodes"
+        counts = "; ".join(f"{count} because {why}" for why, count in sorted(self.lost.items()))
+        return f"entries, captures taken again: {counts}" if counts else "entries"
+
 
 def calibrate(
-    site: Site, setup: Setup, out: Path, progress: Callable[[int, int], None] = lambda _d, _t: None
+    site: Site,
+    setup: Setup,
+    out: Path,
+    progress: Callable[[CampaignState], None] = lambda _state: None,
 ) -> tuple[int, int]:
     """Learn every entry that is not there yet; how many were learned, and how many there are.
 
-    Radios are calibrated first, by what their nodes hear of each other.
-    Transmitters take turns, all other nodes listen, as in section III-A. A campaign that was
-    stopped goes on where it was: whole entries are kept.
+    Radios are calibrated first, by what their nodes hear of each other. Transmitters take turns,
+    all other nodes listen, as in section III-A: as many at once as memory allows. A campaign that
+    was stopped goes on where it was: whole entries are kept.
 
-    Parameters
-    ----------
-    progress
-        Called with the entries that are done and the entries in all.
+    Raises
+    ------
+    CaptureRefusedError
+        At the end, if there are links that no entry could be learned of; all others are there.
     """
-    nodes = setup.source.nodes
-    dictionary = open_dictionary(out, setup.source, site.calibration.num_captures)
-    node_calibration_of(setup, out, site.calibration.num_captures)
-    backgrounds = LearnedBackgrounds(setup.source, dictionary)
-    links = [(tx, rx) for tx in nodes for rx in nodes if tx is not rx]
-    learned = 0
-    for done, (tx, rx) in enumerate(links):
-        progress(done, len(links))
-        if (tx.location_id, rx.location_id) not in dictionary:
-            backgrounds.learn(tx.node_id, rx.node_id)
-            learned += 1
-    progress(len(links), len(links))
-    return learned, len(links)
+    num_captures = site.calibration.num_captures
+    dictionary = open_dictionary(out, setup.source, num_captures)
+    node_calibration_of(
+        setup, out, num_captures, lambda done, total: progress(CampaignState("nodes", done, total))
+    )
+    campaign = _Campaign(setup.source, dictionary, progress)
+    for tx in setup.source.nodes:
+        campaign.learn_from(tx)
+    if campaign.problems:
+        raise CaptureRefusedError(_said_of(campaign.problems, campaign.total))
+    return campaign.learned, campaign.total
+
+
+class _Campaign:
+    """The entries of a dictionary, one transmitter after the other."""
+
+    def __init__(
+        self,
+        source: CaptureSource,
+        dictionary: BackgroundDictionary,
+        progress: Callable[[CampaignState], None],
+    ) -> None:
+        self._source, self._dictionary, self._progress = source, dictionary, progress
+        self._backgrounds = LearnedBackgrounds(source, dictionary)
+        self._done = 0
+        self._lost: Counter[str] = Counter()
+        self.learned, self.total = 0, len(source.nodes) * (len(source.nodes) - 1)
+        self.problems: dict[tuple[str, str], str] = {}
+
+    def learn_from(self, tx: Node) -> None:
+        """Learn what is not there yet of a transmitter."""
+        others = [rx for rx in self._source.nodes if rx is not tx]
+        missing = [rx for rx in others if (tx.location_id, rx.location_id) not in self._dictionary]
+        self._done += len(others) - len(missing)
+        self._show()
+        num_captures = self._dictionary.provenance.num_captures
+        for together in _listening_together(missing, self._source.grid, num_captures):
+            refused = self._backgrounds.learn_together(tx.node_id, together, self._count)
+            self.problems |= {(tx.node_id, rx_id): why for rx_id, why in refused.items()}
+            self.learned += len(together) - len(refused)
+            self._done += len(together)
+            self._show()
+
+    def _show(self) -> None:
+        self._progress(CampaignState("entries", self._done, self.total, dict(self._lost)))
+
+    def _count(self, capture: Capture) -> None:
+        self._lost[capture.quality.problem or ""] += 1
+        self._show()
+
+
+def _listening_together(
+    receivers: Sequence[Node], grid: OfdmGrid, num_captures: int
+) -> Iterator[list[str]]:
+    """Receivers whose captures are kept at once, by name."""
+    largest = max((rx.array.num_elements for rx in receivers), default=1)
+    entry_bytes = 8 * grid.num_subcarriers * largest * num_captures
+    at_once = max(1, _MOST_BYTES // entry_bytes)
+    for first in range(0, len(receivers), at_once):
+        yield [rx.node_id for rx in receivers[first : first + at_once]]
+
+
+def _said_of(problems: Mapping[tuple[str, str], str], total: int) -> str:
+    links: dict[str, list[str]] = {}
+    for (tx_id, rx_id), why in problems.items():
+        links.setdefault(why, []).append(f"{tx_id} -> {rx_id}")
+    said = "; ".join(f"a capture on {_named(names)} {why}" for why, names in links.items())
+    return (
+        f"{len(problems)} of {total} entries could not be learned: {said}. The others are kept: "
+        "run it again when this is mended"
+    )
+
+
+def _named(links: Sequence[str]) -> str:
+    more = len(links) - _MOST_NAMED
+    return ", ".join(links[:_MOST_NAMED]) + (f" and {more} more links" if more > 0 else "")

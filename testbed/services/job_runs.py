@@ -15,7 +15,7 @@ from testbed.bus.order_messages import NodeState
 from testbed.bus.report_messages import RunContext
 from testbed.errors import UsageError, written_to
 from testbed.runs.backgrounds import BackgroundKind
-from testbed.runs.calibrate import calibrate
+from testbed.runs.calibrate import CampaignState, calibrate
 from testbed.runs.links import LinkReporter, Processors
 from testbed.runs.localize import Localization
 from testbed.runs.preparation import prepared
@@ -135,11 +135,11 @@ class JobRuns:
     def _calibrate(self, job: Job, setup: Setup) -> None:
         out = self._folder / job.asked.options.folder
 
-        def progress(done: int, total: int) -> None:
+        def progress(now: CampaignState) -> None:
             job.check()
-            job.done, job.total, job.progress = done, total, f"{done} of {total} entries"
+            job.done, job.total, job.progress = now.done, now.total, now.text
 
-        job.progress = "calibrating the nodes"
+        job.progress = CampaignState().text
         with written_to(out):
             learned, total = calibrate(self._site, setup, out, progress)
         job.result = (str(out), total, learned)

@@ -97,9 +97,10 @@ class Job:
     @property
     def row(self) -> JobRow:
         """In short."""
+        counted = f"{self.done} of {self.total} " if self.total and self.status == "running" else ""
         return JobRow(
             job_id=self.asked.job_id, task=self.asked.task, status=self.status,
-            progress=self.progress,
+            progress=counted + self.progress,
         )  # fmt: skip
 
     def whole_state(self, status: Status) -> JobState:

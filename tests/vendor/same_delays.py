@@ -34,7 +34,7 @@ def reports_of(site: Site, seed: int) -> Iterator[LinkReport]:
         root = Path(folder) / "dictionary"
         if is_real:
             ask_hall(hall_address(site.services), target_is_present=False)
-            calibrate(site, setup, root, lambda _done, _total: None)
+            calibrate(site, setup, root)
             ask_hall(hall_address(site.services), target_is_present=True)
         with prepared(site, setup, "learned", root) as known:
             assert isinstance(known.background_of, LearnedBackgrounds)

@@ -1,10 +1,14 @@
 """Backgrounds: what is subtracted, and that entries of another campaign are refused."""
 
+import math
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import stats
 
 from calibration.dictionary import DictionaryError
+from drivers.capture import CaptureRefusedError
 from drivers.link_budget import channel_noise_var
 from drivers.waveform import pilot_symbols
 from testbed.runs.backgrounds import (
@@ -125,12 +129,70 @@ def test_provenance_does_not_depend_on_what_entries_do_not(source, changes):
 
 def test_a_campaign_learns_every_ordered_pair_once(tmp_path):
     seen = []
-    learned, total = calibrate(
-        SITE, simulate(SITE, 3), tmp_path / "d", lambda *done: seen.append(done)
-    )
+    learned, total = calibrate(SITE, simulate(SITE, 3), tmp_path / "d", seen.append)
     assert (learned, total) == (30, 30)
-    assert seen == [(done, 30) for done in range(31)]
+    entries = [(now.done, now.total) for now in seen if now.stage == "entries"]
+    assert sorted(set(entries)) == [(done, 30) for done in range(0, 31, 5)]
+    assert entries == sorted(entries)
     assert calibrate(SITE, simulate(SITE, 3), tmp_path / "d") == (0, 30)
+
+
+def test_receivers_listen_at_once_as_far_as_memory_goes(source, tmp_path, monkeypatch):
+    """However many do, entries are the same."""
+    entry_bytes = 8 * 5 * source.grid.num_subcarriers * max(
+        node.array.num_elements for node in source.nodes
+    )  # fmt: skip
+    calibrate(SITE, simulate(SITE, 3), tmp_path / "five")
+    monkeypatch.setattr("testbed.runs.calibrate._MOST_BYTES", 2 * entry_bytes)
+    seen = []
+    calibrate(SITE, simulate(SITE, 3), tmp_path / "two", seen.append)
+    assert {now.done for now in seen if now.done <= 10} == {0, 2, 4, 5, 7, 9, 10}
+    five, two = (
+        {path.name: path.read_bytes() for path in (tmp_path / name).glob("*.npy")}
+        for name in ("five", "two")
+    )
+    assert len(five) == 30
+    assert five == two
+
+
+class Losing:
+    """A source of which one receiver loses its first captures, or all of them."""
+
+    def __init__(self, source, rx_id: str, num_lost: float) -> None:
+        self._source, self._rx_id, self._num_lost = source, rx_id, num_lost
+        self.nodes, self.grid, self.origin = source.nodes, source.grid, source.origin
+
+    def sense_background(self, tx_id, rx_ids, index, *, brief=False):
+        captures = []
+        for capture in self._source.sense_background(tx_id, rx_ids, index, brief=brief):
+            lost = capture.rx_id == self._rx_id and self._num_lost > 0
+            self._num_lost -= lost
+            quality = replace(capture.quality, overflow=lost)
+            captures.append(replace(capture, quality=quality))
+        return tuple(captures)
+
+
+def test_lost_captures_are_counted_and_taken_again(tmp_path):
+    setup, seen = simulate(SITE, 3), []
+    losing = replace(setup, source=Losing(setup.source, "c", 3))
+    assert calibrate(SITE, losing, tmp_path / "d", seen.append) == (30, 30)
+    assert sum(seen[-1].lost.values()) == 3
+    assert seen[-1].text == (
+        "entries, captures taken again: 3 because samples were lost (overflow)"
+    )
+    calibrate(SITE, simulate(SITE, 3), tmp_path / "whole")
+    for path in (tmp_path / "whole").glob("*.npy"):
+        assert (tmp_path / "d" / path.name).read_bytes() == path.read_bytes()
+
+
+def test_a_receiver_that_hears_nothing_costs_its_own_entries_only(tmp_path):
+    setup = simulate(SITE, 3)
+    deaf = replace(setup, source=Losing(setup.source, "c", math.inf))
+    with pytest.raises(
+        CaptureRefusedError, match=r"^5 of 30 .* on a -> c, b -> c, d -> c and 2 more"
+    ):
+        calibrate(SITE, deaf, tmp_path / "d")
+    assert calibrate(SITE, simulate(SITE, 3), tmp_path / "d") == (5, 30)
 
 
 def test_a_campaign_goes_on_after_what_was_learned_on_the_way(source, tmp_path):
