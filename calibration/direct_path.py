@@ -49,6 +49,8 @@ _PULL_CELLS, _PULL_BEAMS = 0.05, 0.13
 # Relative amplitude of such scatterers: 0.11 to 0.35 at 18 and 40 MHz in a hall of 24 x 20 m with
 # 10 and 30 scatterers (decision 16).
 _MOST_SCATTERED, _SCATTERED_BY_OTHERS = 0.2, 2.0
+# The same where there is nothing further off: what stands beside a node shows by nothing else.
+_LEAST_SCATTERED = 0.05
 
 
 def usable_direct_path(tx: Node, rx: Node) -> bool:
@@ -207,7 +209,9 @@ class DirectPath:
         std
             Of what is expected, relative.
         """
-        excess_square = (self.amplitude / amplitude - 1.0) ** 2 + std**2
+        ratio = self.amplitude / amplitude
+        # Over what is left of the path: where they take most of it away, they are what is found.
+        excess_square = ((ratio - 1.0) ** 2 + std**2) / ratio**2
         return replace(
             self,
             delay_var_s2=self.delay_var_s2 + excess_square * self.pull_s**2,
@@ -250,7 +254,9 @@ def find_direct_path(window: DirectPathWindow, *, free_elements: bool = False) -
         element_var=found.element_var,
         pull_s=_PULL_CELLS / bands.bandwidth_hz,
         pull_sine=_PULL_BEAMS / beams_per_sine,
-        scattered=min(_MOST_SCATTERED, _SCATTERED_BY_OTHERS * besides),
+        scattered=float(
+            np.hypot(_LEAST_SCATTERED, min(_MOST_SCATTERED, _SCATTERED_BY_OTHERS * besides))
+        ),
     )
 
 

@@ -153,14 +153,16 @@ def test_that_scatterers_come_later_is_made_use_of(halls, paths_in_halls):
     assert stats.binomtest(int(nearer), NUM_HALLS, 0.5, "greater").pvalue < TAIL, nearer
 
 
-def test_an_amplitude_that_was_not_expected_tells_of_scatterers_that_nothing_else_tells_of():
-    path = found(direct_path_channel(TX, RX, GRID) * 1.4)
-    assert path.amplitude == pytest.approx(1.4, rel=1e-3)
-    as_expected, not_expected = path.expected_at(1.4), path.expected_at(1.0)
+@pytest.mark.parametrize("amplitude", [1.4, 0.2])
+def test_an_amplitude_not_expected_tells_of_scatterers_that_nothing_else_tells_of(amplitude):
+    path = found(direct_path_channel(TX, RX, GRID) * amplitude)
+    assert path.amplitude == pytest.approx(amplitude, rel=1e-3)
+    as_expected, not_expected = path.expected_at(amplitude), path.expected_at(1.0)
     assert as_expected.delay_var_s2 == pytest.approx(path.delay_var_s2, rel=1e-3)
-    # A twentieth of a cell for each unit of relative amplitude
+    # A twentieth of a cell for each unit of what they added over what was found
     added_s = np.sqrt(not_expected.delay_var_s2 - path.delay_var_s2)
-    assert added_s * GRID.bandwidth_hz == pytest.approx(0.4 * 0.05, rel=0.05)
+    expected = 0.05 * abs(amplitude - 1.0) / amplitude
+    assert added_s * GRID.bandwidth_hz == pytest.approx(expected, rel=0.05)
     assert not_expected.sine_var > path.sine_var
 
 
