@@ -204,15 +204,34 @@ class BackgroundDictionary:
         DictionaryError
             If array and header do not belong together: damaged or tampered with.
         """
+        header = self._header(tx_location, rx_location)
+        link, path = f"{tx_location} -> {rx_location}", self._header_path(tx_location, rx_location)
+        try:
+            channel = _read_array(self._array_path(tx_location, rx_location))
+        except (OSError, ValueError, SyntaxError, TokenError) as error:
+            msg = f"{path}: entry {link} cannot be read: {error}"
+            raise DictionaryError(msg) from error
+        if _hash(channel) != header.content_hash:
+            msg = (
+                f"{path}: entry {link} does not match its hash {header.content_hash}; delete both "
+                "files and calibrate this link again"
+            )
+            raise DictionaryError(msg)
+        return Entry(
+            channel, header.content_hash, header.config_epoch, header.delay_is_absolute,
+            header.delay_var_s2,
+        )  # fmt: skip
+
+    def _header(self, tx_location: str, rx_location: str) -> _EntryHeader:
+        link = f"{tx_location} -> {rx_location}"
         path = self._header_path(tx_location, rx_location)
         if not path.exists():
-            msg = f"no entry for {tx_location} -> {rx_location} in {self.root}"
+            msg = f"no entry for {link} in {self.root}"
             raise KeyError(msg)
         try:
             header = msgspec.json.decode(path.read_bytes(), type=_EntryHeader)
-            channel = _read_array(self._array_path(tx_location, rx_location))
-        except (msgspec.DecodeError, OSError, ValueError, SyntaxError, TokenError) as error:
-            msg = f"{path}: entry {tx_location} -> {rx_location} cannot be read: {error}"
+        except (msgspec.DecodeError, OSError, UnicodeDecodeError) as error:
+            msg = f"{path}: entry {link} cannot be read: {error}"
             raise DictionaryError(msg) from error
         if header.schema != SCHEMA:
             msg = f"{path}: schema {header.schema}, this version reads {SCHEMA}"
@@ -220,19 +239,14 @@ class BackgroundDictionary:
         if (header.tx_location, header.rx_location) != (tx_location, rx_location):
             msg = (
                 f"{path}: holds the entry {header.tx_location} -> {header.rx_location}, needed "
-                f"{tx_location} -> {rx_location}; delete both files and calibrate this link again"
+                f"{link}; delete both files and calibrate this link again"
             )
             raise DictionaryError(msg)
-        if _hash(channel) != header.content_hash:
-            msg = (
-                f"{path}: entry {tx_location} -> {rx_location} does not match its hash "
-                f"{header.content_hash}; delete both files and calibrate this link again"
-            )
-            raise DictionaryError(msg)
-        return Entry(
-            channel, header.content_hash, header.config_epoch, header.delay_is_absolute,
-            header.delay_var_s2,
-        )  # fmt: skip
+        return header
+
+    def content_hash(self, tx_location: str, rx_location: str) -> str:
+        """Content hash that an entry's header states; raises as `get`."""
+        return self._header(tx_location, rx_location).content_hash
 
     def _stem(self, tx_location: str, rx_location: str) -> str:
         """File name of a pair: readable, and unique whatever the locations are called."""

@@ -55,6 +55,8 @@ class Network:
     scale_m2
         `drivers.link_budget.snr_scale_m2` of every link, shape ``(N, N)`` as tx, rx; evaluated
         here, if left out.
+    unusable
+        Links, by the ids of transmitter and receiver, that bring nothing: none is planned with.
     """
 
     def __init__(
@@ -66,6 +68,7 @@ class Network:
         *,
         aligned: bool = False,
         scale_m2: FloatArray | None = None,
+        unusable: Collection[tuple[str, str]] = (),
     ) -> None:
         self.nodes = tuple(nodes)
         self.grid = grid
@@ -74,7 +77,9 @@ class Network:
         self._position_m = np.array([node.pose.position_m for node in self.nodes])
         self._boresight_rad = np.array([node.pose.boresight_rad for node in self.nodes])
         self._ahead = np.stack((np.cos(self._boresight_rad), np.sin(self._boresight_rad)), axis=-1)
-        self._scale_m2 = _snr_scales_m2(self.nodes, grid) if scale_m2 is None else scale_m2
+        self._scale_m2 = _snr_scales_m2(self.nodes, grid) if scale_m2 is None else scale_m2.copy()
+        for tx_id, rx_id in unusable:
+            self._scale_m2[self.index[tx_id], self.index[rx_id]] = 0.0
         self._unit_delay_var = float(delay_var_s2(1.0, grid.rms_bandwidth_hz))
         self._unit_sine_var = np.array([self._sine_var(node) for node in self.nodes])
         var = self.errors.variances

@@ -8,6 +8,7 @@ from typing import Literal
 
 from calibration.background import learn_backgrounds
 from calibration.dictionary import BackgroundDictionary, Provenance
+from calibration.entry_checks import EntryChecks
 from calibration.node_calibration import NodeCalibration
 from calibration.placing import place_background
 from drivers.capture import Capture, CaptureRefusedError, CaptureSource
@@ -65,6 +66,13 @@ class LearnedBackgrounds:
         Where an absent entry's captures come from, if not from the source.
     can_learn
         Whether the hall is free of targets now; if not, an absent entry refuses its link.
+    takes_stale
+        Whether entries that were found stale are used nevertheless: to look at them again.
+
+    Attributes
+    ----------
+    stale
+        Links, by node ids, whose entries were found stale (`testbed.runs.dictionary_check`).
     """
 
     def __init__(
@@ -76,6 +84,7 @@ class LearnedBackgrounds:
         calibration: NodeCalibration | None = None,
         learn_from: CaptureSource | None = None,
         can_learn: bool = True,
+        takes_stale: bool = False,
     ) -> None:
         self._source = source
         self._dictionary = dictionary
@@ -87,10 +96,39 @@ class LearnedBackgrounds:
         self._node = {node.node_id: node for node in nodes}
         self._location = {node.node_id: node.location_id for node in source.nodes}
         self._placed: OrderedDict[tuple[str, str], Background] = OrderedDict()
+        self.stale = frozenset() if takes_stale else self._found_stale()
+
+    def _found_stale(self) -> frozenset[tuple[str, str]]:
+        links, checks = self._dictionary, EntryChecks(self._dictionary)
+        found = []
+        for tx_id, tx_location in self._location.items():
+            for rx_id, rx_location in self._location.items():
+                link = tx_location, rx_location
+                if tx_id != rx_id and link in links:
+                    check = checks.of(link, links.content_hash(*link))
+                    if check is not None and check.state == "stale":
+                        found.append((tx_id, rx_id))
+        return frozenset(found)
+
+    def content_hash(self, tx_id: str, rx_id: str) -> str:
+        """Of a link's entry."""
+        return self._dictionary.content_hash(self._location[tx_id], self._location[rx_id])
 
     def __call__(self, tx_id: str, rx_id: str) -> Background:
-        """Background of a link."""
+        """Background of a link.
+
+        Raises
+        ------
+        CaptureRefusedError
+            If it was found stale, or is not there and cannot be learned now.
+        """
         link = tx_id, rx_id
+        if link in self.stale:
+            msg = (
+                f"the background of {tx_id} -> {rx_id} is stale (testbed dictionary check): learn "
+                "it again with testbed calibrate, without a target"
+            )
+            raise CaptureRefusedError(msg)
         if link not in self._placed:
             known = (self._location[tx_id], self._location[rx_id]) in self._dictionary
             if not known and not self._can_learn:
@@ -107,7 +145,8 @@ class LearnedBackgrounds:
     def known(self, tx_id: str, rx_id: str) -> Background | None:
         """Background of a link, unless it is still to be learned."""
         link = self._location[tx_id], self._location[rx_id]
-        return self(tx_id, rx_id) if link in self._dictionary else None
+        is_usable = link in self._dictionary and (tx_id, rx_id) not in self.stale
+        return self(tx_id, rx_id) if is_usable else None
 
     def _place(self, tx_id: str, rx_id: str) -> Background:
         entry = self._dictionary.get(self._location[tx_id], self._location[rx_id])
@@ -152,6 +191,7 @@ class LearnedBackgrounds:
         learned, problems = learn_backgrounds(self._learn_from, tx_id, rx_ids, num_captures, lost)
         for rx_id, entry in learned.items():
             self._placed.pop((tx_id, rx_id), None)
+            self.stale -= {(tx_id, rx_id)}
             self._dictionary.put(
                 self._location[tx_id], self._location[rx_id], entry.channel, entry.config_epoch,
                 delay_is_absolute=entry.delay_is_absolute, delay_var_s2=entry.delay_var_s2,

@@ -55,7 +55,7 @@ def calibrate(
     out: Path,
     progress: Callable[[CampaignState], None] = lambda _state: None,
 ) -> tuple[int, int]:
-    """Learn every entry that is not there yet; how many were learned, and how many there are.
+    """Learn every entry that is not there yet, or stale; how many of them, and of how many.
 
     Radios are calibrated first, by what their nodes hear of each other. Transmitters take turns,
     all other nodes listen, as in section III-A: as many at once as memory allows. A campaign that
@@ -98,7 +98,7 @@ class _Campaign:
     def learn_from(self, tx: Node) -> None:
         """Learn what is not there yet of a transmitter."""
         others = [rx for rx in self._source.nodes if rx is not tx]
-        missing = [rx for rx in others if (tx.location_id, rx.location_id) not in self._dictionary]
+        missing = [rx for rx in others if self._is_wanted(tx, rx)]
         self._done += len(others) - len(missing)
         self._show()
         num_captures = self._dictionary.provenance.num_captures
@@ -108,6 +108,11 @@ class _Campaign:
             self.learned += len(together) - len(refused)
             self._done += len(together)
             self._show()
+
+    def _is_wanted(self, tx: Node, rx: Node) -> bool:
+        """Whether an entry is not there, or does not hold any more."""
+        is_there = (tx.location_id, rx.location_id) in self._dictionary
+        return not is_there or (tx.node_id, rx.node_id) in self._backgrounds.stale
 
     def _show(self) -> None:
         self._progress(CampaignState("entries", self._done, self.total, dict(self._lost)))

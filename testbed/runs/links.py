@@ -118,6 +118,8 @@ class LinkReporter:
         Shared between runs of one site.
     calibration
         Of the nodes; they are as surveyed, if left out.
+    unusable
+        Links, by node ids, that are not to be planned with.
     """
 
     def __init__(
@@ -126,11 +128,12 @@ class LinkReporter:
         nodes: tuple[Node, ...],
         processors: Processors,
         calibration: NodeCalibration | None = None,
+        unusable: Collection[tuple[str, str]] = (),
     ) -> None:
         self._area_m = site.area_m
         self._processors = processors
         self._calibration = calibration
-        self.network = network_of(nodes, build_grid(site), calibration)
+        self.network = network_of(nodes, build_grid(site), calibration, unusable)
 
     @property
     def aligns(self) -> bool:
@@ -203,7 +206,8 @@ class LocalLinks:
     ) -> None:
         self._source = source
         self._background_of = background_of
-        self.reporter = LinkReporter(site, source.nodes, processors, calibration)
+        stale = stale_links(background_of)
+        self.reporter = LinkReporter(site, source.nodes, processors, calibration, stale)
         self._groups: dict[str, Groups] = {}  # of receivers that were heard
 
     @property
@@ -252,14 +256,24 @@ class LocalLinks:
 
 
 def network_of(
-    nodes: tuple[Node, ...], grid: OfdmGrid, calibration: NodeCalibration | None
+    nodes: tuple[Node, ...],
+    grid: OfdmGrid,
+    calibration: NodeCalibration | None,
+    unusable: Collection[tuple[str, str]] = (),
 ) -> Network:
     """Nodes and waveform as planning sees them."""
     if calibration is None:
-        return Network(nodes, grid)
+        return Network(nodes, grid, unusable=unusable)
     nodes = calibration.nodes
     timed = bool(calibration.time_s)
     shared_var_s2 = [
         [0.0 if timed else expected_delay_var_s2(tx, rx, grid) for rx in nodes] for tx in nodes
     ]
-    return Network(nodes, grid, calibration.errors, np.array(shared_var_s2), aligned=True)
+    return Network(
+        nodes, grid, calibration.errors, np.array(shared_var_s2), aligned=True, unusable=unusable
+    )
+
+
+def stale_links(background_of: BackgroundOf) -> Collection[tuple[str, str]]:
+    """Links whose background was learned and does not hold any more."""
+    return background_of.stale if isinstance(background_of, LearnedBackgrounds) else ()

@@ -16,7 +16,7 @@ from testbed.bus.report_messages import RunContext
 from testbed.errors import UsageError, written_to
 from testbed.runs.backgrounds import BackgroundKind
 from testbed.runs.calibrate import CampaignState, calibrate
-from testbed.runs.links import LinkReporter, Processors
+from testbed.runs.links import LinkReporter, Processors, stale_links
 from testbed.runs.localize import Localization
 from testbed.runs.preparation import prepared
 from testbed.runs.setup import Fidelity, Setup, iq_origin, radios_origin, simulate
@@ -164,7 +164,8 @@ class JobRuns:
                 save_node_calibration(job.folder, known.calibration)
             context = _context(job.asked.job_id, known.calibration)
             job.calibration = context.calibration
-            reporter = LinkReporter(site, self.nodes, self.processors, known.calibration)
+            stale = stale_links(known.background_of)
+            reporter = LinkReporter(site, self.nodes, self.processors, known.calibration, stale)
             links = LiveLinks(bursts, known.background_of, reporter, context)
             journal = Journal(job.folder / "journal")
             try:

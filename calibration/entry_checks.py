@@ -1,0 +1,100 @@
+"""Whether entries of a background dictionary still hold, as measured last; kept beside them."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+
+from calibration.dictionary import BackgroundDictionary, DictionaryError, write_atomically
+
+SCHEMA = 1
+_FILE = "checks.json"
+
+Link = tuple[str, str]
+State = Literal["valid", "drifting", "stale"]
+
+
+class EntryCheck(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a few captures without target showed of one entry.
+
+    Attributes
+    ----------
+    tx_location, rx_location
+        The entry's.
+    content_hash
+        Of the entry: one that was learned again has not been checked.
+    state
+        ``stale`` where most captures show an echo that the entry does not have; ``drifting`` where
+        some do, or where more is left than noise; else ``valid``.
+    num_captures, num_changed
+        That were taken, and in which there was such an echo.
+    change_snr_db
+        Matched-cell SNR of the strongest of them; ``None`` without any.
+    change_range_m
+        Bistatic range of it, by the link's own count of delays.
+    noise_db
+        Median noise of what is left, over what the nodes are calibrated to have.
+    reason
+        Why captures could not be compared with the entry; ``None`` if they were.
+    checked
+        When, UTC.
+    """
+
+    tx_location: str
+    rx_location: str
+    content_hash: str
+    state: State
+    num_captures: Annotated[int, msgspec.Meta(ge=0)]
+    num_changed: Annotated[int, msgspec.Meta(ge=0)]
+    change_snr_db: float | None
+    change_range_m: float | None
+    noise_db: float | None
+    reason: str | None
+    checked: str
+
+    @property
+    def link(self) -> Link:
+        """Locations of transmitter and receiver."""
+        return self.tx_location, self.rx_location
+
+
+class _Checks(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    schema: int
+    checks: list[EntryCheck]
+
+
+class EntryChecks:
+    """The last check of each entry of a dictionary.
+
+    Raises
+    ------
+    DictionaryError
+        If the file with them cannot be read.
+    """
+
+    def __init__(self, dictionary: BackgroundDictionary) -> None:
+        self._path: Path = dictionary.root / _FILE
+        self._of: dict[Link, EntryCheck] = {}
+        if not self._path.exists():
+            return
+        try:
+            found = msgspec.json.decode(self._path.read_bytes(), type=_Checks)
+        except (msgspec.DecodeError, UnicodeDecodeError, OSError) as error:
+            msg = f"{self._path}: checks of entries cannot be read: {error}; delete it, check again"
+            raise DictionaryError(msg) from error
+        if found.schema != SCHEMA:
+            msg = f"{self._path}: schema {found.schema}, this version reads {SCHEMA}"
+            raise DictionaryError(msg)
+        self._of = {check.link: check for check in found.checks}
+
+    def of(self, link: Link, content_hash: str) -> EntryCheck | None:
+        """The last check of an entry; ``None`` if it was not checked since it was learned."""
+        check = self._of.get(link)
+        return check if check is not None and check.content_hash == content_hash else None
+
+    def put(self, checks: Iterable[EntryCheck]) -> None:
+        """Keep checks, in place of earlier ones of the same entries."""
+        self._of |= {check.link: check for check in checks}
+        kept = _Checks(SCHEMA, [self._of[link] for link in sorted(self._of)])
+        write_atomically(self._path, msgspec.json.format(msgspec.json.encode(kept)))

@@ -1,0 +1,149 @@
+"""Whether a dictionary still holds: each entry against a few captures without target.
+
+An entry is judged by what the pipeline makes of it: where captures of an empty hall show an echo,
+the background is no longer what was learned.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import numpy as np
+
+from calibration.dictionary import BackgroundDictionary
+from calibration.entry_checks import EntryCheck, EntryChecks, State
+from calibration.node_calibration import NodeCalibration
+from drivers.capture import Capture, CaptureRefusedError, CaptureSource
+from drivers.geometry import SPEED_OF_LIGHT_M_PER_S
+from drivers.link_budget import channel_noise_var
+from drivers.node import Node
+from processing.report import LinkReport
+from testbed.runs.backgrounds import LearnedBackgrounds
+from testbed.runs.links import LinkReporter, Processors
+from testbed.site import Site
+
+# More noise than this over what was calibrated is worth a look.
+_MOST_NOISE_DB = 2.0
+# Captures are other ones than those that entries and nodes were calibrated by, where simulated.
+_FIRST_INDEX = 1_000
+
+
+def check_entries(
+    site: Site,
+    source: CaptureSource,
+    dictionary: BackgroundDictionary,
+    calibration: NodeCalibration | None,
+    num_captures: int,
+    progress: Callable[[int, int], None] = lambda _done, _total: None,
+) -> list[EntryCheck]:
+    """Measure every entry of a dictionary, and keep what was found beside it.
+
+    The hall must be free of targets. Transmitters take turns, all others listen.
+
+    Parameters
+    ----------
+    num_captures
+        Of each entry.
+    progress
+        Called with the entries that are done and those in all.
+    """
+    checks, found = EntryChecks(dictionary), list[EntryCheck]()
+    nodes = source.nodes
+    links = [(tx, rx) for tx in nodes for rx in nodes if tx is not rx]
+    known = [(tx, rx) for tx, rx in links if (tx.location_id, rx.location_id) in dictionary]
+    backgrounds = LearnedBackgrounds(
+        source, dictionary, calibration=calibration, can_learn=False, takes_stale=True
+    )
+    checker = _Checker(site, source, backgrounds, calibration)
+    for tx in nodes:
+        listeners = [rx for sender, rx in known if sender is tx]
+        if not listeners:
+            continue
+        progress(len(found), len(known))
+        fresh = checker.checked(tx, listeners, num_captures)
+        checks.put(fresh)  # a long check that is stopped has said something already
+        found += fresh
+    progress(len(found), len(known))
+    return found
+
+
+@dataclass
+class _Looks:
+    """What captures of one link showed."""
+
+    reports: list[LinkReport] = field(default_factory=list)
+    refusals: list[str] = field(default_factory=list)
+
+
+class _Checker:
+    """Looks at links as a localization does, and says what it sees of the background."""
+
+    def __init__(
+        self,
+        site: Site,
+        source: CaptureSource,
+        backgrounds: LearnedBackgrounds,
+        calibration: NodeCalibration | None,
+    ) -> None:
+        self._source = source
+        self._backgrounds = backgrounds
+        self._reporter = LinkReporter(site, source.nodes, Processors(site), calibration)
+
+    def checked(self, tx: Node, receivers: Sequence[Node], num_captures: int) -> list[EntryCheck]:
+        """Checks of one transmitter's entries."""
+        looks = {rx.node_id: _Looks() for rx in receivers}
+        for index in range(num_captures):
+            for capture in self._source.sense_background(
+                tx.node_id, tuple(looks), _FIRST_INDEX + index, brief=True
+            ):
+                self._look(capture, looks[capture.rx_id], index)
+        return [self._judged(tx, rx, looks[rx.node_id]) for rx in receivers]
+
+    def _look(self, capture: Capture, looks: _Looks, index: int) -> None:
+        try:
+            if capture.quality.problem:
+                raise CaptureRefusedError(capture.quality.problem)
+            background = self._backgrounds(capture.tx_id, capture.rx_id)
+            looks.reports.append(self._reporter.look(capture, background, index).report)
+        except CaptureRefusedError as refusal:
+            looks.refusals.append(str(refusal))
+
+    def _judged(self, tx: Node, rx: Node, looks: _Looks) -> EntryCheck:
+        changed = [report for report in looks.reports if report.hypotheses]
+        strongest = max(
+            (report.hypotheses[0] for report in changed), key=lambda h: h.snr, default=None
+        )
+        noise_db = self._noise_db(tx, rx, looks.reports)
+        return EntryCheck(
+            tx_location=tx.location_id,
+            rx_location=rx.location_id,
+            content_hash=self._backgrounds.content_hash(tx.node_id, rx.node_id),
+            state=_state(looks, len(changed), noise_db),
+            num_captures=len(looks.reports),
+            num_changed=len(changed),
+            change_snr_db=None if strongest is None else float(10.0 * np.log10(strongest.snr)),
+            change_range_m=None
+            if strongest is None
+            else strongest.delay_s * SPEED_OF_LIGHT_M_PER_S,
+            noise_db=noise_db,
+            reason=looks.refusals[-1] if looks.refusals else None,
+            checked=datetime.now(UTC).isoformat(timespec="seconds"),
+        )
+
+    def _noise_db(self, tx: Node, rx: Node, reports: Sequence[LinkReport]) -> float | None:
+        """Median noise that reports state over what the link is calibrated to have."""
+        if not reports:
+            return None
+        network = self._reporter.network
+        tx, rx = (network.nodes[network.index[node.node_id]] for node in (tx, rx))
+        expected = channel_noise_var(tx, rx, self._source.grid)
+        return float(10.0 * np.log10(np.median([r.noise_var for r in reports]) / expected))
+
+
+def _state(looks: _Looks, num_changed: int, noise_db: float | None) -> State:
+    if not looks.reports:  # nothing can be compared with it
+        return "stale"
+    if 2 * num_changed > len(looks.reports):
+        return "stale"
+    noisy = noise_db is not None and noise_db > _MOST_NOISE_DB
+    return "drifting" if num_changed or noisy or looks.refusals else "valid"

@@ -1,0 +1,151 @@
+"""Which entries of a dictionary are called stale after a machine was moved.
+
+    python -m tests.paper.stale_entries --scenes 10
+    python -m tests.paper.stale_entries --scenes 2 --fidelity iq
+
+A hall is learned without target; then one of its scatterers, which reflects as much as a drawn
+thing between a screwdriver and a machine, is moved by half a metre, and every entry is checked. How
+many are called stale is printed by the matched energy of what has changed:
+the energy of the channel's difference over the noise of one entry of a capture's channel.
+"""
+
+import argparse
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+from scipy import stats
+
+from drivers.capture import CaptureSource
+from drivers.link_budget import channel_noise_var
+from sim_backend.channel import background_channel
+from sim_backend.ether import Ether
+from sim_backend.scene import Scene
+from sim_backend.source import SimulatedSource
+from testbed.build import (
+    build_burst,
+    build_calibration_burst,
+    build_grid,
+    build_nodes,
+    build_scene,
+    simulated,
+)
+from testbed.radio_source import RadioSource
+from testbed.radios import open_radios, simulated_radios
+from testbed.runs.backgrounds import LearnedBackgrounds, open_dictionary
+from testbed.runs.dictionary_check import check_entries
+from testbed.runs.node_calibration import calibrate_nodes
+from testbed.runs.setup import Fidelity
+from testbed.site import Site, load_site
+
+MOVED_M = 0.5
+# What is moved: from a screwdriver to a machine.
+RCS_DBSM = (-60.0, 0.0)
+NUM_CAPTURES = 3
+STALE_FROM_DB, VALID_TO_DB = 20.0, 0.0
+
+
+@dataclass(frozen=True)
+class CheckedEntry:
+    """One entry after the move."""
+
+    seed: int
+    link: tuple[str, str]
+    changed_db: float
+    state: str
+
+
+def before_and_after(scene: Scene, seed: int) -> tuple[Scene, Scene]:
+    """The scene with one scatterer of a drawn RCS, and that half a metre off in any direction."""
+    rng = np.random.default_rng([seed, 8])
+    which, angle = int(rng.integers(scene.num_dedicated)), rng.uniform(0.0, 2.0 * np.pi)
+    rcs_m2, clutter_m = scene.clutter_rcs_m2.copy(), scene.clutter_m.copy()
+    rcs_m2[which] = 10.0 ** (rng.uniform(*RCS_DBSM) / 10.0)
+    clutter_m[which] += MOVED_M * np.array([np.cos(angle), np.sin(angle)])
+    before = replace(scene, clutter_rcs_m2=rcs_m2)
+    return before, replace(before, clutter_m=clutter_m)
+
+
+def checked_entries(site: Site, seed: int, fidelity: Fidelity) -> Iterator[CheckedEntry]:
+    """Learn the entries of a scene, move something, check them."""
+    nodes, grid = build_nodes(site, seed), build_grid(site)
+    scene, after = before_and_after(build_scene(site, nodes, seed), seed)
+    with TemporaryDirectory() as folder, captured(site, scene, 0, fidelity) as before:
+        dictionary = open_dictionary(Path(folder) / "d", before, site.calibration.num_captures)
+        backgrounds = LearnedBackgrounds(before, dictionary)
+        for tx in nodes:
+            others = tuple(rx.node_id for rx in nodes if rx is not tx)
+            assert not backgrounds.learn_together(tx.node_id, others)
+        with captured(site, after, 1, fidelity) as now:
+            calibration = None if fidelity == "pilot" else calibrate_nodes(now)
+            checks = check_entries(site, now, dictionary, calibration, NUM_CAPTURES)
+    state = {check.link: check.state for check in checks}
+    for i, tx in enumerate(nodes):
+        for j, rx in enumerate(nodes):
+            if i != j:
+                change = background_channel(after, grid, i, j) - background_channel(
+                    scene, grid, i, j
+                )
+                averaged = 1 if fidelity == "pilot" else build_burst(site).num_symbols
+                noise_var = channel_noise_var(tx, rx, grid) / averaged
+                changed_db = 10.0 * np.log10(np.sum(np.abs(change) ** 2) / noise_var)
+                link = tx.location_id, rx.location_id
+                yield CheckedEntry(seed, link, float(changed_db), state[link])
+
+
+@contextmanager
+def captured(site: Site, scene: Scene, session: int, fidelity: Fidelity) -> Iterator[CaptureSource]:
+    """Captures of a scene in one session of its radios."""
+    nodes = build_nodes(site, scene.seed)
+    if fidelity == "pilot":
+        yield SimulatedSource(scene, nodes, build_grid(site))
+        return
+    with ExitStack() as opened:
+        ether = Ether(scene, session)
+        radios = open_radios(site, scene.nodes, {"sim": simulated_radios(site, ether)})
+        source = RadioSource(
+            nodes, radios, build_burst(site), f"session {session}",
+            calibration_burst=build_calibration_burst(site),
+            fresh_tuning=site.calibration.fresh_tuning, world=ether, wait_s=ether.advance,
+            lead_s=site.bursts.lead_ms / 1e3, repeat_s=site.bursts.repeat_ms / 1e3,
+        )  # fmt: skip
+        opened.callback(source.close)
+        yield source
+
+
+def share_stale(entries: Sequence[CheckedEntry]) -> tuple[int, int, tuple[float, float]]:
+    """How many of them are stale, of how many, and the 95 % interval of that share."""
+    stale = sum(entry.state == "stale" for entry in entries)
+    interval = stats.binomtest(stale, max(len(entries), 1)).proportion_ci(0.95, method="exact")
+    return stale, len(entries), (float(interval.low), float(interval.high))
+
+
+def main() -> None:
+    """Print how many are stale, by what has changed."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--site", type=Path, default=Path("examples/lab.yaml"))
+    parser.add_argument("--scenes", type=int, default=10)
+    parser.add_argument("--fidelity", choices=["pilot", "iq"], default="pilot")
+    asked = parser.parse_args()
+    site = simulated(load_site(asked.site))
+    entries = [
+        entry
+        for seed in range(asked.scenes)
+        for entry in checked_entries(site, seed, asked.fidelity)
+    ]
+    for low_db, high_db in ((-np.inf, VALID_TO_DB), (0.0, 10.0), (10.0, STALE_FROM_DB),
+                            (STALE_FROM_DB, 30.0), (30.0, np.inf)):  # fmt: skip
+        stale, count, (least, most) = share_stale(
+            [entry for entry in entries if low_db <= entry.changed_db < high_db]
+        )
+        print(  # noqa: T201
+            f"changed by {low_db:5.0f} to {high_db:4.0f} dB: {stale:4d} of {count:4d} entries "
+            f"stale [{least:.3f}, {most:.3f}]"
+        )
+
+
+if __name__ == "__main__":
+    main()
