@@ -1,7 +1,6 @@
 """The background dictionary on disk, keyed by the ordered pair of locations."""
 
 import hashlib
-import os
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -12,10 +11,12 @@ from typing import Annotated
 import msgspec
 import numpy as np
 
+from calibration.whole_files import temporary_path, write_atomically
 from drivers.geometry import ComplexArray
 
 SCHEMA = 2
 _MANIFEST = "dictionary.json"
+LOCK_NAME = "campaign.lock"
 # Later versions, which `np.save` does not need here, may announce headers of four gigabytes.
 _ARRAY_MAGIC = np.lib.format.magic(1, 0)
 
@@ -126,10 +127,7 @@ class BackgroundDictionary:
         if manifest.exists():
             self._check(manifest)
             return
-        if root.exists() and any(not _is_left_over(path) for path in root.iterdir()):
-            msg = f"{root}: not empty and no dictionary ({_MANIFEST} is missing); name another"
-            raise DictionaryError(msg)
-        root.mkdir(parents=True, exist_ok=True)
+        claim_directory(root)
         content = _Manifest(SCHEMA, provenance, _software(), _now())
         write_atomically(manifest, msgspec.json.format(msgspec.json.encode(content)))
 
@@ -177,7 +175,7 @@ class BackgroundDictionary:
         channel = np.ascontiguousarray(background, dtype=np.complex64)
         content_hash = _hash(channel)
         array_path = self._array_path(tx_location, rx_location)
-        temporary = array_path.with_suffix(f".{os.getpid()}.tmp")
+        temporary = temporary_path(array_path)
         try:
             with temporary.open("wb") as stream:
                 np.save(stream, channel)
@@ -265,19 +263,27 @@ def _hash(channel: ComplexArray) -> str:
     return digest.hexdigest()[:32]
 
 
+def claim_directory(root: Path) -> None:
+    """Make the directory of a dictionary, or see that it is one or may become one.
+
+    Raises
+    ------
+    DictionaryError
+        If it holds something else; nothing is touched then.
+    OSError
+        If it cannot be made.
+    """
+    is_new = root.exists() and not (root / _MANIFEST).exists()
+    if is_new and any(not _is_left_over(path) for path in root.iterdir()):
+        msg = f"{root}: not empty and no dictionary ({_MANIFEST} is missing); name another"
+        raise DictionaryError(msg)
+    root.mkdir(parents=True, exist_ok=True)
+
+
 def _is_left_over(path: Path) -> bool:
     """Whether a writer that was killed while it made the dictionary left this file."""
-    return path.name.startswith(f"{_MANIFEST}.") and path.suffix == ".tmp"
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_bytes(content)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    is_manifest = path.name.startswith(f"{_MANIFEST}.") and path.suffix == ".tmp"
+    return is_manifest or path.name == LOCK_NAME
 
 
 def _software() -> str:

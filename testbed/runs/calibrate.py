@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from calibration.campaign_lock import campaign_lock
 from testbed.runs.backgrounds import LearnedBackgrounds, open_dictionary
 from testbed.runs.node_calibration import node_calibration_of
 from testbed.runs.setup import Setup
@@ -22,7 +23,19 @@ def calibrate(
     ----------
     progress
         Called with the entries that are done and the entries in all.
+
+    Raises
+    ------
+    DictionaryError
+        If the directory is of something else, or another campaign writes there now.
     """
+    with campaign_lock(out):
+        return _calibrate(site, setup, out, progress)
+
+
+def _calibrate(
+    site: Site, setup: Setup, out: Path, progress: Callable[[int, int], None]
+) -> tuple[int, int]:
     nodes = setup.source.nodes
     dictionary = open_dictionary(out, setup.source, site.calibration.num_captures)
     node_calibration_of(setup, out, site.calibration.num_captures)
