@@ -2,14 +2,14 @@
 
 import fcntl
 import os
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
 
-from calibration.dictionary import LOCK_NAME, DictionaryError, claim_directory
+from calibration.dictionary import LOCK_NAME, claim_directory
+from calibration.dictionary_entry import DictionaryError, host_name
 from calibration.whole_files import remove_left_overs
 
 
@@ -37,7 +37,7 @@ def campaign_lock(root: Path) -> Iterator[None]:
     descriptor = _locked(root / LOCK_NAME, root)
     try:
         os.ftruncate(descriptor, 0)
-        os.write(descriptor, msgspec.json.encode(_Holder(os.getpid(), socket.gethostname())))
+        os.write(descriptor, msgspec.json.encode(_Holder(os.getpid(), host_name())))
         remove_left_overs(root)
         yield
     finally:

@@ -2,12 +2,13 @@
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Literal
 
 from calibration.background import learn_background
 from calibration.dictionary import BackgroundDictionary, Provenance
+from calibration.dictionary_entry import LearnedWith, RadioIdentity
 from calibration.node_calibration import NodeCalibration
 from calibration.placing import place_background
 from drivers.capture import CaptureRefusedError, CaptureSource
@@ -63,6 +64,8 @@ class LearnedBackgrounds:
         Of the nodes, for what entries do not say of themselves.
     learn_from
         Where an absent entry's captures come from, if not from the source.
+    radios
+        Which radios the nodes have, by node id, where it is known.
     can_learn
         Whether the hall is free of targets now; if not, an absent entry refuses its link.
     """
@@ -75,6 +78,7 @@ class LearnedBackgrounds:
         *,
         calibration: NodeCalibration | None = None,
         learn_from: CaptureSource | None = None,
+        radios: Mapping[str, RadioIdentity] | None = None,
         can_learn: bool = True,
     ) -> None:
         self._source = source
@@ -82,6 +86,7 @@ class LearnedBackgrounds:
         self._announce = announce
         self._calibration = calibration
         self._learn_from = source if learn_from is None else learn_from
+        self._radios = {} if radios is None else radios
         self._can_learn = can_learn
         nodes = source.nodes if calibration is None else calibration.nodes
         self._node = {node.node_id: node for node in nodes}
@@ -111,15 +116,16 @@ class LearnedBackgrounds:
 
     def _place(self, tx_id: str, rx_id: str) -> Background:
         entry = self._dictionary.get(self._location[tx_id], self._location[rx_id])
+        said = entry.header
         placed = place_background(
             entry.channel, self._node[tx_id], self._node[rx_id], self._source.grid,
-            time_var_s2=entry.delay_var_s2 if entry.delay_is_absolute else None,
+            time_var_s2=said.delay_var_s2 if said.delay_is_absolute else None,
             calibration=self._calibration,
         )  # fmt: skip
         return Background(
             placed.channel,
-            entry.content_hash,
-            entry.config_epoch,
+            said.content_hash,
+            said.config_epoch,
             placed.delay_is_absolute,
             placed.on_direct_path,
             placed.delay_var_s2,
@@ -137,6 +143,16 @@ class LearnedBackgrounds:
         self._dictionary.put(
             self._location[tx_id], self._location[rx_id], learned.channel, learned.config_epoch,
             delay_is_absolute=learned.delay_is_absolute, delay_var_s2=learned.delay_var_s2,
+            learned_with=self._learned_with(tx_id, rx_id, learned.noise_var),
+        )  # fmt: skip
+
+    def _learned_with(self, tx_id: str, rx_id: str, noise_var: float | None) -> LearnedWith:
+        grid = self._source.grid
+        return LearnedWith(
+            tx_id=tx_id, rx_id=rx_id,
+            tx_radio=self._radios.get(tx_id), rx_radio=self._radios.get(rx_id),
+            carrier_hz=grid.carrier_hz, subcarrier_spacing_hz=grid.subcarrier_spacing_hz,
+            noise_var=noise_var,
         )  # fmt: skip
 
 

@@ -39,7 +39,7 @@ def _calibrate(
     nodes = setup.source.nodes
     dictionary = open_dictionary(out, setup.source, site.calibration.num_captures)
     node_calibration_of(setup, out, site.calibration.num_captures)
-    backgrounds = LearnedBackgrounds(setup.source, dictionary)
+    backgrounds = LearnedBackgrounds(setup.source, dictionary, radios=setup.radios)
     links = [(tx, rx) for tx in nodes for rx in nodes if tx is not rx]
     learned = 0
     for done, (tx, rx) in enumerate(links):
