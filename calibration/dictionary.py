@@ -54,7 +54,9 @@ class Provenance(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     num_captures: int
 
 
-class _Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a dictionary says of itself: what all its entries depend on, what made it and when."""
+
     schema: Annotated[int, msgspec.Meta(ge=1)]
     provenance: Provenance
     software: str
@@ -99,25 +101,13 @@ class BackgroundDictionary:
             self._check(manifest)
             return
         claim_directory(root)
-        content = _Manifest(SCHEMA, provenance, software(), utc_now())
+        content = Manifest(SCHEMA, provenance, software(), utc_now())
         write_atomically(manifest, msgspec.json.format(msgspec.json.encode(content)))
 
     @classmethod
     def existing(cls, root: Path) -> "BackgroundDictionary":
-        """The dictionary in a directory, of whatever provenance; nothing is written.
-
-        Raises
-        ------
-        DictionaryError
-            If there is none.
-        """
-        manifest = root / _MANIFEST
-        if not root.is_dir():
-            raise DictionaryError(f"{root}: no such directory; testbed calibrate makes one")
-        if not manifest.exists():
-            msg = f"{root}: no dictionary ({_MANIFEST} is missing); testbed calibrate makes one"
-            raise DictionaryError(msg)
-        return cls(root, _read_manifest(manifest).provenance)
+        """The dictionary in a directory, of whatever provenance; see `manifest_of`."""
+        return cls(root, manifest_of(root).provenance)
 
     def _check(self, manifest: Path) -> None:
         found = _read_manifest(manifest)
@@ -254,9 +244,27 @@ class BackgroundDictionary:
         return self.root / f"{file_stem(tx_location, rx_location)}{_HEADER_SUFFIX}"
 
 
-def _read_manifest(manifest: Path) -> _Manifest:
+def manifest_of(root: Path) -> Manifest:
+    """Manifest of the dictionary in a directory; nothing is written.
+
+    Raises
+    ------
+    DictionaryError
+        If there is none.
+    """
+    manifest = root / _MANIFEST
+    if not root.is_dir():
+        msg = f"{root}: no such directory; testbed calibrate makes one"
+        raise DictionaryError(msg)
+    if not manifest.exists():
+        msg = f"{root}: no dictionary ({_MANIFEST} is missing); testbed calibrate makes one"
+        raise DictionaryError(msg)
+    return _read_manifest(manifest)
+
+
+def _read_manifest(manifest: Path) -> Manifest:
     try:
-        found = msgspec.json.decode(manifest.read_bytes(), type=_Manifest)
+        found = msgspec.json.decode(manifest.read_bytes(), type=Manifest)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         msg = f"{manifest}: not a dictionary manifest: {error}"
         raise DictionaryError(msg) from error
