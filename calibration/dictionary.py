@@ -15,6 +15,7 @@ from calibration.dictionary_entry import (
     Entry,
     EntryHeader,
     LearnedWith,
+    array_bytes,
     check_schema,
     content_hash_of,
     file_stem,
@@ -147,7 +148,7 @@ class BackgroundDictionary:
         try:
             found = read_header(path)
         except (msgspec.DecodeError, OSError, ValueError) as error:
-            msg = f"{path}: cannot be read: {error}; delete it and its array, and calibrate again"
+            msg = f"{path}: cannot be read: {error}; delete it and its array and calibrate again"
             raise DictionaryError(msg) from error
         if self._header_path(found.tx_location, found.rx_location) != path:
             msg = (
@@ -185,8 +186,7 @@ class BackgroundDictionary:
         array_path = self._array_path(tx_location, rx_location)
         temporary = temporary_path(array_path)
         try:
-            with temporary.open("wb") as stream:
-                np.save(stream, channel)
+            temporary.write_bytes(array_bytes(channel))
             # Learned again: no header over an array that it does not describe, not for a moment.
             self._header_path(tx_location, rx_location).unlink(missing_ok=True)
             temporary.replace(array_path)
@@ -213,7 +213,10 @@ class BackgroundDictionary:
             header = read_header(path)
             channel = read_array(self._array_path(tx_location, rx_location))
         except (msgspec.DecodeError, OSError, ValueError, SyntaxError, TokenError) as error:
-            msg = f"{path}: entry {tx_location} -> {rx_location} cannot be read: {error}"
+            msg = (
+                f"{path}: entry {tx_location} -> {rx_location} cannot be read: {error}; delete "
+                "both files and calibrate this link again"
+            )
             raise DictionaryError(msg) from error
         problem = self._problem(header, (tx_location, rx_location), channel)
         if problem:

@@ -1,6 +1,7 @@
 """One entry of the background dictionary, and what its header says of it."""
 
 import hashlib
+import io
 import socket
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -157,6 +158,13 @@ def check_schema(schema: int, path: Path) -> None:
             "directory"
         )
         raise DictionaryError(msg)
+
+
+def array_bytes(channel: ComplexArray) -> bytes:
+    """An array as `numpy.save` writes it, which does not say why it cannot write to a file."""
+    stream = io.BytesIO()
+    np.save(stream, channel)
+    return stream.getvalue()
 
 
 def read_array(path: Path) -> ComplexArray:

@@ -1,5 +1,6 @@
 """What is in a background dictionary: power and noise of every entry, and what is damaged."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -59,14 +60,36 @@ class Survey:
 
 def surveyed(dictionary: BackgroundDictionary) -> Survey:
     """Read all entries, one after the other."""
-    entries, damaged = [], []
+    entries: list[EntrySummary] = []
+    damaged: list[DamagedEntry] = []
+    for found in _read(dictionary):
+        if isinstance(found, DamagedEntry):
+            damaged.append(found)
+        else:
+            entries.append(summary_of(found))
+    return Survey(tuple(entries), tuple(damaged))
+
+
+def refuse_damaged(dictionary: BackgroundDictionary) -> None:
+    """Read all entries; see that none is damaged.
+
+    Raises
+    ------
+    DictionaryError
+        If one is; all are named, with what to do.
+    """
+    reasons = [found.reason for found in _read(dictionary) if isinstance(found, DamagedEntry)]
+    if reasons:
+        raise DictionaryError("; ".join(reasons))
+
+
+def _read(dictionary: BackgroundDictionary) -> Iterator[Entry | DamagedEntry]:
     for path in dictionary.header_paths():
         try:
             header = dictionary.header(path)
-            entries.append(summary_of(dictionary.get(header.tx_location, header.rx_location)))
+            yield dictionary.get(header.tx_location, header.rx_location)
         except DictionaryError as error:
-            damaged.append(DamagedEntry(path.name, str(error)))
-    return Survey(tuple(entries), tuple(damaged))
+            yield DamagedEntry(path.name, str(error))
 
 
 def summary_of(entry: Entry) -> EntrySummary:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from calibration.campaign_lock import campaign_lock
+from calibration.dictionary_survey import refuse_damaged
 from testbed.runs.backgrounds import LearnedBackgrounds, open_dictionary
 from testbed.runs.node_calibration import node_calibration_of
 from testbed.runs.setup import Setup
@@ -27,7 +28,8 @@ def calibrate(
     Raises
     ------
     DictionaryError
-        If the directory is of something else, or another campaign writes there now.
+        If the directory is of something else, another campaign writes there now, or an entry is
+        damaged.
     """
     with campaign_lock(out):
         return _calibrate(site, setup, out, progress)
@@ -38,6 +40,7 @@ def _calibrate(
 ) -> tuple[int, int]:
     nodes = setup.source.nodes
     dictionary = open_dictionary(out, setup.source, site.calibration.num_captures)
+    refuse_damaged(dictionary)  # before hours of learning, not after
     node_calibration_of(setup, out, site.calibration.num_captures)
     backgrounds = LearnedBackgrounds(setup.source, dictionary, radios=setup.radios)
     links = [(tx, rx) for tx in nodes for rx in nodes if tx is not rx]

@@ -2,17 +2,23 @@
 
 import csv
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
 from calibration.dictionary import BackgroundDictionary
-from calibration.dictionary_entry import DictionaryError, Entry, EntryHeader, RadioIdentity
+from calibration.dictionary_entry import (
+    DictionaryError,
+    Entry,
+    EntryHeader,
+    RadioIdentity,
+    array_bytes,
+)
 from calibration.dictionary_survey import EntrySummary, summary_of
-from calibration.whole_files import temporary_path
+from calibration.whole_files import write_atomically
 from testbed.errors import UsageError, written_to
 
 _MOST_NAMED = 8
@@ -117,7 +123,7 @@ def export_entry(entry: Entry, path: Path, *, force: bool = False) -> None:
         If the name ends otherwise, or the file is there and not to be replaced.
     """
     if path.suffix == ".npy":
-        _write(path, lambda stream: np.save(stream, entry.channel), force=force)
+        _write(path, array_bytes(entry.channel), force=force)
     elif path.suffix == ".npz":
         known: dict[str, Any] = {
             name: np.array(value)
@@ -127,7 +133,9 @@ def export_entry(entry: Entry, path: Path, *, force: bool = False) -> None:
         offset_hz = frequency_offset_hz(entry.header)
         if offset_hz is not None:
             known["frequency_offset_hz"] = offset_hz
-        _write(path, lambda stream: np.savez(stream, channel=entry.channel, **known), force=force)
+        stream = io.BytesIO()
+        np.savez(stream, channel=entry.channel, **known)
+        _write(path, stream.getvalue(), force=force)
     else:
         msg = f"{path}: an entry is written to .npy or .npz, got {path.suffix!r}"
         raise UsageError(msg)
@@ -148,20 +156,13 @@ def export_summaries(summaries: Sequence[EntrySummary], path: Path, *, force: bo
     writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    _write(path, lambda stream: stream.write(text.getvalue().encode()), force=force)
+    _write(path, text.getvalue().encode(), force=force)
 
 
-def _write(path: Path, write: Callable[[BinaryIO], object], *, force: bool) -> None:
-    """Write a file whole or not at all."""
+def _write(path: Path, content: bytes, *, force: bool) -> None:
     if path.exists() and not (force and path.is_file()):
         remedy = ", or add --force" if path.is_file() else ""
         msg = f"{path}: is there already; name another file{remedy}"
         raise UsageError(msg)
-    temporary = temporary_path(path)
     with written_to(path):
-        try:
-            with temporary.open("wb") as stream:
-                write(stream)
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        write_atomically(path, content)
