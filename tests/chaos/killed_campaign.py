@@ -4,7 +4,8 @@
 nodes, twelve links, once undisturbed; then into one directory as often as it takes, each time
 killed (SIGKILL) at a moment drawn evenly from the time that the undisturbed one took; then into
 the next directory, until so many were killed. (On a machine that has become busy nothing is learned
-in that time: after three kills in a row without a new entry it is taken to be half as long again.)
+in that time: after three kills in a row without a new entry it is taken to be half as long again
+for that directory.)
 Pilot fidelity: what a capture holds depends on seed,
 link and number alone, so that equal means equal to the last bit.
 """
@@ -130,8 +131,7 @@ class Killer:
         undisturbed(site, folder / "first")  # what is compiled may have to be, the first time
         self._expected = as_learned(folder / "first")
         self.toll = Toll(undisturbed(site, folder / "second"))
-        self._latest_s = self.toll.undisturbed_s
-        self._num_fruitless = 0
+        self._latest_s, self._num_fruitless = self.toll.undisturbed_s, 0
         self.compare(folder / "second")
 
     def kill(self, num_kills: int) -> None:
@@ -139,6 +139,7 @@ class Killer:
         while self.toll.num_killed < num_kills and len(self.toll.problems) < _ENOUGH:
             root = self._folder / f"dictionary{self.toll.num_campaigns}"
             finished: dict[str, tuple[bytes, int]] = {}
+            self._latest_s, self._num_fruitless = self.toll.undisturbed_s, 0
             while self._is_killed(root, num_kills):
                 self.toll.num_killed += 1
                 before, finished = finished, self.look(root, finished)
@@ -150,8 +151,7 @@ class Killer:
     def _wait_longer(self, is_fruitless: bool) -> None:
         self._num_fruitless = self._num_fruitless + 1 if is_fruitless else 0
         if self._num_fruitless == _MOST_FRUITLESS:
-            self._latest_s *= 1.5
-            self._num_fruitless = 0
+            self._latest_s, self._num_fruitless = 1.5 * self._latest_s, 0
 
     def _is_killed(self, root: Path, num_kills: int) -> bool:
         spared = self.toll.num_killed >= num_kills
