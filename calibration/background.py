@@ -103,8 +103,8 @@ class BackgroundLearner:
             return None
         powers = []
         for capture in self._samples:
-            parts = (capture - entry).view(np.float32)
-            powers.append(2.0 * float(np.mean(np.square(parts), dtype=np.float64)))
+            parts = (capture - entry).ravel().view(np.float32)
+            powers.append(2.0 * float(np.mean(np.square(parts, out=parts))))
         # Within 3 % of the median's true variance for any N.
         median_var = (np.pi / 2.0) / (count + (np.pi / 2.0 - 1.0 if count % 2 else np.pi - 2.0))
         return float(np.median(powers)) / (1.0 + median_var - 2.0 / count)
