@@ -30,12 +30,12 @@ from calibration.dictionary_survey import surveyed
 from tests.unit.testbed.sites import changed, tiny, write_site
 
 ROOT = Path(__file__).parents[2]
-# Arrays of three quarters of a megabyte, so that writing takes a part of the time that shows.
+# Arrays of three megabytes of few captures, so that writing takes a part of the time that shows.
 SIZE = {
-    "waveform.num_subcarriers": 6000,
+    "waveform.num_subcarriers": 12000,
     "waveform.subcarrier_spacing_khz": 15.0,
-    "node_defaults.array.num_elements": 16,
-    "calibration.num_captures": 20,
+    "node_defaults.array.num_elements": 32,
+    "calibration.num_captures": 3,
 }
 NUM_LINKS = 12
 SEED = 7
