@@ -1,10 +1,6 @@
 """The background dictionary on disk, keyed by the ordered pair of locations."""
 
-import hashlib
-import os
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from importlib.metadata import version
+from collections.abc import Iterator
 from pathlib import Path
 from tokenize import TokenError
 from typing import Annotated
@@ -12,16 +8,30 @@ from typing import Annotated
 import msgspec
 import numpy as np
 
+from calibration.dictionary_entry import (
+    NOTHING_KNOWN,
+    SCHEMA,
+    DictionaryError,
+    Entry,
+    EntryHeader,
+    LearnedWith,
+    array_bytes,
+    check_schema,
+    content_hash_of,
+    file_stem,
+    hashed,
+    host_name,
+    read_array,
+    read_header,
+    software,
+    utc_now,
+)
+from calibration.whole_files import temporary_path, write_atomically
 from drivers.geometry import ComplexArray
 
-SCHEMA = 2
 _MANIFEST = "dictionary.json"
-# Later versions, which `np.save` does not need here, may announce headers of four gigabytes.
-_ARRAY_MAGIC = np.lib.format.magic(1, 0)
-
-
-class DictionaryError(Exception):
-    """A dictionary that cannot be used: absent, of another campaign, damaged."""
+LOCK_NAME = "campaign.lock"
+_HEADER_SUFFIX = ".entry.json"
 
 
 class Provenance(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -45,47 +55,12 @@ class Provenance(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     num_captures: int
 
 
-@dataclass(frozen=True)
-class Entry:
-    """One learned background.
+class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a dictionary says of itself: what all its entries depend on, what made it and when."""
 
-    Attributes
-    ----------
-    channel
-        Shape ``(K, M)``, complex64.
-    content_hash
-        Of `channel`.
-    config_epoch
-        Of the captures that it was learned from.
-    delay_is_absolute
-        Whether its delays count from transmission; where not, the link gives angles only.
-    delay_var_s2
-        Variance of that count, in s^2.
-    """
-
-    channel: ComplexArray
-    content_hash: str
-    config_epoch: int
-    delay_is_absolute: bool
-    delay_var_s2: float
-
-
-class _Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     schema: Annotated[int, msgspec.Meta(ge=1)]
     provenance: Provenance
     software: str
-    created: str
-
-
-class _EntryHeader(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    schema: int
-    tx_location: str
-    rx_location: str
-    content_hash: str
-    shape: tuple[int, int]
-    config_epoch: int
-    delay_is_absolute: bool
-    delay_var_s2: Annotated[float, msgspec.Meta(ge=0.0)]
     created: str
 
 
@@ -126,22 +101,17 @@ class BackgroundDictionary:
         if manifest.exists():
             self._check(manifest)
             return
-        if root.exists() and any(not _is_left_over(path) for path in root.iterdir()):
-            msg = f"{root}: not empty and no dictionary ({_MANIFEST} is missing); name another"
-            raise DictionaryError(msg)
-        root.mkdir(parents=True, exist_ok=True)
-        content = _Manifest(SCHEMA, provenance, _software(), _now())
+        claim_directory(root)
+        content = Manifest(SCHEMA, provenance, software(), utc_now())
         write_atomically(manifest, msgspec.json.format(msgspec.json.encode(content)))
 
+    @classmethod
+    def existing(cls, root: Path) -> "BackgroundDictionary":
+        """The dictionary in a directory, of whatever provenance; see `manifest_of`."""
+        return cls(root, manifest_of(root).provenance)
+
     def _check(self, manifest: Path) -> None:
-        try:
-            found = msgspec.json.decode(manifest.read_bytes(), type=_Manifest)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            msg = f"{manifest}: not a dictionary manifest: {error}"
-            raise DictionaryError(msg) from error
-        if found.schema != SCHEMA:
-            msg = f"{manifest}: schema {found.schema}, this version reads {SCHEMA}"
-            raise DictionaryError(msg)
+        found = _read_manifest(manifest)
         differences = [
             f"{reason} ({field}: {getattr(found.provenance, field)}, "
             f"needed {getattr(self.provenance, field)})"
@@ -149,10 +119,8 @@ class BackgroundDictionary:
             if getattr(found.provenance, field) != getattr(self.provenance, field)
         ]
         if differences:
-            msg = (
-                f"{self.root}: learned with {' and '.join(differences)}; "
-                "calibrate again into another directory"
-            )
+            learned_with = " and ".join(differences)
+            msg = f"{self.root}: learned with {learned_with}; calibrate again into another one"
             raise DictionaryError(msg)
 
     def __contains__(self, link: tuple[str, str]) -> bool:
@@ -161,7 +129,32 @@ class BackgroundDictionary:
 
     def __len__(self) -> int:
         """Return the number of whole entries."""
-        return sum(1 for _ in self.root.glob("*.entry.json"))
+        return sum(1 for _ in self.header_paths())
+
+    def header_paths(self) -> Iterator[Path]:
+        """Files of the entries' headers, by name."""
+        return iter(sorted(self.root.glob(f"*{_HEADER_SUFFIX}")))
+
+    def header(self, path: Path) -> EntryHeader:
+        """Header in one of `header_paths`.
+
+        Raises
+        ------
+        DictionaryError
+            If it cannot be read, or is not of the link that the file is named after.
+        """
+        try:
+            found = read_header(path)
+        except (msgspec.DecodeError, OSError, ValueError) as error:
+            msg = f"{path}: cannot be read: {error}; delete it and its array and calibrate again"
+            raise DictionaryError(msg) from error
+        if self._header_path(found.tx_location, found.rx_location) != path:
+            msg = (
+                f"{path}: holds the entry {found.tx_location} -> {found.rx_location}, whose name "
+                "is another; delete both files and calibrate again"
+            )
+            raise DictionaryError(msg)
+        return found
 
     def put(
         self,
@@ -172,27 +165,33 @@ class BackgroundDictionary:
         *,
         delay_is_absolute: bool = True,
         delay_var_s2: float = 0.0,
+        learned_with: LearnedWith = NOTHING_KNOWN,
     ) -> str:
         """Store an entry, shape ``(K, M)``; its content hash."""
         channel = np.ascontiguousarray(background, dtype=np.complex64)
-        content_hash = _hash(channel)
+        header = hashed(
+            EntryHeader(
+                schema=SCHEMA, tx_location=tx_location, rx_location=rx_location,
+                content_hash=content_hash_of(channel),
+                shape=(channel.shape[0], channel.shape[1]),
+                waveform_hash=self.provenance.waveform_hash,
+                num_captures=self.provenance.num_captures, config_epoch=config_epoch,
+                delay_is_absolute=delay_is_absolute, delay_var_s2=delay_var_s2,
+                learned_with=learned_with, software=software(), host=host_name(),
+                created=utc_now(), provenance_hash="",
+            )
+        )  # fmt: skip
         array_path = self._array_path(tx_location, rx_location)
-        temporary = array_path.with_suffix(f".{os.getpid()}.tmp")
+        temporary = temporary_path(array_path)
         try:
-            with temporary.open("wb") as stream:
-                np.save(stream, channel)
+            temporary.write_bytes(array_bytes(channel))
             # Learned again: no header over an array that it does not describe, not for a moment.
             self._header_path(tx_location, rx_location).unlink(missing_ok=True)
             temporary.replace(array_path)
         finally:
             temporary.unlink(missing_ok=True)
-        header = _EntryHeader(
-            SCHEMA, tx_location, rx_location, content_hash,
-            (channel.shape[0], channel.shape[1]), config_epoch, delay_is_absolute, delay_var_s2,
-            _now(),
-        )  # fmt: skip
         write_atomically(self._header_path(tx_location, rx_location), msgspec.json.encode(header))
-        return content_hash
+        return header.content_hash
 
     def get(self, tx_location: str, rx_location: str) -> Entry:
         """Entry of an ordered pair of locations.
@@ -204,99 +203,98 @@ class BackgroundDictionary:
         DictionaryError
             If array and header do not belong together: damaged or tampered with.
         """
-        header = self._header(tx_location, rx_location)
-        link, path = f"{tx_location} -> {rx_location}", self._header_path(tx_location, rx_location)
-        try:
-            channel = _read_array(self._array_path(tx_location, rx_location))
-        except (OSError, ValueError, SyntaxError, TokenError) as error:
-            msg = f"{path}: entry {link} cannot be read: {error}"
-            raise DictionaryError(msg) from error
-        if _hash(channel) != header.content_hash:
-            msg = (
-                f"{path}: entry {link} does not match its hash {header.content_hash}; delete both "
-                "files and calibrate this link again"
-            )
-            raise DictionaryError(msg)
-        return Entry(
-            channel, header.content_hash, header.config_epoch, header.delay_is_absolute,
-            header.delay_var_s2,
-        )  # fmt: skip
-
-    def _header(self, tx_location: str, rx_location: str) -> _EntryHeader:
-        link = f"{tx_location} -> {rx_location}"
         path = self._header_path(tx_location, rx_location)
         if not path.exists():
-            msg = f"no entry for {link} in {self.root}"
+            msg = f"no entry for {tx_location} -> {rx_location} in {self.root}"
             raise KeyError(msg)
         try:
-            header = msgspec.json.decode(path.read_bytes(), type=_EntryHeader)
-        except (msgspec.DecodeError, OSError, UnicodeDecodeError) as error:
-            msg = f"{path}: entry {link} cannot be read: {error}"
-            raise DictionaryError(msg) from error
-        if header.schema != SCHEMA:
-            msg = f"{path}: schema {header.schema}, this version reads {SCHEMA}"
-            raise DictionaryError(msg)
-        if (header.tx_location, header.rx_location) != (tx_location, rx_location):
+            header = read_header(path)
+            channel = read_array(self._array_path(tx_location, rx_location))
+        except (msgspec.DecodeError, OSError, ValueError, SyntaxError, TokenError) as error:
             msg = (
-                f"{path}: holds the entry {header.tx_location} -> {header.rx_location}, needed "
-                f"{link}; delete both files and calibrate this link again"
+                f"{path}: entry {tx_location} -> {rx_location} cannot be read: {error}; delete "
+                "both files and calibrate this link again"
             )
+            raise DictionaryError(msg) from error
+        problem = self._problem(header, (tx_location, rx_location), channel)
+        if problem:
+            msg = f"{path}: {problem}; delete both files and calibrate this link again"
             raise DictionaryError(msg)
-        return header
+        return Entry(channel, header)
 
     def content_hash(self, tx_location: str, rx_location: str) -> str:
-        """Content hash that an entry's header states; raises as `get`."""
-        return self._header(tx_location, rx_location).content_hash
+        """Content hash that the header of an entry which is there states."""
+        return read_header(self._header_path(tx_location, rx_location)).content_hash
 
-    def _stem(self, tx_location: str, rx_location: str) -> str:
-        """File name of a pair: readable, and unique whatever the locations are called."""
-        key = hashlib.sha256(repr((tx_location, rx_location)).encode()).hexdigest()[:8]
-        readable = "".join(
-            c if c.isascii() and (c.isalnum() or c in "-_") else "_"
-            for c in f"{tx_location}--{rx_location}"
-        )
-        return f"{readable[:80]}.{key}"
+    def _problem(
+        self, header: EntryHeader, link: tuple[str, str], channel: ComplexArray
+    ) -> str | None:
+        """Why array, header, link and dictionary do not belong together, or ``None``."""
+        held, needed = (header.tx_location, header.rx_location), f"{link[0]} -> {link[1]}"
+        if held != link:
+            return f"holds the entry {held[0]} -> {held[1]}, needed {needed}"
+        for field in ("waveform_hash", "num_captures"):
+            of_entry, of_all = getattr(header, field), getattr(self.provenance, field)
+            if of_entry != of_all:
+                reason = _EXPLANATIONS[field]
+                return f"entry {needed} is of {reason} ({field}: {of_entry}, needed {of_all})"
+        if content_hash_of(channel) != header.content_hash:
+            return f"entry {needed} does not match its hash {header.content_hash}"
+        return None
 
     def _array_path(self, tx_location: str, rx_location: str) -> Path:
-        return self.root / f"{self._stem(tx_location, rx_location)}.npy"
+        return self.root / f"{file_stem(tx_location, rx_location)}.npy"
 
     def _header_path(self, tx_location: str, rx_location: str) -> Path:
-        return self.root / f"{self._stem(tx_location, rx_location)}.entry.json"
+        return self.root / f"{file_stem(tx_location, rx_location)}{_HEADER_SUFFIX}"
 
 
-def _read_array(path: Path) -> ComplexArray:
-    """The array in a file; a length that the file does not hold is refused, not allocated."""
-    with path.open("rb") as stream:
-        if stream.read(8) != _ARRAY_MAGIC:
-            msg = f"{path.name} is no array as it was written"
-            raise ValueError(msg)
-    return np.array(np.lib.format.open_memmap(path, mode="r"))
+def manifest_of(root: Path) -> Manifest:
+    """Manifest of the dictionary in a directory; nothing is written.
+
+    Raises
+    ------
+    DictionaryError
+        If there is none.
+    """
+    manifest = root / _MANIFEST
+    if not root.is_dir():
+        msg = f"{root}: no such directory; testbed calibrate makes one"
+        raise DictionaryError(msg)
+    if not manifest.exists():
+        msg = f"{root}: no dictionary ({_MANIFEST} is missing); testbed calibrate makes one"
+        raise DictionaryError(msg)
+    return _read_manifest(manifest)
 
 
-def _hash(channel: ComplexArray) -> str:
-    digest = hashlib.sha256(np.ascontiguousarray(channel).tobytes())
-    digest.update(repr((channel.shape, str(channel.dtype))).encode())
-    return digest.hexdigest()[:32]
+def _read_manifest(manifest: Path) -> Manifest:
+    try:
+        found = msgspec.json.decode(manifest.read_bytes(), type=Manifest)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        msg = f"{manifest}: not a dictionary manifest: {error}"
+        raise DictionaryError(msg) from error
+    check_schema(found.schema, manifest)
+    return found
+
+
+def claim_directory(root: Path) -> None:
+    """Make the directory of a dictionary, or see that it is one or may become one.
+
+    Raises
+    ------
+    DictionaryError
+        If it holds something else; nothing is touched then.
+    OSError
+        If it cannot be made.
+    """
+    is_new = root.exists() and not (root / _MANIFEST).exists()
+    if is_new and any(not _is_left_over(path) for path in root.iterdir()):
+        msg = f"{root}: not empty and no dictionary ({_MANIFEST} is missing); name another"
+        raise DictionaryError(msg)
+    root.mkdir(parents=True, exist_ok=True)
 
 
 def _is_left_over(path: Path) -> bool:
     """Whether a writer that was killed while it made the dictionary left this file."""
-    return path.name.startswith(f"{_MANIFEST}.") and path.suffix == ".tmp"
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_bytes(content)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _software() -> str:
-    return f"isac-testbed {version('isac-testbed')}"
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
+    of_manifest = path.name.startswith(f"{_MANIFEST}.") and path.suffix == ".tmp"
+    return of_manifest or path.name == LOCK_NAME

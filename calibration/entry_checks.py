@@ -6,7 +6,9 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from calibration.dictionary import BackgroundDictionary, DictionaryError, write_atomically
+from calibration.dictionary import BackgroundDictionary
+from calibration.dictionary_entry import DictionaryError
+from calibration.whole_files import write_atomically
 
 SCHEMA = 1
 _FILE = "checks.json"
@@ -88,13 +90,21 @@ class EntryChecks:
             raise DictionaryError(msg)
         self._of = {check.link: check for check in found.checks}
 
-    def of(self, link: Link, content_hash: str) -> EntryCheck | None:
-        """The last check of an entry; ``None`` if it was not checked since it was learned."""
-        check = self._of.get(link)
-        return check if check is not None and check.content_hash == content_hash else None
+    @property
+    def stale(self) -> list[EntryCheck]:
+        """Checks that found their entry stale; it may have been learned again since."""
+        return [check for check in self._of.values() if check.state == "stale"]
 
     def put(self, checks: Iterable[EntryCheck]) -> None:
         """Keep checks, in place of earlier ones of the same entries."""
         self._of |= {check.link: check for check in checks}
+        self._write()
+
+    def forget(self, link: Link) -> None:
+        """Forget the check of an entry that was learned again."""
+        if self._of.pop(link, None) is not None:
+            self._write()
+
+    def _write(self) -> None:
         kept = _Checks(SCHEMA, [self._of[link] for link in sorted(self._of)])
         write_atomically(self._path, msgspec.json.format(msgspec.json.encode(kept)))

@@ -77,15 +77,17 @@ def link_powers(
 
     Weights of links are those of Student's t, found in rounds (Lange et al. 1989).
     """
-    links, std_db = list(level_db), np.full(len(level_db), max(scatter_std_db, _LEAST_STD_DB))
+    links, std_db = list(level_db), max(scatter_std_db, _LEAST_STD_DB)
     values, rows = np.array([level_db[link] for link in links]), _rows(node_ids, links)
-    var_db2 = std_db**2
+    precision = _precision(links) / std_db**2
+    root = np.ones(len(links))  # of the weights
     for _ in range(_NUM_ROUNDS):
-        covariance = _covariance_db2(node_ids, links, np.sqrt(var_db2))
-        mean = covariance @ (rows.T @ (_precision(links, np.sqrt(var_db2)) @ values))
-        square = (values - rows @ mean) ** 2 + np.einsum("ln,nm,lm->l", rows, covariance, rows)
-        var_db2 = std_db**2 * (_DEGREES + square / std_db**2) / (_DEGREES + 1.0)
-    return LinkPowers(tuple(node_ids), mean, covariance, frozenset(links), std_db[0])
+        weighted = precision * np.outer(root, root)
+        covariance = _covariance_db2(rows, weighted)
+        mean = covariance @ (rows.T @ (weighted @ values))
+        square = (values - rows @ mean) ** 2 + np.sum((rows @ covariance) * rows, axis=1)
+        root = np.sqrt((_DEGREES + 1.0) / (_DEGREES + square / std_db**2))
+    return LinkPowers(tuple(node_ids), mean, covariance, frozenset(links), std_db)
 
 
 def known_powers(
@@ -95,18 +97,13 @@ def known_powers(
     std_db = max(scatter_std_db, _LEAST_STD_DB)
     mean = np.array([power for power, _ in power_db.values()] + [g for _, g in power_db.values()])
     names = tuple(power_db)
-    covariance = _covariance_db2(names, links, std_db)
+    covariance = _covariance_db2(_rows(names, links), _precision(links) / std_db**2)
     return LinkPowers(names, mean, covariance, frozenset(links), std_db)
 
 
-def _covariance_db2(
-    node_ids: Sequence[str], links: Sequence[Link], std_db: float | FloatArray
-) -> FloatArray:
-    information = np.eye(2 * len(node_ids)) / _RADIO_STD_DB**2
-    if links:
-        rows = _rows(node_ids, links)
-        information += rows.T @ _precision(links, std_db) @ rows
-    return np.asarray(np.linalg.inv(information))
+def _covariance_db2(rows: FloatArray, precision: FloatArray) -> FloatArray:
+    prior = np.eye(rows.shape[1]) / _RADIO_STD_DB**2
+    return np.asarray(np.linalg.inv(prior + rows.T @ precision @ rows))
 
 
 def _rows(node_ids: Sequence[str], links: Sequence[Link]) -> FloatArray:
@@ -119,12 +116,11 @@ def _row(node_ids: Sequence[str], link: Link) -> FloatArray:
     return row
 
 
-def _precision(links: Sequence[Link], std_db: float | FloatArray) -> FloatArray:
-    """Inverse covariance of what scatterers add to the levels of links."""
+def _precision(links: Sequence[Link]) -> FloatArray:
+    """Inverse correlation of what scatterers add to the levels of links."""
     place = {link: n for n, link in enumerate(links)}
     shared = np.eye(len(links))
     for n, (tx_id, rx_id) in enumerate(links):
         if (rx_id, tx_id) in place:
             shared[n, place[rx_id, tx_id]] = _RECIPROCITY
-    std = np.broadcast_to(std_db, len(links))
-    return np.asarray(np.linalg.inv(shared) / np.outer(std, std))
+    return np.asarray(np.linalg.inv(shared))

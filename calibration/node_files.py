@@ -9,8 +9,9 @@ import numpy as np
 from msgspec import Meta
 
 from calibration.array_response import ArrayResponse
-from calibration.dictionary import DictionaryError, write_atomically
+from calibration.dictionary_entry import DictionaryError
 from calibration.node_calibration import NodeCalibration
+from calibration.whole_files import write_atomically
 from drivers.geometry import Pose
 from drivers.node import Node
 from drivers.node_errors import NUM_ERRORS, NodeErrors

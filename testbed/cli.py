@@ -11,6 +11,7 @@ _COMMANDS = {
     "bench": "measure the work of a sensing against its literal evaluation",
     "calibrate": "learn the background of every link into a dictionary",
     "coordinator": "command agents, fuse reports, plan what is next",
+    "dictionary": "show a dictionary of backgrounds, export from it",
     "doctor": "say what a site's radios need, what is missing and how to get it",
     "emulate": "serve software Plutos and USRPs at the addresses of a site",
     "init": "write a commented site file",

@@ -18,7 +18,7 @@ def user_errors() -> tuple[type[Exception], ...]:
 
     Imported here, where one is to be told: their packages take longer to import than `--help` may.
     """
-    from calibration.dictionary import DictionaryError
+    from calibration.dictionary_entry import DictionaryError
     from drivers.capture import CaptureRefusedError
     from drivers.radio_errors import RadioError
     from drivers.recording import RecordingError

@@ -2,13 +2,14 @@
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
-from calibration.background import learn_backgrounds
 from calibration.dictionary import BackgroundDictionary, Provenance
+from calibration.dictionary_entry import LearnedWith, RadioIdentity
 from calibration.entry_checks import EntryChecks
+from calibration.learning import learn_backgrounds
 from calibration.node_calibration import NodeCalibration
 from calibration.placing import place_background
 from drivers.capture import Capture, CaptureRefusedError, CaptureSource
@@ -64,6 +65,8 @@ class LearnedBackgrounds:
         Of the nodes, for what entries do not say of themselves.
     learn_from
         Where an absent entry's captures come from, if not from the source.
+    radios
+        Which radios the nodes have, by node id, where it is known.
     can_learn
         Whether the hall is free of targets now; if not, an absent entry refuses its link.
     takes_stale
@@ -83,6 +86,7 @@ class LearnedBackgrounds:
         *,
         calibration: NodeCalibration | None = None,
         learn_from: CaptureSource | None = None,
+        radios: Mapping[str, RadioIdentity] | None = None,
         can_learn: bool = True,
         takes_stale: bool = False,
     ) -> None:
@@ -91,6 +95,7 @@ class LearnedBackgrounds:
         self._announce = announce
         self._calibration = calibration
         self._learn_from = source if learn_from is None else learn_from
+        self._radios = {} if radios is None else radios
         self._can_learn = can_learn
         nodes = source.nodes if calibration is None else calibration.nodes
         self._node = {node.node_id: node for node in nodes}
@@ -99,16 +104,15 @@ class LearnedBackgrounds:
         self.stale = frozenset() if takes_stale else self._found_stale()
 
     def _found_stale(self) -> frozenset[tuple[str, str]]:
-        links, checks = self._dictionary, EntryChecks(self._dictionary)
-        found = []
-        for tx_id, tx_location in self._location.items():
-            for rx_id, rx_location in self._location.items():
-                link = tx_location, rx_location
-                if tx_id != rx_id and link in links:
-                    check = checks.of(link, links.content_hash(*link))
-                    if check is not None and check.state == "stale":
-                        found.append((tx_id, rx_id))
-        return frozenset(found)
+        """Links of entries that were not learned again since they were found stale."""
+        node_at = {location: node_id for node_id, location in self._location.items()}
+        return frozenset(
+            (node_at[check.tx_location], node_at[check.rx_location])
+            for check in EntryChecks(self._dictionary).stale
+            if {check.tx_location, check.rx_location} <= node_at.keys()
+            and check.link in self._dictionary
+            and self._dictionary.content_hash(*check.link) == check.content_hash
+        )
 
     def content_hash(self, tx_id: str, rx_id: str) -> str:
         """Of a link's entry."""
@@ -150,15 +154,16 @@ class LearnedBackgrounds:
 
     def _place(self, tx_id: str, rx_id: str) -> Background:
         entry = self._dictionary.get(self._location[tx_id], self._location[rx_id])
+        said = entry.header
         placed = place_background(
             entry.channel, self._node[tx_id], self._node[rx_id], self._source.grid,
-            time_var_s2=entry.delay_var_s2 if entry.delay_is_absolute else None,
+            time_var_s2=said.delay_var_s2 if said.delay_is_absolute else None,
             calibration=self._calibration,
         )  # fmt: skip
         return Background(
             placed.channel,
-            entry.content_hash,
-            entry.config_epoch,
+            said.content_hash,
+            said.config_epoch,
             placed.delay_is_absolute,
             placed.on_direct_path,
             placed.delay_var_s2,
@@ -191,12 +196,25 @@ class LearnedBackgrounds:
         learned, problems = learn_backgrounds(self._learn_from, tx_id, rx_ids, num_captures, lost)
         for rx_id, entry in learned.items():
             self._placed.pop((tx_id, rx_id), None)
-            self.stale -= {(tx_id, rx_id)}
+            link = self._location[tx_id], self._location[rx_id]
             self._dictionary.put(
-                self._location[tx_id], self._location[rx_id], entry.channel, entry.config_epoch,
+                *link, entry.channel, entry.config_epoch,
                 delay_is_absolute=entry.delay_is_absolute, delay_var_s2=entry.delay_var_s2,
+                learned_with=self._learned_with(tx_id, rx_id, entry.noise_var),
             )  # fmt: skip
+            if (tx_id, rx_id) in self.stale:
+                self.stale -= {(tx_id, rx_id)}
+                EntryChecks(self._dictionary).forget(link)
         return problems
+
+    def _learned_with(self, tx_id: str, rx_id: str, noise_var: float | None) -> LearnedWith:
+        grid = self._source.grid
+        return LearnedWith(
+            tx_id=tx_id, rx_id=rx_id,
+            tx_radio=self._radios.get(tx_id), rx_radio=self._radios.get(rx_id),
+            carrier_hz=grid.carrier_hz, subcarrier_spacing_hz=grid.subcarrier_spacing_hz,
+            noise_var=noise_var,
+        )  # fmt: skip
 
 
 def provenance_of(source: CaptureSource, num_captures: int) -> Provenance:

@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from calibration.campaign_lock import campaign_lock
 from calibration.dictionary import BackgroundDictionary
-from drivers.capture import Capture, CaptureRefusedError, CaptureSource
+from calibration.dictionary_survey import refuse_damaged
+from drivers.capture import Capture, CaptureRefusedError
 from drivers.node import Node
 from drivers.waveform import OfdmGrid
 from testbed.runs.backgrounds import LearnedBackgrounds, open_dictionary
@@ -63,15 +65,26 @@ def calibrate(
 
     Raises
     ------
+    DictionaryError
+        If the directory is of something else, another campaign writes there now, or an entry is
+        damaged.
     CaptureRefusedError
         At the end, if there are links that no entry could be learned of; all others are there.
     """
+    with campaign_lock(out):
+        return _calibrate(site, setup, out, progress)
+
+
+def _calibrate(
+    site: Site, setup: Setup, out: Path, progress: Callable[[CampaignState], None]
+) -> tuple[int, int]:
     num_captures = site.calibration.num_captures
     dictionary = open_dictionary(out, setup.source, num_captures)
+    refuse_damaged(dictionary)  # before hours of learning, not after
     node_calibration_of(
         setup, out, num_captures, lambda done, total: progress(CampaignState("nodes", done, total))
     )
-    campaign = _Campaign(setup.source, dictionary, progress)
+    campaign = _Campaign(setup, dictionary, progress)
     for tx in setup.source.nodes:
         campaign.learn_from(tx)
     if campaign.problems:
@@ -84,12 +97,13 @@ class _Campaign:
 
     def __init__(
         self,
-        source: CaptureSource,
+        setup: Setup,
         dictionary: BackgroundDictionary,
         progress: Callable[[CampaignState], None],
     ) -> None:
+        source = setup.source
         self._source, self._dictionary, self._progress = source, dictionary, progress
-        self._backgrounds = LearnedBackgrounds(source, dictionary)
+        self._backgrounds = LearnedBackgrounds(source, dictionary, radios=setup.radios)
         self._done = 0
         self._lost: Counter[str] = Counter()
         self.learned, self.total = 0, len(source.nodes) * (len(source.nodes) - 1)

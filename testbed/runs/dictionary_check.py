@@ -18,6 +18,7 @@ from drivers.geometry import SPEED_OF_LIGHT_M_PER_S
 from drivers.link_budget import channel_noise_var
 from drivers.node import Node
 from processing.report import LinkReport
+from sim_backend.source import median_var_ratio
 from testbed.runs.backgrounds import LearnedBackgrounds
 from testbed.runs.links import LinkReporter, Processors
 from testbed.site import Site
@@ -54,7 +55,8 @@ def check_entries(
     backgrounds = LearnedBackgrounds(
         source, dictionary, calibration=calibration, can_learn=False, takes_stale=True
     )
-    checker = _Checker(site, source, backgrounds, calibration)
+    num_learned = dictionary.provenance.num_captures
+    checker = _Checker(site, source, backgrounds, calibration, num_learned)
     for tx in nodes:
         listeners = [rx for sender, rx in known if sender is tx]
         if not listeners:
@@ -72,6 +74,7 @@ class _Looks:
     """What captures of one link showed."""
 
     reports: list[LinkReport] = field(default_factory=list)
+    num_averaged: int = 1
     refusals: list[str] = field(default_factory=list)
 
 
@@ -84,8 +87,10 @@ class _Checker:
         source: CaptureSource,
         backgrounds: LearnedBackgrounds,
         calibration: NodeCalibration | None,
+        num_learned: int,
     ) -> None:
         self._source = source
+        self._num_learned = num_learned
         self._backgrounds = backgrounds
         self._reporter = LinkReporter(site, source.nodes, Processors(site), calibration)
 
@@ -103,6 +108,7 @@ class _Checker:
         try:
             if capture.quality.problem:
                 raise CaptureRefusedError(capture.quality.problem)
+            looks.num_averaged = capture.num_averaged
             background = self._backgrounds(capture.tx_id, capture.rx_id)
             looks.reports.append(self._reporter.look(capture, background, index).report)
         except CaptureRefusedError as refusal:
@@ -113,7 +119,7 @@ class _Checker:
         strongest = max(
             (report.hypotheses[0] for report in changed), key=lambda h: h.snr, default=None
         )
-        noise_db = self._noise_db(tx, rx, looks.reports)
+        noise_db = self._noise_db(tx, rx, looks)
         return EntryCheck(
             tx_location=tx.location_id,
             rx_location=rx.location_id,
@@ -130,14 +136,16 @@ class _Checker:
             checked=datetime.now(UTC).isoformat(timespec="seconds"),
         )
 
-    def _noise_db(self, tx: Node, rx: Node, reports: Sequence[LinkReport]) -> float | None:
-        """Median noise that reports state over what the link is calibrated to have."""
-        if not reports:
+    def _noise_db(self, tx: Node, rx: Node, looks: _Looks) -> float | None:
+        """Median noise of what is left over what capture and entry are expected to bring."""
+        if not looks.reports:
             return None
         network = self._reporter.network
         tx, rx = (network.nodes[network.index[node.node_id]] for node in (tx, rx))
-        expected = channel_noise_var(tx, rx, self._source.grid)
-        return float(10.0 * np.log10(np.median([r.noise_var for r in reports]) / expected))
+        both = 1.0 + median_var_ratio(self._num_learned)
+        expected = channel_noise_var(tx, rx, self._source.grid) / looks.num_averaged * both
+        found = np.median([report.noise_var for report in looks.reports])
+        return float(10.0 * np.log10(found / expected))
 
 
 def _state(looks: _Looks, num_changed: int, noise_db: float | None) -> State:

@@ -90,6 +90,7 @@ def prepared(
 
         learned = LearnedBackgrounds(
             setup.source, dictionary, announce,
-            calibration=calibration, learn_from=setup.earlier, can_learn=setup.can_learn,
+            calibration=calibration, learn_from=setup.earlier, radios=setup.radios,
+            can_learn=setup.can_learn,
         )  # fmt: skip
         yield Prepared(learned, calibration)

@@ -3,11 +3,12 @@
 import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
 
+from calibration.dictionary_entry import RadioIdentity
 from drivers.capture import CaptureSource
 from drivers.geometry import FloatArray
 from sim_backend.ether import Ether
@@ -53,6 +54,8 @@ class Setup:
     earlier
         Where backgrounds are learned, if not from `source`: the same radios in a session before,
         with other phases and times.
+    radios
+        Which radios the nodes have, by node id; empty where they are simulated or not known.
     """
 
     source: CaptureSource
@@ -61,6 +64,7 @@ class Setup:
     pilots: SimulatedSource | None = None
     has_radios: bool = False
     earlier: CaptureSource | None = None
+    radios: Mapping[str, RadioIdentity] = field(default_factory=dict)
 
     @property
     def can_learn(self) -> bool:
@@ -147,9 +151,9 @@ def iq_origin(site: Site, pilots: Simulation) -> str:
     return f"{pilots.source.origin}, IQ with impairments {described}"
 
 
-def radios_origin(infos: Mapping[str, tuple[str, str]]) -> str:
+def radios_origin(radios: Mapping[str, RadioIdentity]) -> str:
     """Origin of captures through radios, of their kinds and serials by node id."""
-    return "; ".join(f"{name} {kind} {serial}" for name, (kind, serial) in infos.items())
+    return "; ".join(f"{name} {radio.kind} {radio.serial}" for name, radio in radios.items())
 
 
 def _hardware(site: Site, seed: int, opened: ExitStack) -> Setup:
@@ -158,9 +162,12 @@ def _hardware(site: Site, seed: int, opened: ExitStack) -> Setup:
     nodes = build_nodes(site, seed)
     radios = open_radios(site, nodes, {})
     try:
-        infos = {name: (radio.info.kind, radio.info.serial) for name, radio in radios.items()}
+        identities = {
+            name: RadioIdentity(radio.info.kind, radio.info.serial)
+            for name, radio in radios.items()
+        }
         source = RadioSource(
-            nodes, radios, build_burst(site), radios_origin(infos),
+            nodes, radios, build_burst(site), radios_origin(identities),
             calibration_burst=build_calibration_burst(site),
             fresh_tuning=site.calibration.fresh_tuning,
             lead_s=site.bursts.lead_ms / 1e3, repeat_s=site.bursts.repeat_ms / 1e3,
@@ -169,4 +176,4 @@ def _hardware(site: Site, seed: int, opened: ExitStack) -> Setup:
         close_radios(radios)
         raise
     opened.callback(source.close)
-    return Setup(source, seed, has_radios=True)
+    return Setup(source, seed, has_radios=True, radios=identities)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from threadpoolctl import threadpool_limits
 
+from calibration.dictionary_entry import RadioIdentity
 from calibration.node_calibration import NodeCalibration
 from calibration.node_files import load_node_calibration, save_node_calibration, written_down
 from drivers.node import Node
@@ -93,8 +94,9 @@ class JobRuns:
     def _setup(self, job: Job, bursts: LiveBursts) -> Setup:
         if self._fidelity is None:
             seed = job.asked.options.seed or 0
-            origin = radios_origin(self._radios(bursts))
-            return Setup(self._source(bursts, origin), seed, has_radios=True)
+            radios = self._radios(bursts)
+            source = self._source(bursts, radios_origin(radios))
+            return Setup(source, seed, has_radios=True, radios=radios)
         pilots = simulate(self._site, self._seed)
         if self._fidelity == "pilot":
             source = self._source(bursts, pilots.source.origin)
@@ -111,7 +113,7 @@ class JobRuns:
             session=session, fresh_tuning=self._site.calibration.fresh_tuning,
         )  # fmt: skip
 
-    def _radios(self, bursts: LiveBursts) -> Mapping[str, tuple[str, str]]:
+    def _radios(self, bursts: LiveBursts) -> Mapping[str, RadioIdentity]:
         """Kind and serial of every node's radio, once all have been there."""
         names = [node.node_id for node in self.nodes]
         bursts.wait_for(names)
@@ -121,7 +123,11 @@ class JobRuns:
             if link.state is not None
             for node in link.state.nodes
         }
-        known = {name: node.radio[:2] for name, node in states.items() if node.radio is not None}
+        known = {
+            name: RadioIdentity(*node.radio[:2])
+            for name, node in states.items()
+            if node.radio is not None
+        }
         missing = [name for name in names if name not in known]
         if missing:
             why = [f"{name} ({_why_unopened(states.get(name))})" for name in missing]

@@ -12,8 +12,8 @@ from typing import Literal, TypeVar
 
 import msgspec
 
-from calibration.dictionary import write_atomically
 from calibration.node_files import NodeCalibrationFile
+from calibration.whole_files import write_atomically
 from testbed.bus.job_messages import JobAsked, JobRow, JobState, RecordFields
 from testbed.bus.parts import as_text
 from testbed.errors import UsageError, explain, user_errors

@@ -5,7 +5,7 @@ from pathlib import Path
 import msgspec
 import yaml
 
-from calibration.dictionary import write_atomically
+from calibration.whole_files import write_atomically
 from testbed.errors import UsageError
 from testbed.runs.setup import Fidelity
 from testbed.services.child import ChildSpec

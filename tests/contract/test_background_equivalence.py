@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from calibration.background import learn_background
+from calibration.learning import learn_background
 from drivers.array import ElementPattern, UniformLinearArray
 from drivers.geometry import Pose, bistatic_delay_s, delay_limits_s
 from drivers.link_budget import channel_noise_var

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from calibration.background import learn_background
+from calibration.learning import learn_background
 from drivers.array import ElementPattern, UniformLinearArray
 from drivers.geometry import Pose
 from drivers.link_budget import channel_noise_var

@@ -68,6 +68,10 @@ def test_it_captures(installed, tmp_path):
     turn = np.angle(np.mean(channel[1:] * channel[:-1].conj()))
     delay_s = -turn / (2.0 * np.pi * 30e3)
     assert delay_s == pytest.approx(7.0 / 30.72e6, abs=2e-10)
+    (header, *_) = sorted((tmp_path / "entries").glob("*.entry.json"))
+    learned_with = json.loads(header.read_bytes())["learned_with"]
+    assert learned_with["tx_radio"]["kind"] == learned_with["rx_radio"]["kind"] == "cable"
+    assert learned_with["tx_radio"]["serial"] != learned_with["rx_radio"]["serial"]
 
 
 def test_without_the_package_the_kind_is_unknown():

@@ -249,9 +249,32 @@ def test_a_damaged_dictionary_is_refused_with_its_file(learned, tmp_path, patter
     for path in root.glob(pattern):
         path.write_bytes(damage(path.read_bytes()))
     before = contents(root)
-    message = refused("localize", learned / "site.yaml", "--dictionary", root)
-    assert f"error: {root}/" in message
-    assert contents(root) == before
+    for option in (("localize", "--dictionary"), ("calibrate", "--out")):
+        message = refused(option[0], learned / "site.yaml", option[1], root)
+        assert f"error: {root}/" in message
+        assert len([line for line in message.splitlines() if line.startswith("error: ")]) == 1
+        assert contents(root) == before
+
+
+def test_a_campaign_names_every_damaged_entry_and_learns_them_again_when_they_are_gone(
+    learned, tmp_path
+):
+    root = tmp_path / "dictionary"
+    shutil.copytree(learned / "dictionary", root)
+    whole = contents(root)
+    damaged = sorted(root.glob("*.npy"))[4:7]
+    for path in damaged:
+        path.write_bytes(path.read_bytes()[:-8])
+    message = refused("calibrate", learned / "site.yaml", "--out", root)
+    assert message.count("cannot be read") == message.count("calibrate this link again") == 3
+    for path in damaged:
+        path.unlink()
+        path.with_name(f"{path.stem}.entry.json").unlink()
+    assert "27 kept" in call("calibrate", learned / "site.yaml", "--out", root).out
+    after = contents(root)
+    again = {name for name, content in whole.items() if after[name] != content}
+    assert {name for name in whole if name.endswith(".npy")}.isdisjoint(again)
+    assert again <= {f"{path.stem}.entry.json" for path in damaged}  # by their time, at most
 
 
 @contextmanager
@@ -296,6 +319,59 @@ def test_an_entry_is_not_left_half_written(site, tmp_path, command):
     assert "30 learned now" in call("calibrate", site, "--out", root).out
 
 
+def test_a_full_disk_takes_nothing_away(learned, tmp_path):
+    root = tmp_path / "dictionary"
+    shutil.copytree(learned / "dictionary", root)
+    for path in sorted(root.glob("*.entry.json"))[::2]:
+        path.unlink()
+    before = contents(root)
+    with file_size_limit(5000):
+        message = refused("calibrate", learned / "site.yaml", "--out", root)
+    assert f"error: {root}: cannot be written: File too large\n" in message
+    after = contents(root)
+    assert after == before
+    assert "15 kept" in call("calibrate", learned / "site.yaml", "--out", root).out
+
+
+def test_a_read_only_directory_is_read_and_not_written(learned, tmp_path):
+    """On a file system of its own, mounted read-only."""
+    disk, site = tmp_path / "disk", learned / "site.yaml"
+    disk.mkdir()
+    testbed = f"{sys.executable} -m testbed.cli"
+    script = f"""
+        mount -t tmpfs none {disk} || exit 77
+        cp -r {learned / "dictionary"} {disk}/d
+        mount -o remount,ro {disk} || exit 77
+        {testbed} calibrate {site} --out {disk}/d; echo "status $?"
+        {testbed} localize {site} --dictionary {disk}/d --max-sensings 1 --json >{tmp_path}/found
+        echo "status $?"
+        {testbed} dictionary export {disk}/d --csv {disk}/t.csv; echo "status $?"
+        {testbed} dictionary show {disk}/d >{tmp_path}/shown; echo "status $?"
+    """
+    done = in_own_mounts(script)
+    assert done.stdout.split() == ["status", "2", "status", "0", "status", "2", "status", "0"]
+    errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert errors == [
+        f"error: {disk}/d: cannot be written: Read-only file system",
+        f"error: {disk}/t.csv: cannot be written: Read-only file system",
+    ]
+    assert "30 entries" in (tmp_path / "shown").read_text()
+
+
+def in_own_mounts(script):
+    """Run a shell script in a mount name space of its own; skipped where none is to be had."""
+    if shutil.which("unshare") is None:
+        pytest.skip("unshare is not installed, so no small file system can be mounted")
+    done = subprocess.run(
+        ["unshare", "--map-root-user", "--mount", "sh", "-c", script],
+        capture_output=True, text=True, check=False, timeout=50,
+    )  # fmt: skip
+    if done.returncode == 77 or "unshare" in done.stderr:
+        pytest.skip(f"no file system can be mounted here: {done.stderr.strip()}")
+    assert "Traceback" not in done.stderr
+    return done
+
+
 def test_a_full_disk_is_named_and_what_is_whole_stays(site, tmp_path):
     """On a file system of 64 KiB, in a name space of its own."""
     disk = tmp_path / "disk"
@@ -309,19 +385,11 @@ def test_a_full_disk_is_named_and_what_is_whole_stays(site, tmp_path):
         {testbed} localize {site} {" ".join(QUICK)} --figure {disk}/f.png; echo "status $?"
         ls {disk}
     """
-    if shutil.which("unshare") is None:
-        pytest.skip("unshare is not installed, so no small file system can be mounted")
-    done = subprocess.run(
-        ["unshare", "--map-root-user", "--mount", "sh", "-c", script],
-        capture_output=True, text=True, check=False, timeout=50,
-    )  # fmt: skip
-    if done.returncode == 77 or "unshare" in done.stderr:
-        pytest.skip(f"no small file system can be mounted here: {done.stderr.strip()}")
+    done = in_own_mounts(script)
     assert done.stdout.split() == ["status", "2", "2", "status", "2", "d"]
     errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
     assert errors[0].startswith(f"error: {disk}/d: cannot be written: ")
     assert errors[1] == f"error: {disk}/f.png: No space left on device"
-    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -236,3 +236,17 @@ def test_a_killed_campaign_goes_on_with_whole_entries(start, slow, tmp_path):
         entry = dictionary.get(*link)  # which compares it with its hash
         assert entry.channel.shape == (600, 4)
     assert len(dictionary) == 6
+
+
+def test_a_second_campaign_is_refused_while_the_first_runs(start, slow, tmp_path):
+    root = tmp_path / "dictionary"
+    terminal = start("calibrate", slow, "--out", root)
+    terminal.read_until(b"1/6")
+    refused = call("calibrate", slow, "--out", root)
+    assert refused.code == 2
+    assert f"error: {root}: process {terminal.process.pid} on host " in refused.err
+    reading = call("localize", slow, "--dictionary", root, "--max-sensings", 1)
+    assert reading.code == 0, reading.err
+    terminal.end(signal.SIGKILL)
+    outcome = call("calibrate", slow, "--out", root)
+    assert "6 entries, " in outcome.out, outcome.err

@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from calibration.campaign_lock import campaign_lock
 from testbed.bus.job_messages import JobOptions, JobState, RecordFields, SensingTimes
 from testbed.bus.order_messages import BurstSent, SendBurst
 from testbed.errors import UsageError
@@ -96,6 +97,17 @@ def test_a_calibration_keeps_what_one_process_keeps(testbed, tmp_path):
     assert entries(tmp_path / "live") == entries(tmp_path / "alone")
     again = call("calibrate", testbed.site_path, "--live", "--out", "live")
     assert "30 entries, 0 learned now, 30 kept" in again.out
+
+
+def test_a_calibration_beside_another_campaign_is_refused(testbed, tmp_path):
+    options = JobOptions(folder="taken")
+    with (
+        campaign_lock(tmp_path / "taken"),
+        pytest.raises(UsageError, match=r"^calibrate failed: .*is calibrating into it"),
+    ):
+        testbed.testbed.run("calibrate", options, lambda _: None)
+    testbed.testbed.run("calibrate", options, lambda _: None)
+    assert len(list((tmp_path / "taken").glob("*.entry.json"))) == 30
 
 
 def entries(folder: Path) -> dict[str, object]:

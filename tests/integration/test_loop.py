@@ -94,7 +94,7 @@ def test_a_target_is_located_over_learned_backgrounds(lab, processors, seed, tmp
     assert len(dictionary) == len(links)
     places = {node.node_id: node.location_id for node in simulation.source.nodes}
     for (tx_id, rx_id), content_hash in links.items():
-        assert dictionary.get(places[tx_id], places[rx_id]).content_hash == content_hash
+        assert dictionary.get(places[tx_id], places[rx_id]).header.content_hash == content_hash
 
 
 def test_a_second_run_finds_its_backgrounds_and_ends_the_same(lab, processors, tmp_path):

@@ -16,8 +16,8 @@ import msgspec
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from calibration.background import learn_background
 from calibration.direct_path import usable_direct_path
+from calibration.learning import learn_background
 from calibration.placing import place_background
 from drivers.geometry import ComplexArray, delay_limits_s
 from drivers.link_budget import channel_noise_var

@@ -18,8 +18,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from calibration.background import learn_background
 from calibration.direct_path import usable_direct_path
+from calibration.learning import learn_background
 from drivers.capture import Capture
 from drivers.geometry import SPEED_OF_LIGHT_M_PER_S, distance_m
 from drivers.node import Node

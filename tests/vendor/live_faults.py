@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from calibration.background import captures_of_link, learn_background
+from calibration.learning import captures_of_link, learn_background
 from drivers.radio import IqBlock, Radio
 from drivers.radio_errors import BurstRefusedError, RadioError
 from drivers.tuning import Tuning

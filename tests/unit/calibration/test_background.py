@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from calibration.background import BackgroundLearner, captures_of_link, learn_background
+from calibration.background import BackgroundLearner
+from calibration.learning import captures_of_link, learn_background
 from drivers.array import UniformLinearArray
 from drivers.capture import Capture, CaptureQuality, CaptureRefusedError
 from drivers.geometry import Pose
@@ -238,3 +239,55 @@ def test_the_config_epoch_is_kept_and_may_not_change():
     assert learn_background(source, "a", "b", 3).config_epoch == 5
     with pytest.raises(ValueError, match="epoch 6, the entry began in 5"):
         learn_background(source, "a", "b", 4)
+
+
+def stated_noise_var(channels: np.ndarray) -> float | None:
+    learner = BackgroundLearner(len(channels))
+    for channel in channels:
+        learner.add(channel)
+    return learner.noise_var(learner.entry())
+
+
+@pytest.mark.parametrize("num_captures", [2, 3, 4, 5, 6, 9, 20, 70])
+def test_the_noise_of_one_capture_is_stated(num_captures):
+    """Unit variance a part. What is stated of small numbers of captures is exact to 2 %."""
+    truth, shape = 2.0, (4000, 4)
+    stated = stated_noise_var(3.0 + draws(num_captures, shape))
+    assert stated is not None
+    # No better than a mean over all tones, elements and both parts of one capture.
+    std = truth / np.sqrt(shape[0] * shape[1])
+    assert abs(stated - truth) < 0.02 * truth + 4.0 * std
+
+
+def test_disturbed_captures_do_not_raise_the_stated_noise():
+    channels = draws(21, (4000, 4))
+    calm = stated_noise_var(channels)
+    channels[[3, 8, 9, 15]] *= 30.0
+    disturbed = stated_noise_var(channels)
+    assert calm is not None
+    # The four are to one side of a median's place by chance: it gets as noisy as one of 17.
+    assert disturbed == pytest.approx(calm, rel=0.02)
+
+
+def test_noise_of_a_single_capture_is_not_known():
+    assert stated_noise_var(draws(1)) is None
+
+
+def test_noise_of_captures_that_were_aligned_is_that_of_the_radio():
+    grid = OfdmGrid(5.8e9, 120e3, 256)
+    rng = np.random.default_rng(3)
+    static = np.exp(-2j * np.pi * grid.offset_hz[:, None] * np.array([20e-9, 50e-9]))
+    gain = np.exp(2j * np.pi * rng.random(12))
+    channels = gain[:, None, None] * (static + 0.1 * draws(12, static.shape))
+    learner = BackgroundLearner(12, grid)
+    for channel in channels:
+        learner.add(channel.astype(np.complex64))
+    stated = learner.noise_var(learner.entry())
+    # Alignment takes a gain and a delay of each capture's 512 entries.
+    assert stated == pytest.approx(0.02, rel=0.02 + 4.0 / np.sqrt(static.size))
+
+
+def test_a_learned_background_states_its_noise():
+    channels = draws(5, (24, 2))
+    learned_background = learn_background(RecordedSource(channels), "a", "b", 5)
+    assert learned_background.noise_var == pytest.approx(stated_noise_var(channels), rel=1e-5)

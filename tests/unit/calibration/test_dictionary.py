@@ -52,8 +52,8 @@ def test_what_went_in_comes_out_bit_for_bit(tmp_path):
         assert found.channel.dtype == np.complex64
         assert found.channel.shape == (32, 3)
         assert found.channel.tobytes() == entry.tobytes()
-        assert found.content_hash == content_hash
-        assert found.config_epoch == 4
+        assert found.header.content_hash == content_hash
+        assert found.header.config_epoch == 4
     found.channel[:] = 0.0  # a copy: what is on disk stays
     assert opened.get("a", "b").channel.tobytes() == entry.tobytes()
 

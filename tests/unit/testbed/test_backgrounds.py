@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from calibration.dictionary import DictionaryError
+from calibration.dictionary import BackgroundDictionary
+from calibration.dictionary_entry import DictionaryError, RadioIdentity
 from drivers.capture import CaptureRefusedError
 from drivers.link_budget import channel_noise_var
 from drivers.waveform import pilot_symbols
@@ -201,3 +202,21 @@ def test_a_campaign_goes_on_after_what_was_learned_on_the_way(source, tmp_path):
     before = {path.name: path.read_bytes() for path in root.iterdir()}
     assert calibrate(SITE, simulate(SITE, 3), root) == (29, 30)
     assert all((root / name).read_bytes() == content for name, content in before.items())
+
+
+def test_entries_say_who_learned_them_and_how_noisy_it_was(tmp_path):
+    setup = replace(simulate(SITE, 3), radios={"a": RadioIdentity("pluto", "1044")})
+    calibrate(SITE, setup, tmp_path / "d")
+    nodes = {node.node_id: node for node in setup.source.nodes}
+    grid, stated = setup.source.grid, []
+    for path in (dictionary := BackgroundDictionary.existing(tmp_path / "d")).header_paths():
+        said = dictionary.header(path).learned_with
+        tx, rx = nodes[said.tx_id], nodes[said.rx_id]
+        assert path.name.startswith(f"{tx.location_id}--{rx.location_id}.")
+        assert (said.carrier_hz, said.subcarrier_spacing_hz) == (5800e6, grid.subcarrier_spacing_hz)
+        assert (said.tx_radio is not None) == (tx.node_id == "a")
+        assert (said.rx_radio is not None) == (rx.node_id == "a")
+        stated.append(said.noise_var / channel_noise_var(tx, rx, grid))
+    # Each is a mean over 600 tones and four elements.
+    assert len(stated) == 30
+    np.testing.assert_allclose(stated, 1.0, atol=0.02 + 4.0 / np.sqrt(2400))

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from calibration.background import learn_background
+from calibration.learning import learn_background
 from drivers.compiled import compiled
 from testbed.build import Overrides
 from testbed.commands.options import resolve_site

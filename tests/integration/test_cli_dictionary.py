@@ -1,0 +1,176 @@
+"""`testbed dictionary`: what is shown and exported is what is there; what cannot be, says why."""
+
+import csv
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from calibration.dictionary import BackgroundDictionary
+from tests.unit.testbed.sites import call, contents, tiny, write_site
+
+LINK = ("south-west", "south")
+
+
+@pytest.fixture(scope="module")
+def learned(tmp_path_factory):
+    """The dictionary of four nodes."""
+    folder = tmp_path_factory.mktemp("learned")
+    path = write_site(folder, tiny())
+    assert call("calibrate", path, "--out", folder / "d").code == 0
+    return folder / "d"
+
+
+@pytest.fixture
+def copied(learned, tmp_path):
+    shutil.copytree(learned, tmp_path / "d")
+    return tmp_path / "d"
+
+
+def refused(*arguments):
+    outcome = call("dictionary", *arguments)
+    assert outcome.code == 2, outcome
+    assert outcome.out == ""
+    return outcome.err
+
+
+def test_every_entry_is_shown(learned):
+    before = contents(learned)
+    shown = call("dictionary", "show", learned, "--json").result
+    assert contents(learned) == before
+    dictionary = BackgroundDictionary.existing(learned)
+    assert shown["provenance"]["num_captures"] == 2
+    assert shown["damaged"] == []
+    assert len(shown["entries"]) == 12
+    for row in shown["entries"]:
+        entry = dictionary.get(row["tx_location"], row["rx_location"])
+        assert (row["num_tones"], row["num_elements"]) == entry.channel.shape == (128, 2)
+        power = np.mean(np.abs(entry.channel.astype(complex)) ** 2)
+        assert row["mean_power_db"] == pytest.approx(10.0 * np.log10(power), abs=1e-5)
+        noise_db = 10.0 * np.log10(entry.header.learned_with.noise_var)
+        assert row["power_over_noise_db"] == pytest.approx(row["mean_power_db"] - noise_db)
+        assert row["created"] == entry.header.created
+
+
+def test_the_table_has_a_row_an_entry(learned):
+    outcome = call("dictionary", "show", learned)
+    assert outcome.code == 0
+    assert f"dictionary: {learned}, schema 3" in outcome.out
+    assert "captures: 2 an entry" in outcome.out
+    assert outcome.out.count("128 x 2") == 12
+    assert max(map(len, outcome.out.splitlines()[6:])) <= 80
+
+
+def test_damaged_entries_are_named_and_end_with_status_1(copied):
+    arrays, headers = sorted(copied.glob("*.npy")), sorted(copied.glob("*.entry.json"))
+    arrays[0].write_bytes(arrays[0].read_bytes()[:-1])
+    arrays[1].unlink()
+    headers[2].write_bytes(b"{}")
+    header = json.loads(headers[3].read_bytes())
+    headers[3].write_text(json.dumps({**header, "config_epoch": 9}))
+    outcome = call("dictionary", "show", copied)
+    assert outcome.code == 1
+    assert "8 entries, 4 damaged" in outcome.out
+    reasons = [line for line in outcome.out.splitlines() if line.startswith("damaged: ")]
+    words = ("cannot be read", "No such file", "schema", "match its hash")
+    for path, reason, word in zip(headers[:4], reasons, words, strict=True):
+        assert str(path) in reason
+        assert word in reason
+    as_json = call("dictionary", "show", copied, "--json")
+    assert as_json.code == 1
+    damaged = json.loads(as_json.out)["damaged"]
+    assert [found["file"] for found in damaged] == [path.name for path in headers[:4]]
+    table = copied.parent / "t.csv"
+    exported = call("dictionary", "export", copied, "--csv", table)
+    assert exported.code == 1
+    assert exported.err.count("left out: ") == 4
+    assert len(table.read_text().splitlines()) == 1 + 8
+
+
+def test_an_entry_goes_to_numpy(learned, tmp_path):
+    entry = BackgroundDictionary.existing(learned).get(*LINK)
+    for name in ("h.npy", "h.npz"):
+        outcome = call("dictionary", "export", learned, "--link", *LINK, "--to", tmp_path / name)
+        assert outcome.code == 0, outcome.err
+    np.testing.assert_array_equal(np.load(tmp_path / "h.npy"), entry.channel)
+    with np.load(tmp_path / "h.npz", allow_pickle=False) as found:
+        np.testing.assert_array_equal(found["channel"], entry.channel)
+        offset_hz = found["frequency_offset_hz"]
+        assert offset_hz.shape == (128,)
+        assert offset_hz[0] == -offset_hz[-1] == -63.5 * 120e3
+        assert found["carrier_hz"] == 5800e6
+        assert found["tx_location"] == "south-west"
+        assert found["content_hash"] == entry.header.content_hash
+        assert found["noise_var"] == entry.header.learned_with.noise_var
+        assert "tx_radio_serial" not in found  # a simulated one has none
+
+
+def test_all_go_to_csv(learned, tmp_path):
+    outcome = call("dictionary", "export", learned, "--csv", tmp_path / "t.csv")
+    assert outcome.out == f"{tmp_path / 't.csv'}: 12 entries\n"
+    with (tmp_path / "t.csv").open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    shown = call("dictionary", "show", learned, "--json").result["entries"]
+    assert [row["content_hash"] for row in rows] == [row["content_hash"] for row in shown]
+    assert [float(row["noise_db"]) for row in rows] == [row["noise_db"] for row in shown]
+    assert {row["carrier_hz"] for row in rows} == {"5800000000.0"}
+    assert {row["tx_radio_kind"] for row in rows} == {""}
+
+
+@pytest.mark.parametrize("option", [("--link", *LINK, "--to", "x.npz"), ("--csv", "x.csv")])
+def test_a_file_that_is_there_is_kept_without_force(learned, tmp_path, option):
+    *option, name = option
+    path = tmp_path / name
+    path.write_bytes(b"precious")
+    message = refused("export", learned, *option, path)
+    assert message == f"error: {path}: is there already; name another file, or add --force\n"
+    assert path.read_bytes() == b"precious"
+    assert call("dictionary", "export", learned, *option, path, "--force").code == 0
+    assert path.stat().st_size > 100
+    assert list(contents(tmp_path)) == [name]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("show", "none"), ["none: no such directory"]),
+        (("show", "file"), ["file: no such directory"]),
+        (("show", "empty"), ["empty: no dictionary (dictionary.json is missing)"]),
+        (("export", "empty", "--csv", "t.csv"), ["empty: no dictionary"]),
+        (("export", "D"), ["nothing to export"]),
+        (("export", "D", "--to", "x.npy"), ["--link", "go together"]),
+        (("export", "D", "--link", *LINK), ["--to", "go together"]),
+        (("export", "D", "--link", *LINK, "--to", "x.mat"), ["x.mat", ".npy or .npz", "'.mat'"]),
+        (("export", "D", "--link", *LINK, "--to", "none/x.npy"), ["none/x.npy: cannot be written"]),
+        (("export", "D", "--link", *LINK, "--to", "empty"), ["empty"]),
+        (
+            ("export", "D", "--link", "south-wst", "south", "--to", "x.npy"),
+            ["D: no entry south-wst -> south; nearest of 12 are south-west -> south, "],
+        ),
+        (("export", "D", "--csv", "empty"), ["empty: is there already; name another file\n"]),
+    ],
+)
+def test_what_cannot_be_done_says_why(learned, tmp_path, monkeypatch, arguments, words):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(learned, tmp_path / "D")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file").touch()
+    before = contents(tmp_path)
+    message = refused(*arguments)
+    assert all(word in message for word in words), message
+    assert contents(tmp_path) == before
+
+
+def test_a_dictionary_with_few_or_no_entries_says_which(copied, tmp_path):
+    headers = sorted(copied.glob("*.entry.json"))
+    for path in headers[2:]:
+        path.unlink()
+    option = ("--link", "a", "b", "--to", tmp_path / "x.npy")
+    message = refused("export", copied, *option)
+    assert "there are north-east -> south-east, north-east -> south-west\n" in message
+    for path in headers[:2]:
+        path.unlink()
+    assert "no entries yet" in refused("export", copied, *option)
+    assert "no whole entry" in refused("export", copied, "--csv", tmp_path / "t.csv")
+    assert "0 entries" in call("dictionary", "show", copied).out

@@ -1,0 +1,103 @@
+"""Entries that do not hold any more: found, refused, not planned with, learned again."""
+
+from dataclasses import replace
+
+import msgspec
+import numpy as np
+import pytest
+
+from calibration.entry_checks import EntryChecks
+from drivers.capture import CaptureRefusedError
+from sim_backend.source import SimulatedSource
+from testbed.build import build_grid
+from testbed.runs.backgrounds import LearnedBackgrounds, open_dictionary
+from testbed.runs.calibrate import calibrate
+from testbed.runs.dictionary_check import check_entries
+from testbed.runs.links import LocalLinks, Processors
+from testbed.runs.setup import simulate
+from tests.paper.stale_entries import STALE_FROM_DB, VALID_TO_DB, checked_entries, share_stale
+from tests.unit.testbed.sites import as_site, lab
+
+SITE = as_site(lab())
+
+
+@pytest.fixture(scope="module")
+def learned(tmp_path_factory):
+    """A dictionary, and captures of the hall after a machine was moved by a metre."""
+    root = tmp_path_factory.mktemp("checks") / "d"
+    setup = simulate(SITE, 3)
+    calibrate(SITE, setup, root)
+    scene = setup.source._scene
+    clutter_m = scene.clutter_m.copy()
+    clutter_m[0] += (1.0, 0.0)
+    source = SimulatedSource(
+        replace(scene, clutter_m=clutter_m), setup.source.nodes, build_grid(SITE)
+    )
+    return open_dictionary(root, setup.source, SITE.calibration.num_captures), setup, source
+
+
+def test_entries_that_hold_are_valid(learned):
+    dictionary, setup, _ = learned
+    found = check_entries(SITE, setup.source, dictionary, None, 3)
+    assert len(found) == 30
+    assert sum(check.state == "stale" for check in found) == 0
+    assert sum(check.state == "valid" for check in found) >= 28
+    assert max(abs(check.noise_db) for check in found) < 1.0
+
+
+def test_stale_entries_are_refused_and_not_planned_with_until_they_are_learned_again(learned):
+    dictionary, setup, source = learned
+    seen = []
+    found = check_entries(SITE, source, dictionary, None, 3, lambda *done: seen.append(done))
+    assert seen == [(done, 30) for done in range(0, 31, 5)]
+    stale = [check for check in found if check.state == "stale"]
+    assert len(stale) > 20
+    assert all(check.num_changed == check.num_captures == 3 for check in stale[:5])
+    backgrounds = LearnedBackgrounds(source, dictionary)
+    assert len(backgrounds.stale) == len(stale)
+    tx_id, rx_id = sorted(backgrounds.stale)[0]
+    with pytest.raises(CaptureRefusedError, match=f"{tx_id} -> {rx_id} is stale.*testbed cal"):
+        backgrounds(tx_id, rx_id)
+    assert backgrounds.known(tx_id, rx_id) is None
+    network = LocalLinks(SITE, source, backgrounds, Processors(SITE)).network
+    i, j = network.index[tx_id], network.index[rx_id]
+    snr = network.snr(np.array([[15.0, 10.0]]), np.ones(1))[0]
+    assert snr[i, j] == 0.0
+    assert (snr > 0.0).any() or len(stale) == 30
+
+    # Learned again, of the hall as it is now: the same files, and nothing stale.
+    now = replace(setup, source=source)
+    assert calibrate_again(now, dictionary) == len(stale)
+    assert not LearnedBackgrounds(source, dictionary).stale
+    assert all(check.state != "stale" for check in check_entries(SITE, source, dictionary, None, 3))
+
+
+def calibrate_again(setup, dictionary) -> int:
+    """Learn what is stale, whatever the origin of the dictionary says of the scene."""
+    backgrounds = LearnedBackgrounds(setup.source, dictionary)
+    stale = sorted(backgrounds.stale)
+    for tx_id, rx_id in stale:
+        backgrounds.learn(tx_id, rx_id)
+    return len(stale)
+
+
+def test_a_campaign_learns_what_is_stale(tmp_path):
+    setup = simulate(SITE, 3)
+    calibrate(SITE, setup, tmp_path / "d")
+    dictionary = open_dictionary(tmp_path / "d", setup.source, SITE.calibration.num_captures)
+    found = check_entries(SITE, setup.source, dictionary, None, 1)
+    EntryChecks(dictionary).put(
+        msgspec.structs.replace(check, state="stale") for check in found[:4]
+    )
+    assert calibrate(SITE, setup, tmp_path / "d") == (4, 30)
+    assert not LearnedBackgrounds(setup.source, dictionary).stale
+    assert calibrate(SITE, setup, tmp_path / "d") == (0, 30)
+
+
+def test_a_moved_thing_makes_entries_stale_by_what_it_changes():
+    entries = [entry for seed in range(3) for entry in checked_entries(SITE, seed, "pilot")]
+    strong = [entry for entry in entries if entry.changed_db > STALE_FROM_DB]
+    weak = [entry for entry in entries if entry.changed_db < VALID_TO_DB]
+    assert share_stale(strong)[2][1] >= 0.95
+    assert share_stale(weak)[2][0] <= 0.02
+    assert len(strong) + len(weak) > 30
