@@ -174,3 +174,31 @@ def test_a_dictionary_with_few_or_no_entries_says_which(copied, tmp_path):
     assert "no entries yet" in refused("export", copied, *option)
     assert "no whole entry" in refused("export", copied, "--csv", tmp_path / "t.csv")
     assert "0 entries" in call("dictionary", "show", copied).out
+
+
+def test_a_hall_that_has_not_changed_is_said_to_hold(copied, tmp_path):
+    """And an entry that does not is named, until it is learned again; no number is made up."""
+    site = write_site(tmp_path, tiny())
+    fresh = call("dictionary", "check", site, copied, "--json").result["entries"]
+    assert len(fresh) == 12
+    assert {entry["state"] for entry in fresh} <= {"valid", "drifting"}
+    kept = json.loads((copied / "checks.json").read_text())
+    assert kept["checks"] == sorted(fresh, key=lambda e: (e["tx_location"], e["rx_location"]))
+
+    kept["checks"][0] |= {"state": "stale"}
+    stale = kept["checks"][0]
+    (copied / "checks.json").write_text(json.dumps(kept))
+    again = call("calibrate", site, "--out", copied)
+    assert "12 entries, 1 learned now, 11 kept" in again.out
+    left = json.loads((copied / "checks.json").read_text())["checks"]
+    assert (stale["tx_location"], stale["rx_location"]) not in {
+        (entry["tx_location"], entry["rx_location"]) for entry in left
+    }
+
+
+def test_checks_that_cannot_be_read_say_what_to_do(copied, tmp_path):
+    site = write_site(tmp_path, tiny())
+    (copied / "checks.json").write_text("{")
+    said = refused("check", site, copied)
+    assert "checks.json: checks of entries cannot be read" in said
+    assert "delete it, check again" in said
