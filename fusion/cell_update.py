@@ -213,7 +213,11 @@ def add_echo(
 
 @compiled
 def multiply_likelihood(
-    share: FloatArray, detection: FloatArray, deaf: FloatArray, false: FloatArray
+    share: FloatArray,
+    detection: FloatArray,
+    deaf: FloatArray,
+    false: FloatArray,
+    miss_anyway: float,
 ) -> FloatArray:
     """Take the likelihood into the levels' shares of their cells, which stay normalized.
 
@@ -224,9 +228,11 @@ def multiply_likelihood(
     detection
         Probability of detection less that of the echoes there are, as `add_echo` leaves it.
     deaf
-        How probably a target is missed that would be detected, shape ``(C,)``.
+        How probably the link is deaf to a target, shape ``(C,)``.
     false
         How likely the report is then, relative to "everything in it is false", shape ``(C,)``.
+    miss_anyway
+        How often a target is missed that would be detected by a link that is not.
 
     Returns
     -------
@@ -236,7 +242,7 @@ def multiply_likelihood(
     likelihood = np.zeros(share.shape[1])
     for s in range(len(share)):
         for c in range(share.shape[1]):
-            heard = (1.0 - deaf[c]) * (1.0 - detection[s, c])
+            heard = (1.0 - deaf[c]) * (1.0 - (1.0 - miss_anyway) * detection[s, c])
             value = share[s, c] * (deaf[c] * false[c] + heard)
             share[s, c] = value if value > _LEAST_SHARE else _LEAST_SHARE
             likelihood[c] += share[s, c]

@@ -13,8 +13,8 @@ from drivers.geometry import FloatArray
 BoolArray = NDArray[np.bool_]
 IndexArray = NDArray[np.intp]
 
-# Even a target in plain view is missed this often: blockage, a lost capture, a model that is wrong.
-MISS_ANYWAY = 2e-3
+# Even a target in plain view is missed this often: a lost capture, a model that is wrong.
+MISS_ANYWAY = 1e-3
 # What made a link deaf once is still there at the next look, as is the phase of an echo to the
 # direct path: after so many looks they tell as much of the next as what was expected before.
 DEAF_LOOKS = 3.0
@@ -78,17 +78,17 @@ def unit_snr(links: FloatArray, points_m: FloatArray) -> FloatArray:
 @compiled
 def _miss(snr: float, kept: float, deaf: float, link: FloatArray) -> tuple[float, float]:
     """As `LinkEvidence.log_miss`, its exponential; and the part of it that a deaf link has."""
+    missed = deaf * np.exp(link[HIDDEN_LOG]) if kept == 0.0 else deaf
     if kept == 0.0 or snr == 0.0:
-        missed = deaf * (np.exp(link[HIDDEN_LOG]) if kept == 0.0 else 1.0)
         return missed + 1.0 - deaf, missed
-    detection = np.exp(-link[MISS_SNR] / (1.0 + snr * kept))
-    return deaf + (1.0 - deaf) * (1.0 - detection), deaf
+    detection = (1.0 - MISS_ANYWAY) * np.exp(-link[MISS_SNR] / (1.0 + snr * kept))
+    return missed + (1.0 - deaf) * (1.0 - detection), missed
 
 
 @compiled
 def _log_echo(snr: float, level: float, log_false: float) -> float:
     """As `LinkEvidence.log_ratio` of a link that is not deaf."""
-    return -level / (1.0 + snr) - np.log(1.0 + snr) - log_false
+    return np.log(1.0 - MISS_ANYWAY) - level / (1.0 + snr) - np.log(1.0 + snr) - log_false
 
 
 @compiled

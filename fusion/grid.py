@@ -16,7 +16,7 @@ from fusion.cell_update import (
     position_squares,
     set_detection_exponents,
 )
-from fusion.echo_evidence import DEAF_LOOKS
+from fusion.echo_evidence import DEAF_LOOKS, MISS_ANYWAY
 from fusion.likelihood import LinkEvidence, RcsPrior
 
 _NUM_CELLS = 10_000
@@ -84,7 +84,7 @@ class PositionGrid:
         looks, misses = self._deaf.get(pair, (0, np.zeros_like(deaf)))
         deaf = (DEAF_LOOKS * deaf + misses) / (DEAF_LOOKS + looks)
         false = np.where(kept == 0.0, np.exp(link.hidden_log), 1.0)
-        likelihood = multiply_likelihood(self._share, detection, deaf, false)
+        likelihood = multiply_likelihood(self._share, detection, deaf, false, MISS_ANYWAY)
         self._deaf[pair] = looks + 1, misses + deaf * false / likelihood
         self._cell_log += np.log(likelihood)
         self._peaks = None

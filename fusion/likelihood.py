@@ -26,8 +26,9 @@ _GHOSTS_PER_MAP = 0.01
 # The same of a single element that hears a target which alignment takes away: it scales the
 # background, and copies of that are left, most of which are recognized (decision 17).
 _GHOSTS_OF_HIDDEN = 0.3
-# An echo that alignment takes away may come back with an error: no link is deaf for sure.
-_MOST_DEAF = 0.99
+# Square of the share of an echo, in the worse phase, of which every other one is missed; and an
+# echo that alignment takes away may come back with an error: no link is deaf for sure.
+_HALF_DEAF, _MOST_DEAF = 2e-3, 0.99
 # In the order of `fusion.echo_evidence`
 _PATTERN_KINDS = ("omnidirectional", "sector", "3gpp_38901")
 
@@ -156,21 +157,21 @@ class LinkEvidence:
         return unit_snr(self.row[None], points_m.reshape(-1, 2)).reshape(points_m.shape[:-1])
 
     def hearing(self, points_m: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Share of an echo from points that alignment leaves, and how probably it is missed anyway.
+        """Share of an echo from points that alignment leaves, and how probably the link is deaf.
 
         Nothing is left of one that is not reported. The less is left, the less do clutter and
         noise need to make an echo look like a part of the background (counted in looks of forty
         halls, decision 18).
         """
         mean, least = self._network.link_shares(self.tx, self.rx, points_m)
-        deaf = MISS_ANYWAY / (MISS_ANYWAY + (1.0 - MISS_ANYWAY) * least**2)
+        deaf = _HALF_DEAF * (1.0 - least**2) / (_HALF_DEAF + least**2)
         return np.where(least >= LEAST_SHARE, mean, 0.0), np.minimum(deaf, _MOST_DEAF)
 
     def log_miss(
         self,
         snr: FloatArray,
         kept: FloatArray | float = 1.0,
-        deaf: FloatArray | float = MISS_ANYWAY,
+        deaf: FloatArray | float = 0.0,
     ) -> FloatArray:
         """Log probability that a target is not among the hypotheses, over that of false ones.
 
@@ -181,18 +182,16 @@ class LinkEvidence:
         kept
             Share of it that alignment leaves for detection.
         deaf
-            How probably it is missed anyway, see `hearing`.
+            How probably the link is deaf to it, see `hearing`.
         """
-        detection = detection_probability(snr * kept, self.miss_snr)
+        detection = (1.0 - MISS_ANYWAY) * detection_probability(snr * kept, self.miss_snr)
         false = np.where(np.equal(kept, 0.0), np.exp(self.hidden_log), 1.0)
         return np.asarray(np.log(deaf * false + (1.0 - deaf) * (1.0 - detection)))
 
-    def log_ratio(
-        self, index: int, snr: FloatArray, deaf: FloatArray | float = MISS_ANYWAY
-    ) -> FloatArray:
+    def log_ratio(self, index: int, snr: FloatArray, deaf: FloatArray | float = 0.0) -> FloatArray:
         """Log of echo over false density of one hypothesis' SNR, less its position terms."""
-        echo = -self.levels[index] / (1.0 + snr) - np.log1p(snr) + np.log1p(-np.asarray(deaf))
-        return np.asarray(echo - self.log_false[index])
+        echo = -self.levels[index] / (1.0 + snr) - np.log1p(snr) - self.log_false[index]
+        return np.asarray(echo + np.log1p(-MISS_ANYWAY) + np.log1p(-np.asarray(deaf)))
 
 
 def _leg_row(node: Node, pattern: ElementPattern) -> tuple[float, ...]:

@@ -46,8 +46,8 @@ def log_posterior(
             likelihood = np.logaddexp(likelihood, echo + link.log_ratio(h, snr, deaf))
         # Given the cell, whatever the level
         level = total - log_sum(total, axis=0)
-        missed = np.log(deaf) + np.where(kept == 0.0, link.hidden_log, 0.0)
-        before.append(np.exp(missed - log_sum(level + likelihood, axis=0)))
+        false = np.where(kept == 0.0, link.hidden_log, 0.0)
+        before.append(deaf * np.exp(false - log_sum(level + likelihood, axis=0)))
         total += likelihood
     return total
 

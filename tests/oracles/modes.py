@@ -27,7 +27,7 @@ def log_joint(
         if h is None:
             seen = link.log_miss(snr, kept, deaf)
             false = np.where(kept == 0.0, link.hidden_log, 0.0)
-            before.append(np.exp(np.log(deaf) + false - seen))
+            before.append(deaf * np.exp(false - seen))
         else:
             seen = link.log_ratio(h, snr, deaf)
             before.append(np.zeros_like(seen))

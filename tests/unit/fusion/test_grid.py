@@ -162,23 +162,30 @@ def test_a_miss_lowers_where_the_target_would_have_been_seen():
     assert probability[far].mean() > 2 * probability[near].mean()
 
 
-def test_silence_that_repeats_tells_less_than_the_first():
-    """What made a link deaf once does so again: ten silent looks are not ten witnesses."""
-    looking = make_node("rx", (100.0, 100.0), 0.0)
-    link = LinkEvidence(Network([TX, looking], GRID), report_of(TX, looking), SPAN_S)
-    grid = PositionGrid(AREA_M, exponential_rcs_prior(1e4))  # in plain view, whatever its level
-    near = int(np.argmin(np.hypot(*(grid.points_m - [112.0, 100.0]).T)))
-    behind = int(np.argmin(np.hypot(*(grid.points_m - [50.0, 100.0]).T)))
+def test_silence_beside_a_path_tells_less_each_time():
+    """What made a link deaf once does so again; in plain view each silent look is a witness."""
+    looking = make_node("rx", (100.0, 100.0), math.pi)
+    network = Network([TX, looking], GRID, aligned=True)
+    link = LinkEvidence(network, report_of(TX, looking), SPAN_S)
+    grid = PositionGrid(AREA_M, exponential_rcs_prior(1e4))  # strong, whatever its level
+    on_path = TX.pose.position + 0.5 * (looking.pose.position - TX.pose.position)
+    _, deaf = link.hearing(grid.points_m)
+    behind = int(np.argmin(np.hypot(*(grid.points_m - [150.0, 100.0]).T)))
+    near = np.hypot(*(grid.points_m - on_path).T) < 30.0
+    beside, clear = (
+        int(np.argmin(np.where(near, np.abs(deaf - wanted), np.inf))) for wanted in (0.1, 0.0)
+    )
     ratios = []
-    for _ in range(10):
+    for _ in range(8):
         grid.update(link)
         probability = grid.cell_probability()
-        ratios.append(probability[near] / probability[behind])
+        ratios.append(probability[[beside, clear]] / probability[behind])
     steps = np.array(ratios[1:]) / ratios[:-1]
-    assert ratios[0] == pytest.approx(2e-3, rel=0.5)
-    assert (steps > 0.2).all()
-    assert (np.diff(steps) > 0.0).all()
-    assert steps[-1] < 1.0
+    assert ratios[0][0] == pytest.approx(deaf[beside], rel=0.1)
+    assert (steps[:, 0] > 0.25).all()
+    assert (np.diff(steps[:, 0]) > 0.0).all()
+    assert ratios[0][1] == pytest.approx(1e-3 + deaf[clear], rel=0.3)
+    assert (steps[:2, 1] < 0.01).all()  # until even a link that is hardly ever deaf must be
 
 
 def test_peaks_are_the_heaviest_cells_and_apart():
