@@ -119,8 +119,8 @@ class BackgroundDictionary:
             if getattr(found.provenance, field) != getattr(self.provenance, field)
         ]
         if differences:
-            learned_with = " and ".join(differences)
-            msg = f"{self.root}: learned with {learned_with}; calibrate again into another one"
+            why = f"learned with {' and '.join(differences)}"
+            msg = f"{self.root}: {why}; calibrate again into another directory"
             raise DictionaryError(msg)
 
     def __contains__(self, link: tuple[str, str]) -> bool:

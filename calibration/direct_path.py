@@ -49,8 +49,6 @@ _PULL_CELLS, _PULL_BEAMS = 0.05, 0.13
 # Relative amplitude of such scatterers: 0.11 to 0.35 at 18 and 40 MHz in a hall of 24 x 20 m with
 # 10 and 30 scatterers (decision 16).
 _MOST_SCATTERED, _SCATTERED_BY_OTHERS = 0.2, 2.0
-# The same where there is nothing further off: what stands beside a node shows by nothing else.
-_LEAST_SCATTERED = 0.05
 
 
 def usable_direct_path(tx: Node, rx: Node) -> bool:
@@ -254,9 +252,7 @@ def find_direct_path(window: DirectPathWindow, *, free_elements: bool = False) -
         element_var=found.element_var,
         pull_s=_PULL_CELLS / bands.bandwidth_hz,
         pull_sine=_PULL_BEAMS / beams_per_sine,
-        scattered=float(
-            np.hypot(_LEAST_SCATTERED, min(_MOST_SCATTERED, _SCATTERED_BY_OTHERS * besides))
-        ),
+        scattered=min(_MOST_SCATTERED, _SCATTERED_BY_OTHERS * besides),
     )
 
 
