@@ -221,7 +221,7 @@ def test_a_stopped_campaign_goes_on_where_it_was(start, slow, tmp_path):
 def test_a_killed_campaign_goes_on_with_whole_entries(start, slow, tmp_path):
     root = tmp_path / "dictionary"
     terminal = start("calibrate", slow, "--out", root)
-    terminal.read_until(b"1/6")
+    terminal.read_until(b"2/6")
     code, _ = terminal.end(signal.SIGKILL)
     assert code == -signal.SIGKILL
     headers = [name for name in contents(root) if name.endswith(".entry.json")]
@@ -241,7 +241,7 @@ def test_a_killed_campaign_goes_on_with_whole_entries(start, slow, tmp_path):
 def test_a_second_campaign_is_refused_while_the_first_runs(start, slow, tmp_path):
     root = tmp_path / "dictionary"
     terminal = start("calibrate", slow, "--out", root)
-    terminal.read_until(b"1/6")
+    terminal.read_until(b"2/6")
     refused = call("calibrate", slow, "--out", root)
     assert refused.code == 2
     assert f"error: {root}: process {terminal.process.pid} on host " in refused.err
