@@ -223,8 +223,8 @@ class BackgroundDictionary:
         return Entry(channel, header)
 
     def content_hash(self, tx_location: str, rx_location: str) -> str:
-        """Content hash that the header of an entry which is there states."""
-        return read_header(self._header_path(tx_location, rx_location)).content_hash
+        """Content hash that the header of an entry which is there states; raises as `header`."""
+        return self.header(self._header_path(tx_location, rx_location)).content_hash
 
     def _problem(
         self, header: EntryHeader, link: tuple[str, str], channel: ComplexArray

@@ -122,8 +122,8 @@ def learn_backgrounds(
     Returns
     -------
     tuple
-        What was learned by receiver; and what a capture of each other receiver is: "not usable:
-        the burst missed its time (late)", or what else `learn_background` refuses.
+        What was learned by receiver; and what is wrong with a capture of each other receiver, as
+        in "is not usable: the burst missed its time (late)"; see `learn_background`.
     """
     entries = {rx_id: _Entry(source.grid, num_captures) for rx_id in rx_ids}
     problems: dict[str, str] = {}

@@ -30,7 +30,7 @@ Phasors = tuple[FloatArray, ComplexArray, ComplexArray, ComplexArray]
 class AlignmentLoss:
     """Share of a link's echoes that alignment to its direct path leaves for detection.
 
-    `processing.accuracy.share_kept` of what is reported, and all where the nodes do not see each
+    `processing.accuracy.shares_left` of what is reported, and all where the nodes do not see each
     other: there is no direct path to align to.
 
     Parameters

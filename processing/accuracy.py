@@ -11,13 +11,13 @@ One of which less is left is not reported.
 """
 
 
-def share_kept(
-    excess_cells: FloatArray,
-    off_beams: FloatArray,
-    num_elements: int | np.ndarray,
-    least_share: float = 0.0,
-) -> FloatArray:
-    """Share of an echo's energy that alignment to a direct path leaves: `shares_left`' mean.
+def shares_left(
+    excess_cells: FloatArray, off_beams: FloatArray, num_elements: int | np.ndarray
+) -> tuple[FloatArray, FloatArray]:
+    """Shares of an echo's energy that alignment leaves, in the mean and in the worse phase.
+
+    Alignment takes out what looks like the direct path or, in one phase of two, like its
+    derivative by delay: ``1 - |c|^2 - |c'|^2 / 2`` with the correlations of a flat band.
 
     Parameters
     ----------
@@ -27,21 +27,6 @@ def share_kept(
         Sine of arrival off the direct path's, times elements times spacing in wavelengths.
     num_elements
         Of the array; broadcasts with the others.
-    least_share
-        Of an echo in the worse phase; nothing counts as left where that is less.
-    """
-    mean, least = shares_left(excess_cells, off_beams, num_elements)
-    return np.asarray(np.where(least >= least_share, mean, 0.0))
-
-
-def shares_left(
-    excess_cells: FloatArray, off_beams: FloatArray, num_elements: int | np.ndarray
-) -> tuple[FloatArray, FloatArray]:
-    """Shares of an echo's energy that alignment leaves, in the mean and in the worse phase.
-
-    Alignment takes out what looks like the direct path or, in one phase of two, like its
-    derivative by delay: ``1 - |c|^2 - |c'|^2 / 2`` with the correlations of a flat band.
-    Parameters are those of `share_kept`.
     """
     x = np.maximum(np.abs(excess_cells), 1e-4)
     delay_part = np.sinc(x)

@@ -149,9 +149,8 @@ class _Checker:
 
 
 def _state(looks: _Looks, num_changed: int, noise_db: float | None) -> State:
-    if not looks.reports:  # nothing can be compared with it
-        return "stale"
-    if 2 * num_changed > len(looks.reports):
+    # Where there are no reports, nothing can be compared with it.
+    if not looks.reports or 2 * num_changed > len(looks.reports):
         return "stale"
     noisy = noise_db is not None and noise_db > _MOST_NOISE_DB
     return "drifting" if num_changed or noisy or looks.refusals else "valid"
