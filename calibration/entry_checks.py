@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from calibration.dictionary import BackgroundDictionary
-from calibration.dictionary_entry import DictionaryError
+from calibration.dictionary_entry import DictionaryError, EntryHeader
 from calibration.whole_files import write_atomically
 
 SCHEMA = 1
@@ -94,6 +94,11 @@ class EntryChecks:
     def stale(self) -> list[EntryCheck]:
         """Checks that found their entry stale; it may have been learned again since."""
         return [check for check in self._of.values() if check.state == "stale"]
+
+    def of(self, header: EntryHeader) -> EntryCheck | None:
+        """The last check of an entry, unless it was learned again since."""
+        check = self._of.get((header.tx_location, header.rx_location))
+        return check if check and check.content_hash == header.content_hash else None
 
     def put(self, checks: Iterable[EntryCheck]) -> None:
         """Keep checks, in place of earlier ones of the same entries."""

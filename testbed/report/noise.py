@@ -1,0 +1,104 @@
+"""Noise of entries against what the receivers' thermal noise and imperfect radios make expected."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import nnls
+
+from drivers.geometry import FloatArray
+from testbed.report.facts import DictionaryFacts, EntryFacts, Link
+
+# Noise this far over the expected one is worth a look, and no less: some 3 dB are twice the noise.
+LEAST_EXCESS_DB = 3.0
+# So many standard deviations of all entries' noise about what is expected.
+NUM_STD = 5.0
+# A receiver's own level is told from so many entries, at least.
+_FEWEST_ENTRIES = 4
+# Entries are off what is expected by about so much; weights of those further off drop (Cauchy's).
+_TYPICAL_DB = 1.0
+_NUM_ROUNDS = 20
+# Standard deviation of a normal distribution over its median absolute deviation.
+_STD_OVER_MAD = 1.4826
+
+
+@dataclass(frozen=True)
+class NoiseFacts:
+    """Noise of all entries that state it, and what was expected.
+
+    Attributes
+    ----------
+    excess_db
+        Of each link over what is expected.
+    over_thermal_db
+        Of each link over the calibrated link budget; empty where there is none.
+    power_share_db
+        Noise that grows with the received power (phase noise, quantization), relative to it;
+        ``None`` for none.
+    std_db
+        Robust spread of `excess_db`.
+    """
+
+    excess_db: Mapping[Link, float]
+    over_thermal_db: Mapping[Link, float]
+    power_share_db: float | None
+    std_db: float
+
+    @property
+    def threshold_db(self) -> float:
+        """From which excess on noise is suspicious."""
+        return max(LEAST_EXCESS_DB, NUM_STD * self.std_db)
+
+
+def noise_of(facts: DictionaryFacts) -> NoiseFacts:
+    """Noise of entries beside what is expected.
+
+    Expected is the thermal noise by the link budget times a factor that all share (symbols are
+    averaged), and a share of the received power; then each receiver's own median, as noise figures
+    are known to a decibel or two. Without calibrated nodes thermal noise counts as alike.
+    """
+    entries = [e for e in facts.entries.values() if e.header.learned_with.noise_var]
+    budget = {e.link: e.thermal_var for e in entries if e.thermal_var is not None}
+    if len(budget) < len(entries):
+        budget = {}
+    if not entries:
+        return NoiseFacts({}, {}, None, 0.0)
+    noise = np.array([e.header.learned_with.noise_var for e in entries], dtype=np.float64)
+    thermal = np.array([budget.get(e.link, 1.0) for e in entries])
+    power = np.array([e.summary.mean_power for e in entries])
+    factor, share = _shares(noise, thermal / float(np.median(thermal / noise)), power)
+    scale = factor / float(np.median(thermal / noise))
+    over_db = 10.0 * np.log10(noise / (scale * thermal + share * power))
+    over_db = _without_own_levels(over_db, entries)
+    over_thermal_db = 10.0 * np.log10(noise / thermal)
+    return NoiseFacts(
+        {e.link: float(value) for e, value in zip(entries, over_db, strict=True)},
+        {e.link: float(value) for e, value in zip(entries, over_thermal_db, strict=True)}
+        if budget
+        else {},
+        10.0 * float(np.log10(share)) if share > 0.0 else None,
+        _STD_OVER_MAD * float(np.median(np.abs(over_db - np.median(over_db)))),
+    )
+
+
+def _shares(noise: FloatArray, thermal: FloatArray, power: FloatArray) -> tuple[float, float]:
+    """Factors of thermal noise and of power that make the noise, by robust least squares."""
+    rows = np.stack((thermal / noise, power / noise), axis=1)
+    root = np.ones(len(noise))  # of the weights
+    found = np.array((1.0, 0.0))
+    for _ in range(_NUM_ROUNDS):
+        found, _ = nnls(rows * root[:, None], root)
+        off_db = -10.0 * np.log10(np.maximum(rows @ found, 1e-12))
+        root = 1.0 / np.sqrt(1.0 + (off_db / _TYPICAL_DB) ** 2)
+    return float(found[0]), float(found[1])
+
+
+def _without_own_levels(over_db: FloatArray, entries: Sequence[EntryFacts]) -> FloatArray:
+    """Excess less the median of each receiver that has entries enough to tell it from one fault."""
+    receivers = np.array([entry.link[1] for entry in entries])
+    left_db = over_db.copy()
+    for name in set(receivers.tolist()):
+        mine = receivers == name
+        if mine.sum() >= _FEWEST_ENTRIES:
+            left_db[mine] -= np.median(over_db[mine])
+    return left_db
