@@ -79,7 +79,9 @@ def refuse_damaged(dictionary: BackgroundDictionary) -> None:
     DictionaryError
         If one is; all are named, with what to do.
     """
-    reasons = [found.reason for found in read_entries(dictionary) if isinstance(found, DamagedEntry)]
+    reasons = [
+        found.reason for found in read_entries(dictionary) if isinstance(found, DamagedEntry)
+    ]
     if reasons:
         raise DictionaryError("; ".join(reasons))
 

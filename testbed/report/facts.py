@@ -2,7 +2,7 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -144,7 +144,9 @@ class DictionaryFacts:
             sizes = [len(entry.element_power) for entry in entries]
             size = max(sizes, key=sizes.count)
             if size > 1:
-                rows = [relative_db(e.element_power) for e in entries if len(e.element_power) == size]
+                rows = [
+                    relative_db(e.element_power) for e in entries if len(e.element_power) == size
+                ]
                 found[name] = np.median(rows, axis=0)
         return found
 
@@ -157,10 +159,17 @@ def relative_db(power: FloatArray) -> FloatArray:
     return np.asarray(10.0 * np.log10(np.maximum(power / middle, 1e-10)))
 
 
-def facts_of(root: Path) -> DictionaryFacts:
+def facts_of(
+    root: Path, progress: Callable[[int, int], None] = lambda _done, _total: None
+) -> DictionaryFacts:
     """Read all that lies in a dictionary's directory; nothing is written.
 
     Files beside the entries that cannot be read are noted, and the rest goes without them.
+
+    Parameters
+    ----------
+    progress
+        Called with the entries that are read and the entries in all.
 
     Raises
     ------
@@ -172,11 +181,14 @@ def facts_of(root: Path) -> DictionaryFacts:
     nodes, checks = _nodes(root, notes), _checks(dictionary, notes)
     whole, damaged = [], []
     calibrated = None if nodes is None else CalibratedNodes(nodes, _headers(dictionary))
-    for found in read_entries(dictionary):
+    total = len(dictionary)
+    for done, found in enumerate(read_entries(dictionary)):
+        progress(done, total)
         if isinstance(found, DamagedEntry):
             damaged.append(found)
         else:
             whole.append(_facts(found, calibrated, checks))
+    progress(total, total)
     entries = {entry.link: entry for entry in whole}
     name = root.resolve().name
     return DictionaryFacts(name, manifest, entries, tuple(damaged), nodes, tuple(notes))
@@ -186,7 +198,7 @@ def _facts(
     entry: Entry, calibrated: CalibratedNodes | None, checks: EntryChecks | None
 ) -> EntryFacts:
     header = entry.header
-    power = np.mean(np.abs(entry.channel) ** 2, axis=0, dtype=np.float64)
+    power = np.asarray(np.mean(np.abs(entry.channel) ** 2, axis=0, dtype=np.float64))
     found = None if checks is None else checks.of(header)
     summary = summary_of(entry)
     if calibrated is None:

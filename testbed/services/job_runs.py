@@ -1,6 +1,7 @@
 """What a coordinator does for a job: the runs of one process, over the nodes of many."""
 
 import asyncio
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from testbed.bus.job_messages import SensingTimes
 from testbed.bus.order_messages import NodeState
 from testbed.bus.report_messages import RunContext
 from testbed.errors import UsageError, written_to
+from testbed.report.writing import reported
 from testbed.runs.backgrounds import BackgroundKind
 from testbed.runs.calibrate import CampaignState, calibrate
 from testbed.runs.links import LinkReporter, Processors, stale_links
@@ -28,6 +30,8 @@ from testbed.services.journal import Journal, JournaledLinks
 from testbed.services.live import LiveLinks, LiveSource
 from testbed.services.live_bursts import LiveBursts, Patience
 from testbed.site import Site
+
+_log = logging.getLogger(__name__)
 
 # Simulated radios compute for as long as it takes, and nothing is late in virtual time.
 _VIRTUAL_ATTEMPT_S = 15.0
@@ -146,7 +150,7 @@ class JobRuns:
             job.done, job.total, job.progress = now.done, now.total, now.text
 
         job.progress = CampaignState().text
-        with written_to(out):
+        with reported(out, _log.info), written_to(out):
             learned, total = calibrate(self._site, setup, out, progress)
         job.result = (str(out), total, learned)
 

@@ -1,0 +1,79 @@
+"""What the calibration of nodes found, as tables of the report."""
+
+import numpy as np
+
+from calibration.node_files import NodeCalibrationFile
+from drivers.geometry import SPEED_OF_LIGHT_M_PER_S, FloatArray
+from drivers.node_errors import BORESIGHT_RAD, TIME_M, X_M, Y_M, NodeErrors
+from testbed.report.html import Html, table
+
+
+def elements_of(nodes: NodeCalibrationFile) -> tuple[dict[str, FloatArray], dict[str, FloatArray]]:
+    """Gain in dB and phase in degrees of each element, shape ``(M,)``, of nodes with arrays."""
+    gains = {
+        record.node_id: np.array([complex(*gain) for gain in record.element_gain])
+        for record in nodes.nodes
+        if len(record.element_gain) > 1
+    }
+    gain_db = {
+        name: 20.0 * np.log10(np.maximum(np.abs(gain), 1e-5)) for name, gain in gains.items()
+    }
+    return gain_db, {name: np.degrees(np.angle(gain)) for name, gain in gains.items()}
+
+
+def array_table(nodes: NodeCalibrationFile) -> Html:
+    """A row a receiving array: what its elements are off by, and what is left unknown of them."""
+    gain_db, phase_deg = elements_of(nodes)
+    rows = []
+    for record in nodes.nodes:
+        name = record.node_id
+        if name not in gain_db:
+            continue
+        delay_ps = 1e12 * np.array(record.element_delay_s)
+        rows.append(
+            (
+                name, str(len(gain_db[name])), f"{_rms(gain_db[name]):.2f}",
+                f"{np.max(np.abs(gain_db[name])):.2f}", f"{_rms(phase_deg[name]):.1f}",
+                f"{np.max(np.abs(phase_deg[name])):.1f}", f"{_rms(delay_ps):.0f}",
+                f"{100.0 * np.sqrt(record.element_error_var):.1f}",
+                f"{100.0 * np.sqrt(record.element_left_var):.1f}",
+            )
+        )  # fmt: skip
+    heads = (
+        "node", "elements", "gain rms (dB)", "largest (dB)", "phase rms (°)", "largest (°)",
+        "delay rms (ps)", "found off ideal (%)", "left unknown (%)",
+    )  # fmt: skip
+    return table(heads, rows, 1)
+
+
+def node_table(nodes: NodeCalibrationFile) -> Html:
+    """A row a node: its time, powers and pose, and how well they are known."""
+    names = tuple(record.node_id for record in nodes.nodes)
+    errors = NodeErrors(names, np.array(nodes.covariance).reshape(6 * len(names), -1))
+    rows = []
+    for record, var in zip(nodes.nodes, errors.variances, strict=True):
+        std = np.sqrt(np.maximum(var, 0.0))
+        time_std_ns = 1e9 * float(std[TIME_M]) / SPEED_OF_LIGHT_M_PER_S
+        has_time = record.time_s is not None
+        rows.append(
+            (
+                record.node_id,
+                f"{1e9 * record.time_s:+.2f}" if record.time_s is not None else "none",
+                f"{time_std_ns:.2f}" if has_time else "-",
+                f"{record.power_db[0]:+.1f}", f"{record.power_db[1]:+.1f}",
+                f"{record.noise_figure_db:.1f}",
+                f"{record.position_m[0]:.3f}, {record.position_m[1]:.3f}",
+                f"{100.0 * np.hypot(std[X_M], std[Y_M]):.1f}",
+                f"{np.degrees(record.boresight_rad):.2f}",
+                f"{np.degrees(std[BORESIGHT_RAD]):.2f}",
+            )
+        )  # fmt: skip
+    heads = (
+        "node", "time (ns)", "± (ns)", "power over nominal (dB)", "gain over nominal (dB)",
+        "noise figure (dB)", "position found (m)", "± (cm)", "boresight found (°)", "± (°)",
+    )  # fmt: skip
+    return table(heads, rows, 1)
+
+
+def _rms(values: FloatArray) -> float:
+    return float(np.sqrt(np.mean(np.square(values))))
