@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from testbed.report.facts import Link
+from testbed.report.html import printable
 from testbed.report.report import Report
 
 _STYLE: Any = {"font.size": 9.0, "text.parse_math": False}
@@ -91,5 +92,5 @@ def _draw_names(ax: Axes, names: Sequence[str]) -> None:
 
 def shortened(name: str, most: int = 14) -> str:
     """A name that fits beside a figure."""
-    half = (most - 1) // 2
+    half, name = (most - 1) // 2, printable(name)
     return name if len(name) <= most else f"{name[:half]}…{name[-half:]}"

@@ -34,8 +34,13 @@ def elements_figure(
     limit_db = _limit(gain_db, _LEAST_GAIN_DB)
     limit_deg = _limit(phase_deg, _LEAST_PHASE_DEG)
     with mpl.rc_context(_STYLE):
-        size = (max(4.2, 1.85 * columns + 0.9), 1.35 * rows + 0.9)
-        figure = Figure(figsize=size, layout="constrained")
+        width_in, height_in = max(4.2, 1.8 * columns + 1.4), 1.35 * rows + 1.0
+        figure = Figure(figsize=(width_in, height_in))
+        # Margins as they are needed: a layout engine takes seconds for forty panels.
+        figure.subplots_adjust(
+            left=0.75 / width_in, right=1.0 - 0.75 / width_in, bottom=0.5 / height_in,
+            top=1.0 - 0.6 / height_in, wspace=0.14, hspace=0.45,
+        )  # fmt: skip
         axes = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
         for n, name in enumerate(gain_db):
             ax = axes[n // columns, n % columns]
@@ -79,4 +84,4 @@ def _draw_key(figure: Figure, *, has_phase: bool) -> None:
     if has_phase:
         mark: Any = {"marker": "D", "ls": "", "color": _PHASE, "mec": "black", "mew": 0.4}
         handles.append(Line2D([], [], **mark, label="phase (right, degrees)"))
-    figure.legend(handles=handles, loc="outside upper left", ncols=2, frameon=False)
+    figure.legend(handles=handles, loc="upper left", ncols=2, frameon=False)

@@ -1,6 +1,5 @@
 """Noise and stability of a dictionary's entries."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import matplotlib as mpl
@@ -10,7 +9,6 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from testbed.figures.coverage import shortened
-from testbed.report.facts import Link
 from testbed.report.report import Report
 
 _STYLE: Any = {"font.size": 9.0, "axes.titlesize": 9.5, "text.parse_math": False}
@@ -23,20 +21,17 @@ def noise_figure(report: Report) -> Figure:
     """Noise of all entries over what is expected: its histogram, and beside power."""
     with mpl.rc_context(_STYLE):
         figure = Figure(figsize=(9.0, 3.4), layout="constrained")
-        left, right = figure.subplots(1, 2, width_ratios=(1.0, 1.6))
+        left, right = figure.subplots(1, 2, width_ratios=(1.0, 2.2), sharey=True)
         _draw_histogram(left, report)
         _draw_scatter(right, report)
     return figure
 
 
 def _draw_histogram(ax: Axes, report: Report) -> None:
-    noise = report.noise
-    excess_db = np.array(list(noise.excess_db.values()))
-    ax.hist(excess_db, bins=_bins(excess_db), color=_ENTRY)
-    if excess_db.max() > 0.5 * noise.threshold_db:
-        ax.axvline(noise.threshold_db, color=_OUTLIER, ls="--", lw=1.2)
-    ax.set(xlabel="noise over expected (dB)", ylabel="number of entries")
-    ax.yaxis.set_major_locator(MaxNLocator(integer=True))
+    excess_db = np.array(list(report.noise.excess_db.values()))
+    ax.hist(excess_db, bins=_bins(excess_db), color=_ENTRY, orientation="horizontal")
+    ax.set(ylabel="noise over expected (dB)", xlabel="number of entries")
+    ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
 
 
 def _bins(values: np.ndarray) -> list[float]:
@@ -46,35 +41,24 @@ def _bins(values: np.ndarray) -> list[float]:
 
 
 def _draw_scatter(ax: Axes, report: Report) -> None:
-    noise, facts = report.noise, report.facts
-    over_db: Mapping[Link, float] = noise.over_thermal_db or {
-        link: entry.summary.noise_db
-        for link, entry in facts.entries.items()
-        if entry.summary.noise_db is not None
-    }
-    power_db = {link: facts.entries[link].summary.mean_power_db for link in over_db}
-    links = [link for link in over_db if power_db[link] is not None]
-    is_far = np.array([noise.excess_db.get(link, 0.0) > noise.threshold_db for link in links], bool)
-    x, y = (np.array([value[link] for link in links], float) for value in (power_db, over_db))
-    size = 12.0 if len(links) < 200 else 5.0
-    ax.scatter(x[~is_far], y[~is_far], s=size, color=_ENTRY, lw=0)
+    noise, entries = report.noise, report.facts.entries
+    links = [link for link in noise.excess_db if entries[link].summary.mean_power_db is not None]
+    x = np.array([entries[link].summary.mean_power_db for link in links], float)
+    y = np.array([noise.excess_db[link] for link in links])
+    is_far = y > noise.threshold_db
+    ax.scatter(x[~is_far], y[~is_far], s=12.0 if len(links) < 200 else 5.0, color=_ENTRY, lw=0)
     ax.scatter(x[is_far], y[is_far], s=30.0, color=_OUTLIER, marker="D", ec="black", lw=0.6)
-    worst = sorted(np.flatnonzero(is_far), key=lambda n: -noise.excess_db[links[n]])[:_MOST_NAMED]
-    for n in worst:
-        name = " → ".join(shortened(end) for end in links[n])
+    ax.axhline(noise.threshold_db, color=_OUTLIER, ls="--", lw=1.2, label="suspicious above")
+    ax.axhline(0.0, color=_LINE, lw=0.6)
+    for n in sorted(np.flatnonzero(is_far), key=lambda n: -y[n])[:_MOST_NAMED]:
         on_left = x[n] < 0.5 * (x.min() + x.max())
         ax.annotate(
-            name, (x[n], y[n]), (6.0 if on_left else -6.0, 0.0), textcoords="offset points",
+            " → ".join(shortened(end) for end in links[n]), (x[n], y[n]),
+            (6.0 if on_left else -6.0, 0.0), textcoords="offset points",
             ha="left" if on_left else "right", va="center", fontsize=8.0,
         )  # fmt: skip
-    label = (
-        "noise over link budget (dB)"
-        if noise.over_thermal_db
-        else "noise (dB, of the transmitted tone)"
-    )
-    ax.set(xlabel="mean power of the entry (dB, of the transmitted tone)", ylabel=label)
-    if y.size and np.ptp(y) < 1.0:
-        ax.set_ylim(y.mean() - 1.0, y.mean() + 1.0)
+    ax.set(xlabel="mean power of the entry (dB, of the transmitted tone)")
+    ax.legend(loc="best", frameon=False)
     ax.grid(lw=0.4, color="0.88")
 
 

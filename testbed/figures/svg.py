@@ -2,6 +2,7 @@
 
 import io
 import re
+import warnings
 from typing import Any
 
 import matplotlib as mpl
@@ -21,7 +22,9 @@ def svg_of(figure: Figure, name: str) -> str:
         Unique in a page: ids that are referred to are made of it.
     """
     stream = io.StringIO()
-    with mpl.rc_context({**_STYLE, "svg.hashsalt": name}):
+    with mpl.rc_context({**_STYLE, "svg.hashsalt": name}), warnings.catch_warnings():
+        # Names may be of any script: browsers have the fonts, whatever there is here to measure.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None})
     content = stream.getvalue()
     return _GROUP_ID.sub("<g", content[content.index("<svg") :])

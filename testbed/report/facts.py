@@ -91,7 +91,7 @@ class DictionaryFacts:
         """All that entries name, and nodes of which there is no entry at all, in natural order."""
         named = {end for link in self.entries for end in link}
         named |= {end for found in self.damaged if found.link for end in found.link}
-        return tuple(sorted(named | self._silent_nodes(), key=_natural))
+        return tuple(sorted(named | self._silent_nodes(), key=natural_order))
 
     def _silent_nodes(self) -> set[str]:
         """Calibrated nodes that no entry was learned with, by the best name that they have."""
@@ -130,7 +130,7 @@ class DictionaryFacts:
         found: dict[str, list[EntryFacts]] = defaultdict(list)
         for entry in self.entries.values():
             found[entry.link[1]].append(entry)
-        return {name: tuple(found[name]) for name in sorted(found, key=_natural)}
+        return {name: tuple(found[name]) for name in sorted(found, key=natural_order)}
 
     @cached_property
     def element_db(self) -> Mapping[str, FloatArray]:
@@ -232,7 +232,7 @@ def _checks(dictionary: BackgroundDictionary, notes: list[str]) -> EntryChecks |
         return None
 
 
-def _natural(name: str) -> list[tuple[int, str]]:
+def natural_order(name: str) -> list[tuple[int, str]]:
     """Order of names in which n2 comes before n10."""
     parts = re.findall(r"\d+|\D+", name)
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]

@@ -15,7 +15,7 @@ class Html(str):
 def tag(name: str, *children: str, **attributes: str) -> Html:
     """An element; ``class_`` stands for the attribute that Python has no name for."""
     given = "".join(
-        f' {key.rstrip("_").replace("_", "-")}="{escape(_printable(value))}"'
+        f' {key.rstrip("_").replace("_", "-")}="{escape(printable(value))}"'
         for key, value in attributes.items()
     )
     if name in _VOID:
@@ -45,10 +45,10 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[str]], numbers_from: int
 
 
 def _escaped(text: str) -> str:
-    return text if isinstance(text, Html) else escape(_printable(text))
+    return text if isinstance(text, Html) else escape(printable(text))
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """Text without control characters, lone surrogates and what turns the direction of writing."""
     return "".join(
         c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in text

@@ -1,13 +1,13 @@
 """Noise of entries against what the receivers' thermal noise and imperfect radios make expected."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import nnls
 
 from drivers.geometry import FloatArray
-from testbed.report.facts import DictionaryFacts, EntryFacts, Link
+from testbed.report.facts import DictionaryFacts, Link
 
 # Noise this far over the expected one is worth a look, and no less: some 3 dB are twice the noise.
 LEAST_EXCESS_DB = 3.0
@@ -30,8 +30,11 @@ class NoiseFacts:
     ----------
     excess_db
         Of each link over what is expected.
-    over_thermal_db
-        Of each link over the calibrated link budget; empty where there is none.
+    receiver_db
+        Median of each receiver over what all are expected to have, by location, taken off above;
+        of receivers that have entries enough to tell it from one fault.
+    is_budgeted
+        Whether what is expected is of calibrated nodes; else thermal noise counts as alike.
     power_share_db
         Noise that grows with the received power (phase noise, quantization), relative to it;
         ``None`` for none.
@@ -40,7 +43,8 @@ class NoiseFacts:
     """
 
     excess_db: Mapping[Link, float]
-    over_thermal_db: Mapping[Link, float]
+    receiver_db: Mapping[str, float]
+    is_budgeted: bool
     power_share_db: float | None
     std_db: float
 
@@ -48,6 +52,11 @@ class NoiseFacts:
     def threshold_db(self) -> float:
         """From which excess on noise is suspicious."""
         return max(LEAST_EXCESS_DB, NUM_STD * self.std_db)
+
+    @property
+    def noisy_receivers(self) -> dict[str, float]:
+        """Receivers that are noisy in all their entries, with their excess in dB."""
+        return {name: db for name, db in self.receiver_db.items() if db > LEAST_EXCESS_DB}
 
 
 def noise_of(facts: DictionaryFacts) -> NoiseFacts:
@@ -62,20 +71,20 @@ def noise_of(facts: DictionaryFacts) -> NoiseFacts:
     if len(budget) < len(entries):
         budget = {}
     if not entries:
-        return NoiseFacts({}, {}, None, 0.0)
+        return NoiseFacts({}, {}, False, None, 0.0)
     noise = np.array([e.header.learned_with.noise_var for e in entries], dtype=np.float64)
     thermal = np.array([budget.get(e.link, 1.0) for e in entries])
     power = np.array([e.summary.mean_power for e in entries])
     factor, share = _shares(noise, thermal / float(np.median(thermal / noise)), power)
     scale = factor / float(np.median(thermal / noise))
     over_db = 10.0 * np.log10(noise / (scale * thermal + share * power))
-    over_db = _without_own_levels(over_db, entries)
-    over_thermal_db = 10.0 * np.log10(noise / thermal)
+    receivers = np.array([entry.link[1] for entry in entries])
+    levels_db = _levels_db(over_db, receivers)
+    over_db -= np.array([levels_db.get(name, 0.0) for name in receivers.tolist()])
     return NoiseFacts(
         {e.link: float(value) for e, value in zip(entries, over_db, strict=True)},
-        {e.link: float(value) for e, value in zip(entries, over_thermal_db, strict=True)}
-        if budget
-        else {},
+        levels_db,
+        bool(budget),
         10.0 * float(np.log10(share)) if share > 0.0 else None,
         _STD_OVER_MAD * float(np.median(np.abs(over_db - np.median(over_db)))),
     )
@@ -93,12 +102,11 @@ def _shares(noise: FloatArray, thermal: FloatArray, power: FloatArray) -> tuple[
     return float(found[0]), float(found[1])
 
 
-def _without_own_levels(over_db: FloatArray, entries: Sequence[EntryFacts]) -> FloatArray:
-    """Excess less the median of each receiver that has entries enough to tell it from one fault."""
-    receivers = np.array([entry.link[1] for entry in entries])
-    left_db = over_db.copy()
-    for name in set(receivers.tolist()):
-        mine = receivers == name
-        if mine.sum() >= _FEWEST_ENTRIES:
-            left_db[mine] -= np.median(over_db[mine])
-    return left_db
+def _levels_db(over_db: FloatArray, receivers: np.ndarray) -> dict[str, float]:
+    """Median of each receiver that has entries enough."""
+    mine = {name: over_db[receivers == name] for name in sorted(set(receivers.tolist()))}
+    return {
+        name: float(np.median(values))
+        for name, values in mine.items()
+        if len(values) >= _FEWEST_ENTRIES
+    }

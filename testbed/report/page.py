@@ -9,7 +9,7 @@ from testbed.figures.coverage import coverage_figure
 from testbed.figures.elements import elements_figure
 from testbed.figures.entry_noise import noise_figure, stability_figure
 from testbed.figures.svg import svg_of
-from testbed.report.facts import Link
+from testbed.report.facts import Link, natural_order
 from testbed.report.html import Html, joined, table, tag
 from testbed.report.node_tables import array_table, elements_of, node_table
 from testbed.report.report import Origin, Report
@@ -189,7 +189,7 @@ def _noise(report: Report) -> Iterator[Html]:
     if not noise.excess_db:
         yield tag("p", "No entry says what noise its captures had.")
         return
-    base = "the calibrated link budget" if noise.over_thermal_db else "a level alike for all"
+    base = "the calibrated link budget" if noise.is_budgeted else "a level alike for all"
     share = noise.power_share_db
     grows = f", and {share:.0f} dB of the entry's power" if share is not None else ""
     yield tag(
@@ -199,6 +199,9 @@ def _noise(report: Report) -> Iterator[Html]:
         f"deviation); suspicious is more than {noise.threshold_db:.1f} dB.",
     )
     yield Html(svg_of(noise_figure(report), "noise"))
+    if noise.noisy_receivers:
+        found = (f"at {name} by {db:.1f} dB" for name, db in noise.noisy_receivers.items())
+        yield tag("p", tag("b", "Noisy in all entries: "), f"the receivers {', '.join(found)}.")
 
 
 def _stability(report: Report) -> Iterator[Html]:
@@ -255,7 +258,7 @@ def _limited(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Html:
 def _links(links: Iterable[Link]) -> Iterator[str]:
     """Links by receiver, so that those of one that is dead read as one."""
     senders: dict[str, list[str]] = defaultdict(list)
-    chosen = list(links)
+    chosen = sorted(links, key=lambda link: [natural_order(end) for end in reversed(link)])
     for tx, rx in chosen[:_MOST_LINKS]:
         senders[rx].append(tx)
     yield "; ".join(f"to {rx} from {', '.join(senders[rx])}" for rx in senders)
