@@ -15,7 +15,7 @@ from calibration.dictionary_survey import DamagedEntry, EntrySummary, read_entri
 from calibration.entry_checks import EntryCheck, EntryChecks, State
 from calibration.node_files import NodeCalibrationFile, read_node_file
 from drivers.geometry import FloatArray
-from testbed.report.paths import CalibratedNodes, PathFound
+from testbed.report.paths import CalibratedNodes, PathFound, errors_of
 
 Link = tuple[str, str]
 
@@ -201,7 +201,7 @@ def _facts(
     power = np.asarray(np.mean(np.abs(entry.channel) ** 2, axis=0, dtype=np.float64))
     found = None if checks is None else checks.of(header)
     summary = summary_of(entry)
-    if calibrated is None:
+    if calibrated is None or not (np.isfinite(power).all() and power.any()):
         return EntryFacts(summary, power, check=found)
     return EntryFacts(
         summary, power, calibrated.thermal_var(header), calibrated.direct_path(entry), found
@@ -218,10 +218,13 @@ def _headers(dictionary: BackgroundDictionary) -> Iterable[EntryHeader]:
 
 def _nodes(root: Path, notes: list[str]) -> NodeCalibrationFile | None:
     try:
-        return read_node_file(root)
-    except DictionaryError as error:
+        found = read_node_file(root)
+        if found is not None:
+            errors_of(found)
+    except (DictionaryError, ValueError) as error:
         notes.append(str(error))
         return None
+    return found
 
 
 def _checks(dictionary: BackgroundDictionary, notes: list[str]) -> EntryChecks | None:

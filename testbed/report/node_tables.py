@@ -4,8 +4,9 @@ import numpy as np
 
 from calibration.node_files import NodeCalibrationFile
 from drivers.geometry import SPEED_OF_LIGHT_M_PER_S, FloatArray
-from drivers.node_errors import BORESIGHT_RAD, TIME_M, X_M, Y_M, NodeErrors
+from drivers.node_errors import BORESIGHT_RAD, TIME_M, X_M, Y_M
 from testbed.report.html import Html, table
+from testbed.report.paths import errors_of
 
 
 def elements_of(nodes: NodeCalibrationFile) -> tuple[dict[str, FloatArray], dict[str, FloatArray]]:
@@ -48,10 +49,8 @@ def array_table(nodes: NodeCalibrationFile) -> Html:
 
 def node_table(nodes: NodeCalibrationFile) -> Html:
     """A row a node: its time, powers and pose, and how well they are known."""
-    names = tuple(record.node_id for record in nodes.nodes)
-    errors = NodeErrors(names, np.array(nodes.covariance).reshape(6 * len(names), -1))
     rows = []
-    for record, var in zip(nodes.nodes, errors.variances, strict=True):
+    for record, var in zip(nodes.nodes, errors_of(nodes).variances, strict=True):
         std = np.sqrt(np.maximum(var, 0.0))
         time_std_ns = 1e9 * float(std[TIME_M]) / SPEED_OF_LIGHT_M_PER_S
         has_time = record.time_s is not None

@@ -66,7 +66,11 @@ def noise_of(facts: DictionaryFacts) -> NoiseFacts:
     averaged), and a share of the received power; then each receiver's own median, as noise figures
     are known to a decibel or two. Without calibrated nodes thermal noise counts as alike.
     """
-    entries = [e for e in facts.entries.values() if e.header.learned_with.noise_var]
+    entries = [
+        entry
+        for entry in facts.entries.values()
+        if entry.header.learned_with.noise_var and np.isfinite(entry.summary.mean_power)
+    ]
     budget = {e.link: e.thermal_var for e in entries if e.thermal_var is not None}
     if len(budget) < len(entries):
         budget = {}

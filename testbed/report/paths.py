@@ -13,6 +13,7 @@ from drivers.array import ElementPattern, UniformLinearArray
 from drivers.geometry import SPEED_OF_LIGHT_M_PER_S, Pose, arrival_angle_rad, distance_m
 from drivers.link_budget import channel_noise_var
 from drivers.node import Node
+from drivers.node_errors import NodeErrors
 from drivers.waveform import OfdmGrid
 
 # Nothing in the directory says what the antennas' patterns are: levels are of such antennas, and
@@ -123,6 +124,11 @@ class CalibratedNodes:
             return None
         tx_s, rx_s = self._record[tx.node_id].time_s, self._record[rx.node_id].time_s
         return None if tx_s is None or rx_s is None else rx_s - tx_s
+
+
+def errors_of(found: NodeCalibrationFile) -> NodeErrors:
+    """What is left unknown of calibrated nodes; ``ValueError`` if it is of other nodes."""
+    return NodeErrors(tuple(node.node_id for node in found.nodes), np.array(found.covariance))
 
 
 def grid_of(header: EntryHeader) -> OfdmGrid | None:

@@ -8,7 +8,6 @@ from calibration.dictionary_entry import DictionaryError
 from calibration.whole_files import write_atomically
 from drivers.capture import CaptureRefusedError
 from testbed.errors import UsageError, explain
-from testbed.report.report import report_of
 
 FILE_NAME = "report.html"
 
@@ -29,6 +28,7 @@ def write_report(
     """
     try:
         from testbed.report.page import page_of
+        from testbed.report.report import report_of
     except ModuleNotFoundError as error:
         msg = f"a report needs {error.name}: pip install 'isac-testbed[figures]'"
         raise UsageError(msg) from error

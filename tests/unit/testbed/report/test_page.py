@@ -1,5 +1,6 @@
 """The page: one file that is whole, stands alone, escapes what it is told, and says what is so."""
 
+import json
 import re
 from html.parser import HTMLParser
 from xml.etree import ElementTree as ET
@@ -14,7 +15,7 @@ from calibration.entry_checks import EntryCheck, EntryChecks
 from testbed.report.html import Html, tag
 from testbed.report.page import page_of
 from testbed.report.report import report_of
-from tests.unit.testbed.report.halls import hall, replaced
+from tests.unit.testbed.report.halls import copied, hall, replaced
 
 HOSTILE = '</style><script>alert("x")</script>&amp;$\\frac{'
 SECTIONS = (
@@ -170,6 +171,26 @@ def test_nodes_without_any_entry_are_missing(lab, tmp_path):
     assert "to node f from north, north-east, south, south-east, south-west" in found.words
 
 
+@pytest.mark.parametrize(
+    "change", [{"nodes": 3}, {"covariance": [[1.0]]}, {"covariance": [[], [1.0]]}]
+)
+def test_nodes_that_cannot_be_read_are_left_out_and_named(lab, tmp_path, change):
+    root = copied(lab, tmp_path)
+    path = root / "nodes.json"
+    path.write_text(json.dumps({**json.loads(path.read_bytes()), **change}))
+    found = report_of(root).facts
+    assert found.nodes is None
+    assert len(found.notes) == 1
+    assert len(found.entries) == 30
+
+
+def test_entries_that_are_not_numbers_are_no_reason_to_fail(lab, tmp_path):
+    root = copied(lab, tmp_path)
+    replaced(root, ("south", "north"), lambda channel: channel * np.nan)
+    replaced(root, ("south", "south-west"), lambda channel: channel * 0.0)
+    assert "30 of 30 entries" in read(root).words
+
+
 def test_checks_are_told_of_the_entries_that_they_were_of(tmp_path):
     root = tmp_path / "d"
     dictionary = simple(root, ["a", "b", "c"])
@@ -203,10 +224,7 @@ def test_links_without_absolute_delay_are_listed_with_the_reason(lab, tmp_path):
     assert "not known, as nodes were not sounded: to a from b; to b from a." in found.words
     assert "All receivers have a single antenna" in found.words
 
-    root = tmp_path / "lab"
-    root.mkdir()
-    for path in lab.iterdir():
-        (root / path.name).write_bytes(path.read_bytes())
+    root = copied(lab, tmp_path)
     replaced(root, ("south", "north"), lambda channel: channel, delay_is_absolute=False)
     replaced(root, ("north", "south"), np.random.default_rng(0).permutation,
              delay_is_absolute=False)  # fmt: skip

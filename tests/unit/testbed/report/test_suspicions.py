@@ -61,7 +61,7 @@ def test_an_element_that_is_dead_in_one_entry_is_named(root):
 
 def test_an_element_that_is_dead_in_all_entries_is_named_by_its_receiver(root):
     def without_element(channel):
-        return channel * np.array([0.05, 1.0, 1.0, 1.0], dtype=np.complex64)
+        return channel * np.array([0.0, 1.0, 1.0, 1.0], dtype=np.complex64)
 
     for entry in report_of(root).facts.of_receiver["south"]:
         replaced(root, entry.link, without_element)
