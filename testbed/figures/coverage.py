@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patheffects import withStroke
 
 from testbed.report.facts import Link
 from testbed.report.html import printable
@@ -23,7 +24,14 @@ _MARKS: dict[str, dict[str, Any]] = {
     "stale": {"marker": "s", "mfc": "#D55E00", **_EDGE},
     "drifting": {"marker": "^", "mfc": "white", **_EDGE},
     "suspicious": {"marker": "D", "mfc": "#E69F00", **_EDGE},
-    "no absolute delay": {"marker": "o", "mfc": "none", "mec": "white", "mew": 0.9, "ls": ""},
+    "no absolute delay": {
+        "marker": "o",
+        "mfc": "none",
+        "mec": "white",
+        "mew": 1.0,
+        "ls": "",
+        "path_effects": [withStroke(linewidth=2.4, foreground="black")],
+    },
 }
 
 
@@ -74,9 +82,7 @@ def _draw_marks(ax: Axes, report: Report) -> None:
         if len(spots):
             grown = 1.5 if kind == "no absolute delay" else 1.0  # about the other marks
             ax.plot(*spots.T, **_MARKS[kind], ms=grown * size)
-            dark = {"mec": "0.3"} if kind == "no absolute delay" else {}
-            style = {**_MARKS[kind], **dark}
-            handles.append(Line2D([], [], **style, ms=7.0, label=f"{kind} ({len(spots)})"))
+            handles.append(Line2D([], [], **_MARKS[kind], ms=7.0, label=f"{kind} ({len(spots)})"))
     if handles:
         ax.figure.legend(handles=handles, loc="outside upper left", ncols=3, frameon=False)
 

@@ -1,5 +1,6 @@
 """Noise and stability of a dictionary's entries."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import matplotlib as mpl
@@ -8,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from drivers.geometry import FloatArray
 from testbed.figures.coverage import shortened
 from testbed.report.report import Report
 
@@ -15,6 +17,8 @@ _STYLE: Any = {"font.size": 9.0, "axes.titlesize": 9.5, "text.parse_math": False
 _ENTRY, _OUTLIER, _LINE = "#0072B2", "#D55E00", "#6F6F6F"
 _STATES = {"valid": ("#0072B2", "o"), "drifting": ("#E69F00", "^"), "stale": ("#D55E00", "s")}
 _MOST_NAMED = 8
+# Shares of the axes that a name takes.
+_ROOM_X, _ROOM_Y = 0.3, 0.06
 
 
 def noise_figure(report: Report) -> Figure:
@@ -50,16 +54,29 @@ def _draw_scatter(ax: Axes, report: Report) -> None:
     ax.scatter(x[is_far], y[is_far], s=30.0, color=_OUTLIER, marker="D", ec="black", lw=0.6)
     ax.axhline(noise.threshold_db, color=_OUTLIER, ls="--", lw=1.2, label="suspicious above")
     ax.axhline(0.0, color=_LINE, lw=0.6)
-    for n in sorted(np.flatnonzero(is_far), key=lambda n: -y[n])[:_MOST_NAMED]:
-        on_left = x[n] < 0.5 * (x.min() + x.max())
-        ax.annotate(
-            " → ".join(shortened(end) for end in links[n]), (x[n], y[n]),
-            (6.0 if on_left else -6.0, 0.0), textcoords="offset points",
-            ha="left" if on_left else "right", va="center", fontsize=8.0,
-        )  # fmt: skip
+    worst = sorted(np.flatnonzero(is_far).tolist(), key=lambda n: -y[n])
+    _name(ax, x, y, {n: " → ".join(shortened(end) for end in links[n]) for n in worst})
     ax.set(xlabel="mean power of the entry (dB, of the transmitted tone)")
     ax.legend(loc="best", frameon=False)
     ax.grid(lw=0.4, color="0.88")
+
+
+def _name(ax: Axes, x: FloatArray, y: FloatArray, names: Mapping[int, str]) -> None:
+    """Write names beside points, the first ones first, as far as there is room."""
+    width, height = np.ptp(ax.get_xlim()), np.ptp(ax.get_ylim())
+    named: list[int] = []
+    for n, name in names.items():
+        is_free = all(
+            abs(x[n] - x[m]) > _ROOM_X * width or abs(y[n] - y[m]) > _ROOM_Y * height for m in named
+        )
+        if not is_free or len(named) == _MOST_NAMED:
+            continue
+        named.append(n)
+        on_left = x[n] < np.mean(ax.get_xlim())
+        ax.annotate(
+            name, (x[n], y[n]), (6.0 if on_left else -6.0, 0.0), textcoords="offset points",
+            ha="left" if on_left else "right", va="center", fontsize=8.0,
+        )  # fmt: skip
 
 
 def stability_figure(report: Report) -> Figure:
@@ -83,6 +100,8 @@ def stability_figure(report: Report) -> Figure:
             x, y = [c.change_range_m for c in mine], [c.change_snr_db for c in mine]
             right.plot(x, y, marker, color=color, ms=5.0, mec="black", mew=0.4, ls="",
                        label=f"{state} ({count})")  # fmt: skip
+        if not any(c.change_snr_db is not None for c in checks):
+            right.text(0.5, 0.5, "no change was seen", ha="center", transform=right.transAxes)
         right.set(xlabel="bistatic range of the strongest change (m)", ylabel="its SNR (dB)")
         right.legend(frameon=False)
         right.grid(lw=0.4, color="0.88")

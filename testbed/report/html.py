@@ -41,7 +41,8 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[str]], numbers_from: int
         )
 
     body = joined(cells("td", row) for row in rows)
-    return tag("table", tag("thead", cells("th", heads)), tag("tbody", body))
+    head = [tag("thead", cells("th", heads))] if heads else []
+    return tag("table", *head, tag("tbody", body))
 
 
 def _escaped(text: str) -> str:

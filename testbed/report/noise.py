@@ -9,8 +9,9 @@ from scipy.optimize import nnls
 from drivers.geometry import FloatArray
 from testbed.report.facts import DictionaryFacts, Link
 
-# Noise this far over the expected one is worth a look, and no less: some 3 dB are twice the noise.
-LEAST_EXCESS_DB = 3.0
+# Noise this far over the expected one is worth a look, and no less: that of links barely above
+# noise, whose captures are brought onto each other less surely, is up to 3.6 dB over it.
+LEAST_EXCESS_DB = 4.0
 # So many standard deviations of all entries' noise about what is expected.
 NUM_STD = 5.0
 # A receiver's own level is told from so many entries, at least.

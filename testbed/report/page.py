@@ -25,8 +25,9 @@ h1 { font-size: 1.6rem; margin-bottom: .2rem; } h2 { font-size: 1.2rem; margin-t
   background: #f3f6f9; }
 table { border-collapse: collapse; font-size: .86rem; } th { text-align: left; }
 th, td { padding: .15rem .6rem; border-bottom: 1px solid #ddd; vertical-align: top; }
-.number { text-align: right; } .facts td:first-child { color: #555; white-space: nowrap; }
-td { overflow-wrap: anywhere; } .wide { overflow-x: auto; }
+.facts td:first-child { color: #555; white-space: nowrap; }
+td { overflow-wrap: break-word; } td.number { white-space: nowrap; }
+.number { text-align: right; } .wide { overflow-x: auto; }
 svg { max-width: 100%; height: auto; font-family: sans-serif; }
 @media print { body { margin: 0; max-width: none; font-size: 11px; } h2 { break-after: avoid; }
   svg, tr { break-inside: avoid; } .wide { overflow: visible; } }
@@ -75,7 +76,7 @@ def _origin(report: Report) -> Html:
         ("schema", f"{facts.manifest.schema}, made {_minute(facts.manifest.created)} UTC"),
     ]  # fmt: skip
     notes = [("cannot be read", note) for note in facts.notes]
-    return tag("div", table(("", ""), (*rows, *notes), 2), class_="facts")
+    return tag("div", table((), (*rows, *notes), 2), class_="facts")
 
 
 def _waveform(report: Report) -> str:
@@ -256,12 +257,15 @@ def _limited(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Html:
 
 
 def _links(links: Iterable[Link]) -> Iterator[str]:
-    """Links by receiver, so that those of one that is dead read as one."""
-    senders: dict[str, list[str]] = defaultdict(list)
-    chosen = sorted(links, key=lambda link: [natural_order(end) for end in reversed(link)])
-    for tx, rx in chosen[:_MOST_LINKS]:
-        senders[rx].append(tx)
-    yield "; ".join(f"to {rx} from {', '.join(senders[rx])}" for rx in senders)
-    if len(chosen) > _MOST_LINKS:
-        yield f"; and {len(chosen) - _MOST_LINKS:,} more"
+    """Links by their end of fewer names, so that those of a node that is dead read as one."""
+    found = sorted(links, key=lambda link: [natural_order(end) for end in link])
+    by_tx = len({tx for tx, _ in found}) < len({rx for _, rx in found})
+    ends: dict[str, list[str]] = defaultdict(list)
+    for tx, rx in found[:_MOST_LINKS]:
+        ends[tx if by_tx else rx].append(rx if by_tx else tx)
+    here, there = ("from", "to") if by_tx else ("to", "from")
+    names = sorted(ends, key=natural_order)
+    yield "; ".join(f"{here} {name} {there} {', '.join(ends[name])}" for name in names)
+    if len(found) > _MOST_LINKS:
+        yield f"; and {len(found) - _MOST_LINKS:,} more"
     yield "."

@@ -77,9 +77,15 @@ class CalibratedNodes:
         self._node = {name: _node(record) for name, record in self._record.items()}
 
     def thermal_var(self, header: EntryHeader) -> float | None:
-        """Variance of one capture's channel entry by the calibrated link budget."""
+        """Variance of one capture's channel entry by the calibrated link budget.
+
+        A channel is relative to the tone as the site states it, and so is noise in it: a
+        transmitter that is louder than stated makes the channel larger, not the noise smaller.
+        """
         found, grid = self._ends(header), grid_of(header)
-        return None if found is None or grid is None else channel_noise_var(*found, grid)
+        if found is None or grid is None:
+            return None
+        return channel_noise_var(*found, grid) * 10.0 ** (self._over_nominal_db(*found) / 10.0)
 
     def direct_path(self, entry: Entry) -> PathFound | None:
         """The strongest path of an entry as its direct path; see `PathFound`."""
@@ -96,24 +102,27 @@ class CalibratedNodes:
         if window is None:
             return None
         path = find_direct_path(window)
+        # As stated of paths, not as the campaign's own misfit scales it: a wrong location is one.
         late_s = self._late_s(header, tx, rx)
-        at_nodes_db = self._record[tx.node_id].power_db[0] + self._record[rx.node_id].power_db[1]
         has_sine = bool(np.isfinite(path.sine_var))
         std_m = float(np.sqrt(path.delay_var_s2)) * SPEED_OF_LIGHT_M_PER_S
         return PathFound(
             distance_m=float(distance_m(*_positions_m(tx, rx))),
             rx_angle_rad=float(arrival_angle_rad(rx.pose, tx.pose.position_m)),
             tx_angle_rad=float(arrival_angle_rad(tx.pose, rx.pose.position_m)),
-            level_db=float(20.0 * np.log10(max(path.amplitude, 1e-30))) - at_nodes_db,
+            level_db=float(20.0 * np.log10(max(path.amplitude, 1e-30)))
+            - self._over_nominal_db(tx, rx),
             range_off_m=None
             if late_s is None
             else (path.delay_s - late_s) * SPEED_OF_LIGHT_M_PER_S,
-            range_std_m=None if late_s is None else std_m * max(1.0, self._found.range_scale),
+            range_std_m=None if late_s is None else std_m,
             sine_off=path.sine if has_sine else None,
-            sine_std=float(np.sqrt(path.sine_var)) * max(1.0, self._found.sine_scale)
-            if has_sine
-            else None,
+            sine_std=float(np.sqrt(path.sine_var)) if has_sine else None,
         )
+
+    def _over_nominal_db(self, tx: Node, rx: Node) -> float:
+        """Power of the transmitter and gain of the receiver over what the site states."""
+        return self._record[tx.node_id].power_db[0] + self._record[rx.node_id].power_db[1]
 
     def _ends(self, header: EntryHeader) -> tuple[Node, Node] | None:
         tx, rx = (self._node.get(i or "") for i in _ids(header))
