@@ -1,5 +1,6 @@
 """`testbed calibrate`: the background of every link, into a dictionary on disk."""
 
+from functools import partial
 from pathlib import Path
 
 import click
@@ -62,7 +63,7 @@ def command(
 
 def _calibrated(site: Site, out: Path, seed: int, fidelity: Fidelity) -> tuple[int, int]:
     with (
-        reported(out, click.echo), threadpool_limits(limits=1),
+        reported(out, partial(click.echo, err=True)), threadpool_limits(limits=1),
         opened_setup(site, seed, fidelity) as setup, written_to(out), progress_bar() as progress,
     ):  # fmt: skip
         task = progress.add_task("calibrating the nodes", total=None)

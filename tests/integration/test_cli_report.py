@@ -20,8 +20,8 @@ def learned(site, tmp_path_factory):
     outcome = call("calibrate", site, "--out", root)
     assert outcome.code == 0
     verdict = "12 of 12 entries; nothing suspicious, none checked since"
-    assert f"report: {root / 'report.html'}: {verdict}\n" in outcome.out
-    assert outcome.out.endswith(f"{root}: 12 entries, 12 learned now, 0 kept\n")
+    assert f"report: {root / 'report.html'}: {verdict}\n" in outcome.err
+    assert outcome.out == f"{root}: 12 entries, 12 learned now, 0 kept\n"
     return root
 
 
@@ -71,7 +71,7 @@ def test_a_campaign_whose_entries_failed_has_a_report_as_well(tmp_path):
     )  # fmt: skip
     assert outcome.code == 2
     assert "12 of 12 entries could not be learned" in outcome.err
-    assert f"report: {root / 'report.html'}: 0 of 12 entries; nothing to judge" in outcome.out
+    assert f"report: {root / 'report.html'}: 0 of 12 entries; nothing to judge" in outcome.err
     assert "node a" in (root / "report.html").read_text(encoding="utf-8")
 
 
@@ -81,7 +81,7 @@ def test_without_matplotlib_a_campaign_says_how_to_get_it(learned, site, tmp_pat
     outcome = call("calibrate", site, "--out", root)
     needed = "a report needs matplotlib: pip install 'isac-testbed[figures]'"
     assert outcome.code == 0
-    assert f"no report: {needed}\n" in outcome.out
+    assert f"no report: {needed}\n" in outcome.err
     assert not (root / "report.html").exists()
     outcome = call("dictionary", "report", root)
     assert outcome.code == 2
