@@ -155,9 +155,11 @@ class LinkProcessor:
             found = self.map_of(residual)
             sums = SubbandSums(residual, self.grid, self.map_plan.bin_s)
             hypotheses, truncated = self.search.found(sums, found, limits)
+            louder = 1.0
         else:
             tuned = self._as_tuned(capture, background, own_time, limits)
             what, found, hypotheses, truncated = self._joint(capture, tuned, own_time, limits)
+            louder = what.louder
         if own_time is not None:
             hypotheses = [replace(h, delay_s=h.delay_s + what.late_s) for h in hypotheses]
         return LinkReport(
@@ -167,7 +169,7 @@ class LinkProcessor:
             hypotheses=tuple(hypotheses),
             truncated=truncated,
             detection_snr=self.detection_snr,
-            noise_var=found.noise_var,
+            noise_var=found.noise_var * louder,
             delay_is_absolute=count.is_absolute,
             config_epoch=capture.config_epoch,
             background_hash=None if background is None else background.content_hash,

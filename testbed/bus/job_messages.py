@@ -69,11 +69,14 @@ class JobOptions(Part, frozen=True, kw_only=True):
         Of the simulated scene that the client believes in; ``None`` for whichever it is.
     folder
         Dictionary, a plain name in the coordinator's own folder.
+    relearn
+        Whether entries of links that have changed are learned again.
     """
 
     seed: Count | None = None
     background: Literal["learned", "none", "perfect"] = "learned"
     folder: PlainName = "dictionary"
+    relearn: bool = False
     num_receivers: int | None = None
     max_sensings: int | None = None
     fusion: Name | None = None

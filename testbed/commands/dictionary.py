@@ -138,7 +138,6 @@ def _print(root: Path, manifest: "Manifest", found: "Survey") -> None:
         ("made by", f"{manifest.software}, {manifest.created}"),
         ("origin", provenance.origin),
         ("waveform", provenance.waveform_hash),
-        ("geometry", provenance.geometry_hash),
         ("captures", f"{provenance.num_captures} an entry"),
     ):
         out.print(f"{name}: {text}", soft_wrap=True)

@@ -68,7 +68,7 @@ def _checked(
         num_captures = site.calibration.num_captures
         dictionary = open_dictionary(root, setup.source, num_captures)
         calibration = node_calibration_of(
-            setup, root, num_captures,
+            setup, dictionary,
             lambda done, total: progress.update(task, completed=done, total=total),
         )  # fmt: skip
         return check_entries(

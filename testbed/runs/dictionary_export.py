@@ -18,6 +18,7 @@ from calibration.dictionary_entry import (
     array_bytes,
 )
 from calibration.dictionary_survey import EntrySummary, summary_of
+from calibration.link_geometry import EndGeometry
 from calibration.whole_files import write_atomically
 from testbed.errors import UsageError, written_to
 
@@ -44,6 +45,8 @@ def summary_row(summary: EntrySummary) -> dict[str, Value]:
         "rx_id": learned_with.rx_id,
         **_radio("tx", learned_with.tx_radio),
         **_radio("rx", learned_with.rx_radio),
+        **_end("tx", None if header.geometry is None else header.geometry.transmitter),
+        **_end("rx", None if header.geometry is None else header.geometry.receiver),
         "carrier_hz": learned_with.carrier_hz,
         "subcarrier_spacing_hz": learned_with.subcarrier_spacing_hz,
         "noise_var": learned_with.noise_var,
@@ -60,6 +63,16 @@ def _radio(end: str, radio: RadioIdentity | None) -> dict[str, Value]:
     return {
         f"{end}_radio_kind": None if radio is None else radio.kind,
         f"{end}_radio_serial": None if radio is None else radio.serial,
+    }
+
+
+def _end(name: str, end: EndGeometry | None) -> dict[str, Value]:
+    x_m, y_m = (None, None) if end is None else end.position_m
+    return {
+        f"{name}_x_m": x_m,
+        f"{name}_y_m": y_m,
+        f"{name}_boresight_rad": None if end is None else end.boresight_rad,
+        f"{name}_antenna": None if end is None else end.antenna,
     }
 
 

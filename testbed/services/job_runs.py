@@ -15,12 +15,13 @@ from testbed.bus.job_messages import SensingTimes
 from testbed.bus.order_messages import NodeState
 from testbed.bus.report_messages import RunContext
 from testbed.errors import UsageError, written_to
+from testbed.radios import simulated_identities
 from testbed.runs.backgrounds import BackgroundKind
 from testbed.runs.calibrate import CampaignState, calibrate
-from testbed.runs.links import LinkReporter, Processors, stale_links
+from testbed.runs.links import LinkReporter, Processors, unusable_links
 from testbed.runs.localize import Localization
 from testbed.runs.preparation import prepared
-from testbed.runs.setup import Fidelity, Setup, iq_origin, radios_origin, simulate
+from testbed.runs.setup import RADIOS_ORIGIN, Fidelity, Setup, iq_origin, simulate
 from testbed.services.conversion import record_fields
 from testbed.services.exchange import Exchange
 from testbed.services.jobs import Job
@@ -95,7 +96,7 @@ class JobRuns:
         if self._fidelity is None:
             seed = job.asked.options.seed or 0
             radios = self._radios(bursts)
-            source = self._source(bursts, radios_origin(radios))
+            source = self._source(bursts, RADIOS_ORIGIN)
             return Setup(source, seed, has_radios=True, radios=radios)
         pilots = simulate(self._site, self._seed)
         if self._fidelity == "pilot":
@@ -105,6 +106,7 @@ class JobRuns:
         return Setup(
             self._source(bursts, origin), self._seed, pilots.target_m, pilots.source,
             has_radios=True, earlier=self._source(bursts, origin, session=0),
+            radios=simulated_identities(self._site, self.nodes, self._seed),
         )  # fmt: skip
 
     def _source(self, bursts: LiveBursts, origin: str, session: int = 1) -> LiveSource:
@@ -147,7 +149,9 @@ class JobRuns:
 
         job.progress = CampaignState().text
         with written_to(out):
-            learned, total = calibrate(self._site, setup, out, progress)
+            learned, total = calibrate(
+                self._site, setup, out, progress, relearn=job.asked.options.relearn
+            )
         job.result = (str(out), total, learned)
 
     def _localize(self, job: Job, setup: Setup, bursts: LiveBursts) -> None:
@@ -170,8 +174,8 @@ class JobRuns:
                 save_node_calibration(job.folder, known.calibration)
             context = _context(job.asked.job_id, known.calibration)
             job.calibration = context.calibration
-            stale = stale_links(known.background_of)
-            reporter = LinkReporter(site, self.nodes, self.processors, known.calibration, stale)
+            unusable = unusable_links(known.background_of)
+            reporter = LinkReporter(site, self.nodes, self.processors, known.calibration, unusable)
             links = LiveLinks(bursts, known.background_of, reporter, context)
             journal = Journal(job.folder / "journal")
             try:
