@@ -15,7 +15,7 @@ from drivers.capture import Capture, CaptureRefusedError, CaptureSource
 from drivers.geometry import ComplexArray
 from processing.suppression import Background
 from sim_backend.source import SimulatedSource
-from testbed.runs.site_entries import Link, SiteEntries
+from testbed.runs.site_entries import Link, SiteEntries, by_reason
 
 # Backgrounds of links that were looked at last, with what is worked out of them: some 6 MB each.
 _NUM_PLACED = 24
@@ -134,6 +134,12 @@ class LearnedBackgrounds:
     def unusable(self) -> frozenset[Link]:
         """Links that are not to be planned with."""
         return self.stale | self.changed.keys()
+
+    @property
+    def left_out(self) -> str:
+        """Which those are, and why, for people; empty without any."""
+        stale = dict.fromkeys(sorted(self.stale), "stale")
+        return by_reason(stale | self.changed)
 
     def content_hash(self, tx_id: str, rx_id: str) -> str:
         """Of a link's entry."""

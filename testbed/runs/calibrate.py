@@ -17,13 +17,11 @@ from drivers.waveform import OfdmGrid
 from testbed.runs.backgrounds import LearnedBackgrounds, open_dictionary
 from testbed.runs.node_calibration import node_calibration_of
 from testbed.runs.setup import Setup
-from testbed.runs.site_entries import Link
+from testbed.runs.site_entries import Link, by_reason
 from testbed.site import Site
 
 # Captures of all entries that are learned together, until their medians are taken.
 _MOST_BYTES = 500_000_000
-# Links that are named where many have the same problem.
-_MOST_NAMED = 3
 
 
 @dataclass(frozen=True)
@@ -165,30 +163,15 @@ def _listening_together(
 
 
 def _said_of_changed(root: Path, changed: Mapping[Link, str]) -> str:
-    said = "; ".join(f"{_named(names)}: {why}" for why, names in _by_reason(changed).items())
     return (
-        f"{root}: {len(changed)} entries are of links as they were before: {said}. Add --relearn "
-        "to learn them again, or name another directory"
+        f"{root}: {len(changed)} entries are of links as they were before: {by_reason(changed)}. "
+        "Add --relearn to learn them again, or name another directory"
     )
 
 
-def _by_reason(links: Mapping[Link, str]) -> dict[str, list[str]]:
-    """Names of links that have the same problem."""
-    found: dict[str, list[str]] = {}
-    for (tx_id, rx_id), why in links.items():
-        found.setdefault(why, []).append(f"{tx_id} -> {rx_id}")
-    return found
-
-
 def _said_of(problems: Mapping[Link, str], total: int) -> str:
-    links = _by_reason(problems)
-    said = "; ".join(f"a capture on {_named(names)} {why}" for why, names in links.items())
+    said = by_reason({link: f"a capture {why}" for link, why in problems.items()})
     return (
         f"{len(problems)} of {total} entries could not be learned: {said}. The others are kept: "
         "run it again when this is mended"
     )
-
-
-def _named(links: Sequence[str]) -> str:
-    more = len(links) - _MOST_NAMED
-    return ", ".join(links[:_MOST_NAMED]) + (f" and {more} more links" if more > 0 else "")

@@ -1,14 +1,22 @@
 """Entries of a dictionary as seen from a site: which are of its links as they are now."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 
 from calibration.dictionary import BackgroundDictionary
-from calibration.dictionary_entry import DictionaryError, Entry, RadioIdentity, hardware_name
+from calibration.dictionary_entry import (
+    DictionaryError,
+    Entry,
+    EntryHeader,
+    RadioIdentity,
+    hardware_name,
+)
 from calibration.link_geometry import LinkGeometry, link_geometry
 from drivers.capture import CaptureSource
 
 Link = tuple[str, str]
+# Links that are named where many have the same problem.
+_MOST_NAMED = 3
 
 
 class SiteEntries:
@@ -110,10 +118,32 @@ class SiteEntries:
             header = self._dictionary.header_of(*self.locations(link))
             if header.geometry and (why := header.geometry.changes(self.geometry(link))):
                 self.changed[link] = " and ".join(why)
-            elif (other := header.learned_with.receiver) not in (None, self.receiver(link[1])):
-                self.learned_by[link] = other
+            elif (learned_by := header.learned_with.receiver) and not self._listened(
+                header, link[1]
+            ):
+                self.learned_by[link] = learned_by
+
+    def _listened(self, header: EntryHeader, node_id: str) -> bool:
+        """Whether an entry was heard by the elements of a node: as far as radios are known."""
+        then, now = header.learned_with.rx_radio, self._radios.get(node_id)
+        if then is None or now is None:
+            return header.learned_with.rx_id == node_id
+        return then == now
 
     def _example(self) -> str:
         link, why = next(iter(self.changed.items()))
         tx, rx = self.locations(link)
         return f"{tx} -> {rx}: {why}"
+
+
+def by_reason(links: Mapping[Link, str]) -> str:
+    """Links and what is the matter with them, those first of each matter."""
+    names: dict[str, list[str]] = {}
+    for (tx_id, rx_id), why in links.items():
+        names.setdefault(why, []).append(f"{tx_id} -> {rx_id}")
+    return "; ".join(f"{_named(found)}: {why}" for why, found in names.items())
+
+
+def _named(links: Sequence[str]) -> str:
+    more = len(links) - _MOST_NAMED
+    return ", ".join(links[:_MOST_NAMED]) + (f" and {more} more links" if more > 0 else "")

@@ -183,9 +183,9 @@ def test_a_calibration_without_some_nodes_says_which_agent_is_gone(tmp_path):
         following.join()
         said = str(following.end)
         assert said.startswith(
-            "calibrate failed: 24 of 30 entries could not be learned: a capture on a -> d, a -> e, "
-            "a -> f and 6 more links is not usable: agent agent-1 is not connected; a capture on "
-            "d -> a, d -> b, d -> c and 2 more links is not usable: transmitter d: agent agent-1 "
+            "calibrate failed: 24 of 30 entries could not be learned: a -> d, a -> e, a -> f and 6 "
+            "more links: a capture is not usable: agent agent-1 is not connected; d -> a, d -> b, "
+            "d -> c and 2 more links: a capture is not usable: transmitter d: agent agent-1 "
         )
         assert said.endswith("The others are kept: run it again when this is mended")
         # What was learned is kept.

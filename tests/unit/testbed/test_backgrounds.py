@@ -190,7 +190,8 @@ def test_a_receiver_that_hears_nothing_costs_its_own_entries_only(tmp_path):
     setup = simulate(SITE, 3)
     deaf = replace(setup, source=Losing(setup.source, "c", math.inf))
     with pytest.raises(
-        CaptureRefusedError, match=r"^5 of 30 .* on a -> c, b -> c, d -> c and 2 more"
+        CaptureRefusedError,
+        match=r"^5 of 30 .*: a -> c, b -> c, d -> c and 2 more links: a capture is not",
     ):
         calibrate(SITE, deaf, tmp_path / "d")
     assert calibrate(SITE, simulate(SITE, 3), tmp_path / "d") == (5, 30)
