@@ -95,15 +95,16 @@ def replaced(site: Site) -> Site:
 def figures(site: Site, seed: int, num_runs: int) -> Iterator[tuple[str, bool, Figures]]:
     """Case, whether the dictionary was learned before, and what it was worth; of one scene."""
     with TemporaryDirectory() as folder, ExitStack() as opened:
-        before = _learned(_setup(site, seed, 0, opened), site, Path(folder) / "before")
+        before = _learned(opened_session(site, seed, 0, opened), site, Path(folder) / "before")
         for case in cases(site):
-            now = _setup(case.site, seed, 1, opened)
+            now = opened_session(case.site, seed, 1, opened)
             fresh = _learned(now, case.site, Path(folder) / case.name)
             yield case.name, False, _measured(case, now, fresh, num_runs)
             yield case.name, True, _measured(case, now, before, num_runs)
 
 
-def _setup(site: Site, seed: int, session: int, opened: ExitStack) -> Setup:
+def opened_session(site: Site, seed: int, session: int, opened: ExitStack) -> Setup:
+    """The radios of a scene in one session."""
     pilots = simulate(site, seed)
     nodes = build_nodes(site, seed)
     scene = build_scene(site, nodes, seed)
