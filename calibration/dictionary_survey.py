@@ -1,12 +1,13 @@
 """What is in a background dictionary: power and noise of every entry, and what is damaged."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from calibration.dictionary import BackgroundDictionary
 from calibration.dictionary_entry import DictionaryError, Entry, EntryHeader
+from calibration.entry_drift import EntryDrift, EntryDrifts
 
 
 @dataclass(frozen=True)
@@ -19,10 +20,13 @@ class EntrySummary:
         What is said of it.
     mean_power
         ``|H|^2``, mean over tones and elements, relative to the transmitted tone.
+    drift
+        What captures showed of it since it was learned; ``None`` if none did.
     """
 
     header: EntryHeader
     mean_power: float
+    drift: EntryDrift | None = None
 
     @property
     def mean_power_db(self) -> float | None:
@@ -60,13 +64,14 @@ class Survey:
 
 def surveyed(dictionary: BackgroundDictionary) -> Survey:
     """Read all entries, one after the other."""
+    drifts = EntryDrifts(dictionary.root)
     entries: list[EntrySummary] = []
     damaged: list[DamagedEntry] = []
     for found in _read(dictionary):
         if isinstance(found, DamagedEntry):
             damaged.append(found)
         else:
-            entries.append(summary_of(found))
+            entries.append(replace(summary_of(found), drift=drifts.of(found.header)))
     return Survey(tuple(entries), tuple(damaged))
 
 

@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_limits
 from calibration.entry_checks import EntryCheck
 from testbed.build import Overrides
 from testbed.commands.options import fidelity_options, resolve_site
-from testbed.commands.tables import metres, progress_bar, screen
+from testbed.commands.tables import decibels, metres, progress_bar, screen
 from testbed.errors import written_to
 from testbed.runs.backgrounds import open_dictionary
 from testbed.runs.dictionary_check import check_entries
@@ -89,14 +89,10 @@ def _print(root: Path, found: list[EntryCheck]) -> None:
         if entry.state != "valid":
             table.add_row(
                 *entry.link, entry.state, f"{entry.num_changed} of {entry.num_captures}",
-                _decibels(entry.change_snr_db), metres(entry.change_range_m),
-                _decibels(entry.noise_db), entry.reason or "",
+                decibels(entry.change_snr_db), metres(entry.change_range_m),
+                decibels(entry.noise_db), entry.reason or "",
             )  # fmt: skip
     if table.row_count:
         screen().print(table)
     else:
         click.echo(f"{root}: {said}")
-
-
-def _decibels(value: float | None) -> str:
-    return "-" if value is None else f"{value:.1f} dB"

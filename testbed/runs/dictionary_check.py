@@ -12,19 +12,17 @@ import numpy as np
 
 from calibration.dictionary import BackgroundDictionary
 from calibration.entry_checks import EntryCheck, EntryChecks, State
+from calibration.entry_drift import MOST_NOISE_DB
 from calibration.node_calibration import NodeCalibration
 from drivers.capture import Capture, CaptureRefusedError, CaptureSource
 from drivers.geometry import SPEED_OF_LIGHT_M_PER_S
-from drivers.link_budget import channel_noise_var
 from drivers.node import Node
 from processing.report import LinkReport
-from sim_backend.source import median_var_ratio
 from testbed.runs.backgrounds import LearnedBackgrounds
+from testbed.runs.drift import noise_over_expected_db
 from testbed.runs.links import LinkReporter, Processors
 from testbed.site import Site
 
-# More noise than this over what was calibrated is worth a look.
-_MOST_NOISE_DB = 2.0
 # Captures are other ones than those that entries and nodes were calibrated by, where simulated.
 _FIRST_INDEX = 1_000
 
@@ -74,7 +72,6 @@ class _Looks:
     """What captures of one link showed."""
 
     reports: list[LinkReport] = field(default_factory=list)
-    num_averaged: int = 1
     refusals: list[str] = field(default_factory=list)
 
 
@@ -108,7 +105,6 @@ class _Checker:
         try:
             if capture.quality.problem:
                 raise CaptureRefusedError(capture.quality.problem)
-            looks.num_averaged = capture.num_averaged
             background = self._backgrounds(capture.tx_id, capture.rx_id)
             looks.reports.append(self._reporter.look(capture, background, index).report)
         except CaptureRefusedError as refusal:
@@ -119,7 +115,7 @@ class _Checker:
         strongest = max(
             (report.hypotheses[0] for report in changed), key=lambda h: h.snr, default=None
         )
-        noise_db = self._noise_db(tx, rx, looks)
+        noise_db = self._noise_db(looks)
         return EntryCheck(
             tx_location=tx.location_id,
             rx_location=rx.location_id,
@@ -136,21 +132,18 @@ class _Checker:
             checked=datetime.now(UTC).isoformat(timespec="seconds"),
         )
 
-    def _noise_db(self, tx: Node, rx: Node, looks: _Looks) -> float | None:
+    def _noise_db(self, looks: _Looks) -> float | None:
         """Median noise of what is left over what capture and entry are expected to bring."""
-        if not looks.reports:
-            return None
         network = self._reporter.network
-        tx, rx = (network.nodes[network.index[node.node_id]] for node in (tx, rx))
-        both = 1.0 + median_var_ratio(self._num_learned)
-        expected = channel_noise_var(tx, rx, self._source.grid) / looks.num_averaged * both
-        found = np.median([report.noise_var for report in looks.reports])
-        return float(10.0 * np.log10(found / expected))
+        noise_db = [
+            noise_over_expected_db(report, network, self._num_learned) for report in looks.reports
+        ]
+        return float(np.median(noise_db)) if noise_db else None
 
 
 def _state(looks: _Looks, num_changed: int, noise_db: float | None) -> State:
     # Where there are no reports, nothing can be compared with it.
     if not looks.reports or 2 * num_changed > len(looks.reports):
         return "stale"
-    noisy = noise_db is not None and noise_db > _MOST_NOISE_DB
+    noisy = noise_db is not None and noise_db > MOST_NOISE_DB
     return "drifting" if num_changed or noisy or looks.refusals else "valid"

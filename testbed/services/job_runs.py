@@ -17,6 +17,7 @@ from testbed.bus.report_messages import RunContext
 from testbed.errors import UsageError, written_to
 from testbed.runs.backgrounds import BackgroundKind
 from testbed.runs.calibrate import CampaignState, calibrate
+from testbed.runs.drift import keep_drift
 from testbed.runs.links import LinkReporter, Processors, stale_links
 from testbed.runs.localize import Localization
 from testbed.runs.preparation import prepared
@@ -178,11 +179,15 @@ class JobRuns:
                 run = Localization(
                     site, JournaledLinks(links, journal), setup.planning_rng(), setup.target_m
                 )
+                records = []
                 for index, record in enumerate(run.run()):
+                    records.append(record)
                     times = links.times.pop(index, SensingTimes())
                     job.records.append(record_fields(record, index, times))
                     radius_m = record.estimate.radius_95_m
                     show(f"{index + 1} sensings; 95 % radius so far {radius_m:.3g} m")
+                if kind == "learned":
+                    keep_drift(root, run.network, records)
             finally:
                 journal.close()
                 self._loop.call_soon_threadsafe(self._exchange.forget, context.run_id)

@@ -15,7 +15,13 @@ from testbed.runs.calibrate import calibrate
 from testbed.runs.dictionary_check import check_entries
 from testbed.runs.links import LocalLinks, Processors
 from testbed.runs.setup import simulate
-from tests.paper.stale_entries import STALE_FROM_DB, VALID_TO_DB, checked_entries, share_stale
+from tests.paper.stale_entries import (
+    STALE_FROM_DB,
+    VALID_TO_DB,
+    checked_entries,
+    forklift_parked,
+    share_called,
+)
 from tests.unit.testbed.sites import as_site, lab
 
 SITE = as_site(lab())
@@ -98,6 +104,16 @@ def test_a_moved_thing_makes_entries_stale_by_what_it_changes():
     entries = [entry for seed in range(3) for entry in checked_entries(SITE, seed, "pilot")]
     strong = [entry for entry in entries if entry.changed_db > STALE_FROM_DB]
     weak = [entry for entry in entries if entry.changed_db < VALID_TO_DB]
-    assert share_stale(strong)[2][1] >= 0.95
-    assert share_stale(weak)[2][0] <= 0.02
+    assert share_called(strong)[2][1] >= 0.95
+    assert share_called(weak)[2][0] <= 0.02
     assert len(strong) + len(weak) > 30
+
+
+def test_a_forklift_that_parked_makes_entries_stale():
+    strong = [
+        entry
+        for entry in checked_entries(SITE, 2, "pilot", forklift_parked)
+        if entry.changed_db > STALE_FROM_DB
+    ]
+    assert [entry.state for entry in strong] == ["stale"] * len(strong)
+    assert len(strong) > 10
