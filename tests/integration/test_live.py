@@ -80,13 +80,24 @@ def printed(*arguments: object) -> dict:
 
 
 def test_a_localization_prints_what_one_process_prints(testbed, tmp_path):
-    alone = printed("localize", testbed.site_path, "--seed", SEED)
+    kept = ("--dictionary", tmp_path / "alone")
+    alone = printed("localize", testbed.site_path, "--seed", SEED, *kept)
     assert alone["num_sensings"] > 1
     assert printed("localize", testbed.site_path, "--live") == alone
+    assert drifts(tmp_path / "dictionary") == drifts(tmp_path / "alone")
     # Once more, with backgrounds that are known, and with fewer receivers
     options = ("--num-receivers", 1, "--max-sensings", 4)
     alone = printed("localize", testbed.site_path, "--seed", SEED, *options)
     assert printed("localize", testbed.site_path, "--live", *options) == alone
+
+
+def drifts(folder: Path) -> list[dict[str, object]]:
+    """What captures showed of entries, but for when."""
+    found = json.loads((folder / "drift.json").read_text())["drifts"]
+    assert len(found) > 1
+    for drift in found:
+        del drift["last"]
+    return found
 
 
 def test_a_calibration_keeps_what_one_process_keeps(testbed, tmp_path):

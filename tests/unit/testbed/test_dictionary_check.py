@@ -117,3 +117,42 @@ def test_a_forklift_that_parked_makes_entries_stale():
     ]
     assert [entry.state for entry in strong] == ["stale"] * len(strong)
     assert len(strong) > 10
+
+
+class Retuned:
+    """Captures after the radios were tuned again: of another epoch, with other phases."""
+
+    def __init__(self, source, *, needs_alignment):
+        self._source, self._needs_alignment = source, needs_alignment
+
+    def __getattr__(self, name):
+        return getattr(self._source, name)
+
+    def sense_background(self, tx_id, rx_ids, index, *, brief=False):
+        captures = self._source.sense_background(tx_id, rx_ids, index, brief=brief)
+        return tuple(
+            replace(
+                capture,
+                rx_pilots=capture.rx_pilots * np.complex64(np.exp(2.0j)),
+                config_epoch=7,
+                needs_alignment=self._needs_alignment,
+            )
+            for capture in captures
+        )
+
+
+@pytest.mark.parametrize("needs_alignment", [True, False])
+def test_a_retuned_radio_is_a_change_only_where_captures_are_not_aligned(tmp_path, needs_alignment):
+    setup = simulate(SITE, 3)
+    calibrate(SITE, setup, tmp_path / "d")
+    dictionary = open_dictionary(tmp_path / "d", setup.source, SITE.calibration.num_captures)
+    retuned = Retuned(setup.source, needs_alignment=needs_alignment)
+    found = check_entries(SITE, retuned, dictionary, None, 3)
+    assert len(found) == 30
+    if needs_alignment:
+        assert sum(check.state == "stale" for check in found) == 0
+        assert all(check.reason is None for check in found)
+    else:
+        assert {check.state for check in found} == {"stale"}
+        assert all("the radio was retuned" in check.reason for check in found)
+        assert all(check.num_captures == 0 and check.noise_db is None for check in found)
