@@ -7,10 +7,11 @@ the background is no longer what was learned.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 
 import numpy as np
 
-from calibration.dictionary import BackgroundDictionary
+from calibration.dictionary import BackgroundDictionary, manifest_of
 from calibration.entry_checks import EntryCheck, EntryChecks, State
 from calibration.entry_drift import MOST_NOISE_DB
 from calibration.node_calibration import NodeCalibration
@@ -18,13 +19,41 @@ from drivers.capture import Capture, CaptureRefusedError, CaptureSource
 from drivers.geometry import SPEED_OF_LIGHT_M_PER_S
 from drivers.node import Node
 from processing.report import LinkReport
-from testbed.runs.backgrounds import LearnedBackgrounds
+from testbed.runs.backgrounds import LearnedBackgrounds, open_dictionary
+from testbed.runs.calibrate import CampaignState
 from testbed.runs.drift import noise_over_expected_db
 from testbed.runs.links import LinkReporter, Processors
+from testbed.runs.node_calibration import node_calibration_of
+from testbed.runs.setup import Setup
 from testbed.site import Site
 
 # Captures are other ones than those that entries and nodes were calibrated by, where simulated.
 _FIRST_INDEX = 1_000
+
+
+def check_dictionary(
+    site: Site,
+    setup: Setup,
+    root: Path,
+    num_captures: int,
+    progress: Callable[[CampaignState], None],
+) -> list[EntryCheck]:
+    """Calibrate the nodes, then measure every entry of the dictionary in a directory.
+
+    Raises
+    ------
+    DictionaryError
+        If there is none, or one of something else.
+    """
+    num_learned = manifest_of(root).provenance.num_captures
+    dictionary = open_dictionary(root, setup.source, site.calibration.num_captures)
+    calibration = node_calibration_of(
+        setup, root, num_learned, lambda done, total: progress(CampaignState("nodes", done, total))
+    )
+    return check_entries(
+        site, setup.source, dictionary, calibration, num_captures,
+        lambda done, total: progress(CampaignState("entries", done, total)),
+    )  # fmt: skip
 
 
 def check_entries(
