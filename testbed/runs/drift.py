@@ -21,6 +21,7 @@ from fusion.network import Network
 from fusion.sensing import PositionEstimate
 from processing.report import Hypothesis, LinkReport
 from sim_backend.source import median_var_ratio
+from testbed.errors import explain
 from testbed.runs.localize import SensingRecord
 
 _MOST_NAMED = 4
@@ -40,7 +41,7 @@ def keep_drift(root: Path, network: Network, records: Sequence[SensingRecord]) -
         num_learned = dictionary.provenance.num_captures
         drifts = keep_seen(dictionary, seen_in(records, network, num_learned))
     except (DictionaryError, OSError) as error:
-        _log.warning("what captures showed of backgrounds is not kept: %s", error)
+        _log.warning("what captures showed of backgrounds is not kept: %s", explain(error))
         return
     drifting = [drift for drift in drifts if drift.reason]
     if drifting:
