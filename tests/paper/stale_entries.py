@@ -24,6 +24,7 @@ from drivers.capture import CaptureSource
 from drivers.link_budget import channel_noise_var
 from drivers.node import Node
 from drivers.waveform import OfdmGrid
+from processing.alignment import align
 from sim_backend.channel import background_channel
 from sim_backend.scene import Scene
 from sim_backend.source import SimulatedSource
@@ -50,11 +51,20 @@ STALE_FROM_DB, VALID_TO_DB = 20.0, 0.0
 
 @dataclass(frozen=True)
 class CheckedEntry:
-    """One entry after the change."""
+    """One entry after the change.
+
+    Attributes
+    ----------
+    changed_db
+        Matched energy of the change.
+    left_db
+        Of what alignment to the entry leaves of it; all of it, at pilot fidelity.
+    """
 
     seed: int
     link: tuple[str, str]
     changed_db: float
+    left_db: float
     state: str
 
 
@@ -98,13 +108,23 @@ def checked_entries(
             checks = check_entries(site, now, dictionary, calibration, NUM_CAPTURES)
     state = {check.link: check.state for check in checks}
     averaged = 1 if fidelity == "pilot" else build_burst(site).num_symbols
-    for (tx, rx), changed_db in changes_db(scene, after, nodes, grid, averaged).items():
+    changed_db, left_db = (
+        changes_db(scene, after, nodes, grid, averaged, aligned=aligned)
+        for aligned in (False, fidelity == "iq")
+    )
+    for tx, rx in changed_db:
         link = tx.location_id, rx.location_id
-        yield CheckedEntry(seed, link, changed_db, state[link])
+        yield CheckedEntry(seed, link, changed_db[tx, rx], left_db[tx, rx], state[link])
 
 
 def changes_db(
-    before: Scene, after: Scene, nodes: Sequence[Node], grid: OfdmGrid, averaged: int = 1
+    before: Scene,
+    after: Scene,
+    nodes: Sequence[Node],
+    grid: OfdmGrid,
+    averaged: int = 1,
+    *,
+    aligned: bool = False,
 ) -> dict[tuple[Node, Node], float]:
     """Matched energy of what has changed on each link, over noise, in decibels.
 
@@ -112,12 +132,17 @@ def changes_db(
     ----------
     averaged
         Symbols that a capture is a mean of.
+    aligned
+        Whether only what alignment leaves of it counts: a thing that stands on the direct path
+        changes that path's gain and delay, which are each capture's own.
     """
     changed_db = {}
     for i, tx in enumerate(nodes):
         for j, rx in enumerate(nodes):
             if i != j:
                 then, now = (background_channel(scene, grid, i, j) for scene in (before, after))
+                if aligned:
+                    now, _ = align(now, then, grid, ())
                 noise_var = channel_noise_var(tx, rx, grid) / averaged
                 energy = np.sum(np.abs(now - then) ** 2) / noise_var
                 changed_db[tx, rx] = float(10.0 * np.log10(energy))
@@ -181,6 +206,9 @@ def main() -> None:
         for entry in checked_entries(site, seed, asked.fidelity, CHANGES[asked.change])
     ]
     print_shares(entries)
+    if asked.fidelity == "iq":
+        print("of that, alignment leaves")  # noqa: T201
+        print_shares([replace(entry, changed_db=entry.left_db) for entry in entries])
 
 
 if __name__ == "__main__":
