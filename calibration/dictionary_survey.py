@@ -35,13 +35,13 @@ class EntrySummary:
 
     @property
     def noise_db(self) -> float | None:
-        """Noise of one capture, relative to the transmitted tone; ``None`` where not known."""
+        """Noise of one symbol, relative to the transmitted tone; ``None`` where not known."""
         noise_var = self.header.learned_with.noise_var
         return None if noise_var is None else _decibels(noise_var)
 
     @property
     def power_over_noise_db(self) -> float | None:
-        """How far the noise of one capture is below the mean power."""
+        """How far the noise of one symbol is below the mean power."""
         power_db, noise_db = self.mean_power_db, self.noise_db
         return None if power_db is None or noise_db is None else power_db - noise_db
 
