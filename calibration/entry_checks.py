@@ -35,7 +35,7 @@ class EntryCheck(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     change_range_m
         Bistatic range of it, by the link's own count of delays.
     noise_db
-        Median noise of what is left, over what the nodes are calibrated to have.
+        Median noise of what is left, over what there was as it was learned; ``None`` if unknown.
     reason
         Why captures could not be compared with the entry; ``None`` if they were.
     checked

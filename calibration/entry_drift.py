@@ -62,7 +62,7 @@ class Seen:
     link, content_hash
         The entry's.
     noise_db
-        Noise of what is left, over what was expected.
+        Noise of what is left, over what there was as it was learned; ``None`` if nobody knows.
     outside_db
         See `processing.report.LinkReport`.
     echoes
@@ -73,7 +73,7 @@ class Seen:
 
     link: Link
     content_hash: str
-    noise_db: float
+    noise_db: float | None
     outside_db: float | None
     echoes: Sequence[Echo] | None
     resolution: tuple[float, float]
@@ -120,7 +120,7 @@ class EntryDrift(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         if self.echo is not None and self.echo.votes >= _REPEATED:
             return f"an echo at {self.echo.range_m:.1f} m that no target explains"
         if self.noise_db is not None and self.noise_db > MOST_NOISE_DB:
-            return f"noise {self.noise_db:.1f} dB over what is expected"
+            return f"noise {self.noise_db:.1f} dB over what it was learned with"
         if self.outside_db is not None and self.outside_db > _MOST_OUTSIDE_DB:
             return f"{self.outside_db:.1f} dB over noise where no echo can be"
         return None

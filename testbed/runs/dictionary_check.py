@@ -4,7 +4,7 @@ An entry is judged by what the pipeline makes of it: where captures of an empty 
 the background is no longer what was learned.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from calibration.dictionary import BackgroundDictionary, manifest_of
+from calibration.dictionary_entry import EntryHeader
 from calibration.entry_checks import EntryCheck, EntryChecks, State
 from calibration.entry_drift import MOST_NOISE_DB
 from calibration.node_calibration import NodeCalibration
@@ -21,7 +22,7 @@ from drivers.node import Node
 from processing.report import LinkReport
 from testbed.runs.backgrounds import LearnedBackgrounds, open_dictionary
 from testbed.runs.calibrate import CampaignState
-from testbed.runs.drift import noise_over_expected_db
+from testbed.runs.drift import headers_of, noise_over_learned_db
 from testbed.runs.links import LinkReporter, Processors
 from testbed.runs.node_calibration import node_calibration_of
 from testbed.runs.setup import Setup
@@ -82,8 +83,7 @@ def check_entries(
     backgrounds = LearnedBackgrounds(
         source, dictionary, calibration=calibration, can_learn=False, takes_stale=True
     )
-    num_learned = dictionary.provenance.num_captures
-    checker = _Checker(site, source, backgrounds, calibration, num_learned)
+    checker = _Checker(site, source, backgrounds, calibration, headers_of(dictionary))
     for tx in nodes:
         listeners = [rx for sender, rx in known if sender is tx]
         if not listeners:
@@ -113,10 +113,10 @@ class _Checker:
         source: CaptureSource,
         backgrounds: LearnedBackgrounds,
         calibration: NodeCalibration | None,
-        num_learned: int,
+        headers: Mapping[tuple[str, str], EntryHeader],
     ) -> None:
         self._source = source
-        self._num_learned = num_learned
+        self._headers = headers
         self._backgrounds = backgrounds
         self._reporter = LinkReporter(site, source.nodes, Processors(site), calibration)
 
@@ -144,7 +144,7 @@ class _Checker:
         strongest = max(
             (report.hypotheses[0] for report in changed), key=lambda h: h.snr, default=None
         )
-        noise_db = self._noise_db(looks)
+        noise_db = _noise_db(looks, self._headers.get((tx.location_id, rx.location_id)))
         return EntryCheck(
             tx_location=tx.location_id,
             rx_location=rx.location_id,
@@ -161,13 +161,12 @@ class _Checker:
             checked=datetime.now(UTC).isoformat(timespec="seconds"),
         )
 
-    def _noise_db(self, looks: _Looks) -> float | None:
-        """Median noise of what is left over what capture and entry are expected to bring."""
-        network = self._reporter.network
-        noise_db = [
-            noise_over_expected_db(report, network, self._num_learned) for report in looks.reports
-        ]
-        return float(np.median(noise_db)) if noise_db else None
+
+def _noise_db(looks: _Looks, header: EntryHeader | None) -> float | None:
+    """Median noise of what is left over what there was as it was learned."""
+    noise_db = [noise_over_learned_db(report, header) for report in looks.reports]
+    known = [value for value in noise_db if value is not None]
+    return float(np.median(known)) if known else None
 
 
 def _state(looks: _Looks, num_changed: int, noise_db: float | None) -> State:

@@ -1,13 +1,14 @@
 """What localizations show of the entries that they subtract, for `calibration.entry_drift`."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 
 from calibration.dictionary import BackgroundDictionary
-from calibration.dictionary_entry import DictionaryError
+from calibration.dictionary_entry import DictionaryError, EntryHeader
 from calibration.entry_drift import Echo, Seen, keep_seen
 from drivers.geometry import (
     SPEED_OF_LIGHT_M_PER_S,
@@ -15,7 +16,6 @@ from drivers.geometry import (
     arrival_angle_rad,
     bistatic_delay_s,
 )
-from drivers.link_budget import channel_noise_var
 from drivers.node import Node
 from fusion.network import Network
 from fusion.sensing import PositionEstimate
@@ -38,8 +38,7 @@ def keep_drift(root: Path, network: Network, records: Sequence[SensingRecord]) -
         return
     try:
         dictionary = BackgroundDictionary.existing(root)
-        num_learned = dictionary.provenance.num_captures
-        drifts = keep_seen(dictionary, seen_in(records, network, num_learned))
+        drifts = keep_seen(dictionary, seen_in(records, network, headers_of(dictionary)))
     except (DictionaryError, OSError) as error:
         _log.warning("what captures showed of backgrounds is not kept: %s", explain(error))
         return
@@ -53,19 +52,17 @@ def keep_drift(root: Path, network: Network, records: Sequence[SensingRecord]) -
         )  # fmt: skip
 
 
-def seen_in(records: Sequence[SensingRecord], network: Network, num_learned: int) -> list[Seen]:
-    """What each capture of a run showed of its entry.
-
-    Parameters
-    ----------
-    num_learned
-        Captures behind each entry.
-    """
+def seen_in(
+    records: Sequence[SensingRecord],
+    network: Network,
+    headers: Mapping[tuple[str, str], EntryHeader],
+) -> list[Seen]:
+    """What each capture of a run showed of its entry."""
     last = records[-1].estimate
     # Of a position that is not sure nobody knows what it explains.
     estimate = last if last.status == "converged" else None
     return [
-        _seen(report, report.background_hash, network, num_learned, estimate)
+        _seen(report, report.background_hash, network, headers, estimate)
         for record in records
         for report in record.reports
         if report.background_hash is not None
@@ -76,11 +73,11 @@ def _seen(
     report: LinkReport,
     content_hash: str,
     network: Network,
-    num_learned: int,
+    headers: Mapping[tuple[str, str], EntryHeader],
     estimate: PositionEstimate | None,
 ) -> Seen:
     tx, rx = (network.nodes[network.index[name]] for name in (report.tx_id, report.rx_id))
-    grid, array = network.grid, rx.array
+    link, grid, array = (tx.location_id, rx.location_id), network.grid, rx.array
     resolution = (
         SPEED_OF_LIGHT_M_PER_S / grid.bandwidth_hz,
         grid.wavelength_m / (array.num_elements * array.spacing_m),
@@ -89,21 +86,36 @@ def _seen(
     if estimate is not None and report.delay_is_absolute:
         echoes = _unexplained(report, tx, rx, estimate.position_m, resolution)
     return Seen(
-        link=(tx.location_id, rx.location_id),
+        link=link,
         content_hash=content_hash,
-        noise_db=noise_over_expected_db(report, network, num_learned),
+        noise_db=noise_over_learned_db(report, headers.get(link)),
         outside_db=report.outside_db,
         echoes=echoes,
         resolution=resolution,
     )
 
 
-def noise_over_expected_db(report: LinkReport, network: Network, num_learned: int) -> float:
-    """Noise of what is left, over what capture and entry are expected to bring, in decibels."""
-    tx, rx = (network.nodes[network.index[name]] for name in (report.tx_id, report.rx_id))
-    both = 1.0 + median_var_ratio(num_learned)
-    expected = channel_noise_var(tx, rx, network.grid) / report.num_averaged * both
-    return float(10.0 * np.log10(report.noise_var / expected))
+def noise_over_learned_db(report: LinkReport, header: EntryHeader | None) -> float | None:
+    """Noise of what is left, over what capture and entry bring as it was learned, in decibels.
+
+    ``None`` where that is not known. What a link budget expects is off by 3 dB where phase noise of
+    a strong path is more than the receiver's own.
+    """
+    learned_var = None if header is None else header.learned_with.noise_var
+    if header is None or not learned_var or header.content_hash != report.background_hash:
+        return None
+    both = 1.0 + median_var_ratio(header.num_captures)
+    return float(10.0 * np.log10(report.noise_var * report.num_averaged / (learned_var * both)))
+
+
+def headers_of(dictionary: BackgroundDictionary) -> dict[tuple[str, str], EntryHeader]:
+    """Headers of all entries that can be read, by location of transmitter and receiver."""
+    headers = {}
+    for path in dictionary.header_paths():
+        with suppress(DictionaryError):
+            header = dictionary.header(path)
+            headers[header.tx_location, header.rx_location] = header
+    return headers
 
 
 def _unexplained(

@@ -230,7 +230,7 @@ def test_what_localizations_saw_of_entries_is_shown_until_they_are_learned_again
     (copied / "drift.json").write_text(json.dumps(kept))
     out = call("dictionary", "show", copied).out
     link = f"{kept['drifts'][0]['tx_location']} -> {kept['drifts'][0]['rx_location']}"
-    assert f"drifting: {link}: noise 3.0 dB over what is expected\n" in out
+    assert f"drifting: {link}: noise 3.0 dB over what it was learned with\n" in out
     assert "testbed dictionary check says" in out
     said = call("localize", site, "--dictionary", copied)
     assert said.code == 0, "it is a hint, and refuses nothing"

@@ -21,7 +21,7 @@ from sim_backend.scene import Scene
 from sim_backend.source import SimulatedSource
 from testbed.build import build_grid, build_nodes, build_scene, simulated
 from testbed.runs.backgrounds import LearnedBackgrounds, open_dictionary
-from testbed.runs.drift import seen_in
+from testbed.runs.drift import headers_of, seen_in
 from testbed.runs.links import LocalLinks, Processors
 from testbed.runs.localize import SensingRecord
 from testbed.site import Site, load_site
@@ -55,10 +55,11 @@ def drifting_entries(
         for tx in nodes:
             others = tuple(rx.node_id for rx in nodes if rx is not tx)
             assert not backgrounds.learn_together(tx.node_id, others)
+        headers = headers_of(dictionary)
         drifts: dict[tuple[str, str], EntryDrift] = {}
         for number in range(num_targets):
             links, records = looked_at(site, after, number, backgrounds)
-            seen = seen_in(records, links.network, num_captures)
+            seen = seen_in(records, links.network, headers)
             drifts |= {drift.link: drift for drift in keep_seen(dictionary, seen)}
     for (tx, rx), changed_db in changes_db(scene, after, nodes, grid).items():
         yield DriftingEntry(changed_db, drifts[tx.location_id, rx.location_id])
