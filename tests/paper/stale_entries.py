@@ -87,6 +87,11 @@ def forklift_parked(scene: Scene, seed: int) -> tuple[Scene, Scene]:
     return replace(scene, clutter_rcs_m2=before), replace(scene, clutter_rcs_m2=after)
 
 
+def hardly_changed(scene: Scene, _seed: int) -> tuple[Scene, Scene]:
+    """The scene, and the same to one in a million."""
+    return scene, replace(scene, clutter_rcs_m2=1.000001 * scene.clutter_rcs_m2)
+
+
 Change = Callable[[Scene, int], tuple[Scene, Scene]]
 CHANGES: dict[str, Change] = {"machine": machine_moved, "forklift": forklift_parked}
 

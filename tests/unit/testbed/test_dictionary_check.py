@@ -20,9 +20,10 @@ from tests.paper.stale_entries import (
     VALID_TO_DB,
     checked_entries,
     forklift_parked,
+    hardly_changed,
     share_called,
 )
-from tests.unit.testbed.sites import as_site, lab
+from tests.unit.testbed.sites import as_site, changed, lab, tiny
 
 SITE = as_site(lab())
 
@@ -156,3 +157,18 @@ def test_a_retuned_radio_is_a_change_only_where_captures_are_not_aligned(tmp_pat
         assert {check.state for check in found} == {"stale"}
         assert all("the radio was retuned" in check.reason for check in found)
         assert all(check.num_captures == 0 and check.noise_db is None for check in found)
+
+
+def test_radios_in_another_session_see_a_forklift_and_nothing_else():
+    site = as_site(changed(tiny(), {"calibration.num_captures": 5}))
+    parked = [
+        entry
+        for entry in checked_entries(site, 0, "iq", forklift_parked)
+        if entry.left_db > STALE_FROM_DB
+    ]
+    assert [entry.state for entry in parked] == ["stale"] * len(parked)
+    assert len(parked) > 8
+    same = [entry.state for entry in checked_entries(site, 0, "iq", hardly_changed)]
+    assert len(same) == 12
+    assert same.count("valid") >= 10
+    assert "stale" not in same
