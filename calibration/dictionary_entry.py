@@ -48,8 +48,8 @@ class LearnedWith(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     carrier_hz, subcarrier_spacing_hz
         Tuning and grid: tone ``k`` lies at ``carrier_hz + (k - (K - 1) / 2) spacing``.
     noise_var
-        Variance of one capture's channel entry, relative to the transmitted tone; see
-        ``BackgroundLearner.noise_var``.
+        Variance of a channel entry of one symbol, relative to the transmitted tone; see
+        ``BackgroundLearner.noise_var``. A capture that averages symbols has less.
     """
 
     tx_id: str | None

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import click
-from rich.markup import escape
 from threadpoolctl import threadpool_limits
 
 from testbed.build import Overrides
@@ -84,21 +83,9 @@ def _calibrated(
 def _calibrated_live(
     site: Site, out: Path, port: int | None, keys_folder: Path | None, *, relearn: bool
 ) -> tuple[str, int, int]:
-    from testbed.bus.job_messages import JobOptions, JobState
-    from testbed.commands.live import given_seed, plain_name, run_live
+    from testbed.bus.job_messages import JobOptions
+    from testbed.commands.live import given_seed, plain_name, run_counted
 
     options = JobOptions(seed=given_seed(), folder=plain_name(out, "--out"), relearn=relearn)
-    with progress_bar() as progress:
-        task = progress.add_task("entries", total=None)
-
-        def show(state: JobState) -> None:
-            progress.update(
-                task, description=escape(state.progress), completed=state.done,
-                total=state.total or None,
-            )  # fmt: skip
-
-        _, _, end = run_live(
-            site, "calibrate", options, port, keys_folder, show,
-            lambda text: progress.update(task, description=escape(text)),
-        )  # fmt: skip
+    end = run_counted(site, "calibrate", options, port, keys_folder)
     return end.result or (str(out), 0, 0)

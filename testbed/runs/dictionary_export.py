@@ -18,6 +18,7 @@ from calibration.dictionary_entry import (
     array_bytes,
 )
 from calibration.dictionary_survey import EntrySummary, summary_of
+from calibration.entry_drift import EntryDrift
 from calibration.link_geometry import EndGeometry
 from calibration.whole_files import write_atomically
 from testbed.errors import UsageError, written_to
@@ -56,6 +57,21 @@ def summary_row(summary: EntrySummary) -> dict[str, Value]:
         "software": header.software,
         "host": header.host,
         "created": header.created,
+        **_drift(summary.drift),
+    }
+
+
+def _drift(drift: EntryDrift | None) -> dict[str, Value]:
+    """What was seen since it was learned."""
+    echo = None if drift is None else drift.echo
+    return {
+        "captures_seen": None if drift is None else drift.num_captures,
+        "last_seen": None if drift is None else drift.last,
+        "seen_noise_db": None if drift is None else drift.noise_db,
+        "seen_outside_db": None if drift is None else drift.outside_db,
+        "lasting_echo_range_m": None if echo is None else echo.range_m,
+        "lasting_echo_votes": None if echo is None else echo.votes,
+        "drifts_because": None if drift is None else drift.reason,
     }
 
 

@@ -2,16 +2,15 @@
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from calibration.dictionary_entry import RadioIdentity
 from drivers.capture import CaptureSource
 from drivers.geometry import FloatArray
-from drivers.node import Node
 from sim_backend.ether import Ether
 from sim_backend.scene import Scene, random_stream
 from sim_backend.source import SimulatedSource, StaticModel
@@ -27,6 +26,9 @@ from testbed.build import (
 from testbed.errors import UsageError
 from testbed.radios import close_radios, open_radios, simulated_identities, simulated_radios
 from testbed.site import Site
+
+if TYPE_CHECKING:
+    from testbed.radio_source import RadioSource
 
 Fidelity = Literal["pilot", "iq"]
 
@@ -128,34 +130,27 @@ def _simulated_iq(site: Site, seed: int, opened: ExitStack) -> Setup:
     nodes = pilots.source.nodes
     scene = build_scene(site, nodes, seed)
     origin = iq_origin(site, pilots)
-    earlier, now = (simulated_session(site, scene, nodes, origin, n, opened) for n in (0, 1))
+    earlier, now = (
+        opened.enter_context(closing(iq_source(site, scene, number, origin))) for number in (0, 1)
+    )
     return Setup(
         now, seed, scene.target_m, pilots.pilots, has_radios=True, earlier=earlier,
         radios=simulated_identities(site, scene.nodes, seed),
     )  # fmt: skip
 
 
-def simulated_session(
-    site: Site,
-    scene: Scene,
-    nodes: tuple[Node, ...],
-    origin: str,
-    session: int,
-    opened: ExitStack,
-) -> CaptureSource:
-    """Captures through simulated radios in one session: switched on anew, with other phases."""
+def iq_source(site: Site, scene: Scene, session: int, origin: str) -> "RadioSource":
+    """Captures through simulated radios in a scene, in one session of theirs; to be closed."""
     from testbed.radio_source import RadioSource  # what finds bursts takes long to import
 
     ether = Ether(scene, session)
     radios = open_radios(site, scene.nodes, {"sim": simulated_radios(site, ether)})
-    source = RadioSource(
-        nodes, radios, build_burst(site), origin,
+    return RadioSource(
+        build_nodes(site, scene.seed), radios, build_burst(site), origin,
         calibration_burst=build_calibration_burst(site),
         fresh_tuning=site.calibration.fresh_tuning, world=ether, wait_s=ether.advance,
         lead_s=site.bursts.lead_ms / 1e3, repeat_s=site.bursts.repeat_ms / 1e3,
     )  # fmt: skip
-    opened.callback(source.close)
-    return source
 
 
 def iq_origin(site: Site, pilots: Simulation) -> str:

@@ -1,7 +1,7 @@
 """What a coordinator does for a job: the runs of one process, over the nodes of many."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from threadpoolctl import threadpool_limits
@@ -18,6 +18,8 @@ from testbed.errors import UsageError, written_to
 from testbed.radios import simulated_identities
 from testbed.runs.backgrounds import BackgroundKind
 from testbed.runs.calibrate import CampaignState, calibrate
+from testbed.runs.dictionary_check import check_dictionary
+from testbed.runs.drift import keep_drift
 from testbed.runs.links import LinkReporter, Processors, unusable_links
 from testbed.runs.localize import Localization
 from testbed.runs.preparation import prepared
@@ -79,10 +81,13 @@ class JobRuns:
         if setup.target_m is not None:
             job.target_m = (float(setup.target_m[0]), float(setup.target_m[1]))
         with threadpool_limits(limits=1):
-            if job.asked.task == "calibrate":
-                self._calibrate(job, setup)
-            else:
-                self._localize(job, setup, bursts)
+            match job.asked.task:
+                case "calibrate":
+                    self._calibrate(job, setup)
+                case "check":
+                    self._check(job, setup)
+                case "localize":
+                    self._localize(job, setup, bursts)
 
     def _bursts(self, job: Job) -> LiveBursts:
         services = self._site.services
@@ -142,17 +147,18 @@ class JobRuns:
 
     def _calibrate(self, job: Job, setup: Setup) -> None:
         out = self._folder / job.asked.options.folder
-
-        def progress(now: CampaignState) -> None:
-            job.check()
-            job.done, job.total, job.progress = now.done, now.total, now.text
-
-        job.progress = CampaignState().text
         with written_to(out):
             learned, total = calibrate(
-                self._site, setup, out, progress, relearn=job.asked.options.relearn
+                self._site, setup, out, _shown_in(job), relearn=job.asked.options.relearn
             )
         job.result = (str(out), total, learned)
+
+    def _check(self, job: Job, setup: Setup) -> None:
+        options = job.asked.options
+        root = self._folder / options.folder
+        with written_to(root):
+            found = check_dictionary(self._site, setup, root, options.num_captures, _shown_in(job))
+        job.checks = tuple(found)
 
     def _localize(self, job: Job, setup: Setup, bursts: LiveBursts) -> None:
         options = job.asked.options
@@ -182,14 +188,29 @@ class JobRuns:
                 run = Localization(
                     site, JournaledLinks(links, journal), setup.planning_rng(), setup.target_m
                 )
+                records = []
                 for index, record in enumerate(run.run()):
+                    records.append(record)
                     times = links.times.pop(index, SensingTimes())
                     job.records.append(record_fields(record, index, times))
                     radius_m = record.estimate.radius_95_m
                     show(f"{index + 1} sensings; 95 % radius so far {radius_m:.3g} m")
+                if kind == "learned":
+                    keep_drift(root, run.network, records)
             finally:
                 journal.close()
                 self._loop.call_soon_threadsafe(self._exchange.forget, context.run_id)
+
+
+def _shown_in(job: Job) -> Callable[[CampaignState], None]:
+    """What shows how far a campaign is; it ends with its job."""
+
+    def show(now: CampaignState) -> None:
+        job.check()
+        job.done, job.total, job.progress = now.done, now.total, now.text
+
+    job.progress = CampaignState().text
+    return show
 
 
 def _why_unopened(node: NodeState | None) -> str:

@@ -11,7 +11,7 @@ links that the change concerns, and the error of localizations.
 
 import argparse
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -29,7 +29,7 @@ from testbed.runs.backgrounds import LearnedBackgrounds, open_dictionary
 from testbed.runs.links import LocalLinks, Processors
 from testbed.runs.localize import Localization
 from testbed.runs.node_calibration import node_calibration_of
-from testbed.runs.setup import Setup, iq_origin, planning_rng, simulate, simulated_session
+from testbed.runs.setup import Setup, iq_origin, iq_source, planning_rng, simulate
 from testbed.site import Site
 from tests.paper.coherence import LAB, NUM_BOOTSTRAPS, Bench, LinkFigures, rate, site_with
 
@@ -108,7 +108,8 @@ def opened_session(site: Site, seed: int, session: int, opened: ExitStack) -> Se
     pilots = simulate(site, seed)
     nodes = build_nodes(site, seed)
     scene = build_scene(site, nodes, seed)
-    source = simulated_session(site, scene, nodes, iq_origin(site, pilots), session, opened)
+    source = iq_source(site, scene, session, iq_origin(site, pilots))
+    opened.enter_context(closing(source))
     return Setup(
         source, seed, scene.target_m, pilots.pilots, has_radios=True,
         radios=simulated_identities(site, nodes, seed),
