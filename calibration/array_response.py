@@ -118,13 +118,13 @@ def array_response(windows: Sequence[DirectPathWindow]) -> ArrayResponse:
             find_direct_path(window.corrected(gain, delay_s), free_elements=free_elements)
             for window in windows
         ]
-        gains = np.array([_normalized(path.element_gain) for path in found])
+        gains = np.array([normalized_gain(path.element_gain) for path in found])
         mean_power = [float(np.mean(np.abs(path.element_gain) ** 2)) for path in found]
         var = np.array([path.element_var for path in found]) / np.array(mean_power)
-        correction, uncertain = _agreed(gains, var)
-        gain = _normalized(gain * correction)
+        correction, uncertain = agreed_gains(gains, var)
+        gain = normalized_gain(gain * correction)
     if np.mean(np.abs(gain - 1.0) ** 2) < _ABOUT_IDEAL:
-        gain = _normalized(_without_slope(gain))
+        gain = normalized_gain(_without_slope(gain))
     error_var = float(np.mean(np.abs(gain - 1.0) ** 2))
     if size < ELEMENTS_PER_SCATTERER and error_var < _ABOUT_IDEAL:
         uncertain += _SCATTERED_SHARE * float(np.mean([path.scattered**2 for path in found]))
@@ -146,7 +146,7 @@ def element_delay_s(windows: Sequence[DirectPathWindow]) -> FloatArray:
         power = len(window.ratio) * float(np.mean(np.abs(lay.gain) ** 2))
         var_s2 = delay_var_s2(power / window.noise_var, window.bands.rms_bandwidth_hz)
         noise_var.append(max(float(var_s2), _LEAST_NOISE_S**2))
-    return _drawn_to_zero(np.array(found), np.array(noise_var))
+    return agreed_delays(np.array(found), np.array(noise_var))
 
 
 def _each_element(window: DirectPathWindow) -> Alignment:
@@ -171,7 +171,7 @@ def _common(gains: ComplexArray) -> ComplexArray:
         slope = lay.delay_s - np.median(lay.delay_s)
         turn = np.exp(2j * np.pi * np.outer(slope, elements.offset_hz))
         common, left_turned = _rank_one(rows * turn)
-    return _normalized(common if left_turned < _WORTH_TURNING * left else plain)
+    return normalized_gain(common if left_turned < _WORTH_TURNING * left else plain)
 
 
 def _rank_one(rows: ComplexArray) -> tuple[ComplexArray, float]:
@@ -180,20 +180,20 @@ def _rank_one(rows: ComplexArray) -> tuple[ComplexArray, float]:
     return vectors[0], float(np.sum(values[1:] ** 2))
 
 
-def _agreed(gains: ComplexArray, var: FloatArray) -> tuple[ComplexArray, float]:
+def agreed_gains(gains: ComplexArray, var: FloatArray) -> tuple[ComplexArray, float]:
     """What links say together of the elements' gains, shape ``(M,)``, and its variance.
 
     Gains of shape ``(R, M)`` with a variance each. A scatterer too near to be told from the direct
     path spoils all elements of a link at once: Student's t over links, its scale from themselves.
     """
     weight, scale = 1.0 / var, 1.0
-    mean = _normalized(weight @ gains / weight.sum())
+    mean = normalized_gain(weight @ gains / weight.sum())
     for _ in range(_NUM_REWEIGHTINGS if len(gains) > 1 else 0):
         square = np.mean(np.abs(gains - mean) ** 2, axis=1) / var
         freedom = len(gains) - 1
         scale = max(1.0, float(np.sum(square * weight * var)) / freedom)
         weight = (_DEGREES + 2.0) / (_DEGREES + 2.0 * square / scale) / var
-        mean = _normalized(weight @ gains / weight.sum())
+        mean = normalized_gain(weight @ gains / weight.sum())
     return mean, scale / float(weight.sum())
 
 
@@ -207,14 +207,14 @@ def _without_slope(gain: ComplexArray) -> ComplexArray:
     return np.asarray(level * np.exp(-1j * index * (power * index) @ phase / (power @ index**2)))
 
 
-def _normalized(gain: ComplexArray) -> ComplexArray:
+def normalized_gain(gain: ComplexArray) -> ComplexArray:
     """Mean power one, mean phase zero."""
     total = gain.sum()
     turn = np.conj(total) / max(abs(total), 1e-12)
     return np.asarray(gain * turn / np.sqrt(np.mean(np.abs(gain) ** 2)))
 
 
-def _drawn_to_zero(found: FloatArray, noise_var: FloatArray) -> FloatArray:
+def agreed_delays(found: FloatArray, noise_var: FloatArray) -> FloatArray:
     """Mean over links of elements' delays, shape ``(M,)``, less the more links disagree.
 
     Weights are those of DerSimonian and Laird: noise of each link, and what links disagree by

@@ -26,6 +26,7 @@ from calibration.dictionary_entry import (
     software,
     utc_now,
 )
+from calibration.link_geometry import LinkGeometry
 from calibration.whole_files import temporary_path, write_atomically
 from drivers.geometry import ComplexArray
 
@@ -41,16 +42,13 @@ class Provenance(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ----------
     waveform_hash
         Of the pilots, see ``OfdmGrid.waveform_hash``.
-    geometry_hash
-        Of every node's location, pose and array.
     origin
-        Where captures came from: ``simulated seed 7``, or the radios' identity.
+        Where captures came from: ``simulated seed 7``, or ``radios``.
     num_captures
         ``N_BG`` behind each entry.
     """
 
     waveform_hash: str
-    geometry_hash: str
     origin: str
     num_captures: int
 
@@ -66,7 +64,6 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 _EXPLANATIONS = {
     "waveform_hash": "another waveform",
-    "geometry_hash": "other node poses or arrays",
     "origin": "another origin",
     "num_captures": "another number of captures an entry",
 }
@@ -165,6 +162,7 @@ class BackgroundDictionary:
         *,
         delay_is_absolute: bool = True,
         delay_var_s2: float = 0.0,
+        geometry: LinkGeometry | None = None,
         learned_with: LearnedWith = NOTHING_KNOWN,
     ) -> str:
         """Store an entry, shape ``(K, M)``; its content hash."""
@@ -177,7 +175,7 @@ class BackgroundDictionary:
                 waveform_hash=self.provenance.waveform_hash,
                 num_captures=self.provenance.num_captures, config_epoch=config_epoch,
                 delay_is_absolute=delay_is_absolute, delay_var_s2=delay_var_s2,
-                learned_with=learned_with, software=software(), host=host_name(),
+                geometry=geometry, learned_with=learned_with, software=software(), host=host_name(),
                 created=utc_now(), provenance_hash="",
             )
         )  # fmt: skip
@@ -222,9 +220,9 @@ class BackgroundDictionary:
             raise DictionaryError(msg)
         return Entry(channel, header)
 
-    def content_hash(self, tx_location: str, rx_location: str) -> str:
-        """Content hash that the header of an entry which is there states; raises as `header`."""
-        return self.header(self._header_path(tx_location, rx_location)).content_hash
+    def header_of(self, tx_location: str, rx_location: str) -> EntryHeader:
+        """Header of an entry which is there; raises as `header`."""
+        return self.header(self._header_path(tx_location, rx_location))
 
     def _problem(
         self, header: EntryHeader, link: tuple[str, str], channel: ComplexArray

@@ -12,9 +12,10 @@ from typing import Annotated
 import msgspec
 import numpy as np
 
+from calibration.link_geometry import LinkGeometry
 from drivers.geometry import ComplexArray
 
-SCHEMA = 3
+SCHEMA = 4
 # Later versions, which `np.save` does not need here, may announce headers of four gigabytes.
 _ARRAY_MAGIC = np.lib.format.magic(1, 0)
 
@@ -30,6 +31,11 @@ class RadioIdentity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     serial: str
 
 
+def hardware_name(node_id: str, radio: RadioIdentity | None) -> str:
+    """Which hardware a node is: its radio, or itself where that is not known."""
+    return f"node {node_id}" if radio is None else f"{radio.kind} {radio.serial}"
+
+
 class LearnedWith(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What an entry was learned with; ``None`` what nobody could tell.
 
@@ -38,12 +44,12 @@ class LearnedWith(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     tx_id, rx_id
         The nodes that stood at the entry's locations.
     tx_radio, rx_radio
-        Their radios; ``None`` for simulated ones.
+        Their radios; ``None`` where pilots are simulated without any.
     carrier_hz, subcarrier_spacing_hz
         Tuning and grid: tone ``k`` lies at ``carrier_hz + (k - (K - 1) / 2) spacing``.
     noise_var
-        Variance of one capture's channel entry, relative to the transmitted tone; see
-        ``BackgroundLearner.noise_var``.
+        Variance of a channel entry of one symbol, relative to the transmitted tone; see
+        ``BackgroundLearner.noise_var``. A capture that averages symbols has less.
     """
 
     tx_id: str | None
@@ -53,6 +59,11 @@ class LearnedWith(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     carrier_hz: float | None
     subcarrier_spacing_hz: float | None
     noise_var: Annotated[float, msgspec.Meta(ge=0.0)] | None
+
+    @property
+    def receiver(self) -> str | None:
+        """Whose elements heard it; see `hardware_name`."""
+        return None if self.rx_id is None else hardware_name(self.rx_id, self.rx_radio)
 
 
 NOTHING_KNOWN = LearnedWith(
@@ -78,6 +89,8 @@ class EntryHeader(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
         Whether its delays count from transmission; where not, the link gives angles only.
     delay_var_s2
         Variance of that count, in s^2.
+    geometry
+        Of both ends as surveyed; ``None`` where nobody could tell.
     software, host, created
         What learned it, where, and when (UTC).
     provenance_hash
@@ -94,6 +107,7 @@ class EntryHeader(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     config_epoch: int
     delay_is_absolute: bool
     delay_var_s2: Annotated[float, msgspec.Meta(ge=0.0)]
+    geometry: LinkGeometry | None
     learned_with: LearnedWith
     software: str
     host: str

@@ -1,12 +1,13 @@
 """What is in a background dictionary: power and noise of every entry, and what is damaged."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from calibration.dictionary import BackgroundDictionary
 from calibration.dictionary_entry import DictionaryError, Entry, EntryHeader
+from calibration.entry_drift import EntryDrift, EntryDrifts
 
 
 @dataclass(frozen=True)
@@ -19,10 +20,13 @@ class EntrySummary:
         What is said of it.
     mean_power
         ``|H|^2``, mean over tones and elements, relative to the transmitted tone.
+    drift
+        What captures showed of it since it was learned; ``None`` if none did.
     """
 
     header: EntryHeader
     mean_power: float
+    drift: EntryDrift | None = None
 
     @property
     def mean_power_db(self) -> float | None:
@@ -31,13 +35,13 @@ class EntrySummary:
 
     @property
     def noise_db(self) -> float | None:
-        """Noise of one capture, relative to the transmitted tone; ``None`` where not known."""
+        """Noise of one symbol, relative to the transmitted tone; ``None`` where not known."""
         noise_var = self.header.learned_with.noise_var
         return None if noise_var is None else _decibels(noise_var)
 
     @property
     def power_over_noise_db(self) -> float | None:
-        """How far the noise of one capture is below the mean power."""
+        """How far the noise of one symbol is below the mean power."""
         power_db, noise_db = self.mean_power_db, self.noise_db
         return None if power_db is None or noise_db is None else power_db - noise_db
 
@@ -61,13 +65,14 @@ class Survey:
 
 def surveyed(dictionary: BackgroundDictionary) -> Survey:
     """Read all entries, one after the other."""
+    drifts = EntryDrifts(dictionary.root)
     entries: list[EntrySummary] = []
     damaged: list[DamagedEntry] = []
     for found in read_entries(dictionary):
         if isinstance(found, DamagedEntry):
             damaged.append(found)
         else:
-            entries.append(summary_of(found))
+            entries.append(replace(summary_of(found), drift=drifts.of(found.header)))
     return Survey(tuple(entries), tuple(damaged))
 
 

@@ -6,9 +6,9 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from calibration.beside_entries import read_beside, write_beside
 from calibration.dictionary import BackgroundDictionary
-from calibration.dictionary_entry import DictionaryError, EntryHeader
-from calibration.whole_files import write_atomically
+from calibration.dictionary_entry import EntryHeader
 
 SCHEMA = 1
 _FILE = "checks.json"
@@ -36,7 +36,7 @@ class EntryCheck(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     change_range_m
         Bistatic range of it, by the link's own count of delays.
     noise_db
-        Median noise of what is left, over what the nodes are calibrated to have.
+        Median noise of what is left, over what there was as it was learned; ``None`` if unknown.
     reason
         Why captures could not be compared with the entry; ``None`` if they were.
     checked
@@ -77,18 +77,9 @@ class EntryChecks:
 
     def __init__(self, dictionary: BackgroundDictionary) -> None:
         self._path: Path = dictionary.root / _FILE
-        self._of: dict[Link, EntryCheck] = {}
-        if not self._path.exists():
-            return
-        try:
-            found = msgspec.json.decode(self._path.read_bytes(), type=_Checks)
-        except (msgspec.DecodeError, UnicodeDecodeError, OSError) as error:
-            msg = f"{self._path}: checks of entries cannot be read: {error}; delete it, check again"
-            raise DictionaryError(msg) from error
-        if found.schema != SCHEMA:
-            msg = f"{self._path}: schema {found.schema}, this version reads {SCHEMA}"
-            raise DictionaryError(msg)
-        self._of = {check.link: check for check in found.checks}
+        found = read_beside(self._path, _Checks, SCHEMA)
+        checks = [] if found is None else found.checks
+        self._of: dict[Link, EntryCheck] = {check.link: check for check in checks}
 
     @property
     def stale(self) -> list[EntryCheck]:
@@ -111,5 +102,4 @@ class EntryChecks:
             self._write()
 
     def _write(self) -> None:
-        kept = _Checks(SCHEMA, [self._of[link] for link in sorted(self._of)])
-        write_atomically(self._path, msgspec.json.format(msgspec.json.encode(kept)))
+        write_beside(self._path, _Checks(SCHEMA, [self._of[link] for link in sorted(self._of)]))

@@ -76,7 +76,8 @@ class LearnedBackground:
     delay_var_s2
         Variance of that time.
     noise_var
-        Of one capture's channel entry; see ``BackgroundLearner.noise_var``.
+        Of a channel entry of one symbol; see ``BackgroundLearner.noise_var``, which is of a capture
+        that averages several.
     """
 
     channel: ComplexArray
@@ -145,6 +146,7 @@ class _Entry:
         self._learner: BackgroundLearner | None = None
         self._epoch: int | None = None
         self._common_time = True, 0.0
+        self._num_averaged = 1
 
     def add(self, capture: Capture) -> str | None:
         """Take a capture in, or say why it cannot be part of the entry."""
@@ -157,6 +159,7 @@ class _Entry:
             self._learner = BackgroundLearner(self._num_captures, grid, groups)
         self._epoch = epoch
         self._common_time = capture.delay_is_absolute, capture.delay_var_s2
+        self._num_averaged = capture.num_averaged
         self._learner.add(channel_estimate(capture.rx_pilots, self._pilots))
         return None
 
@@ -167,6 +170,8 @@ class _Entry:
             raise ValueError(msg)
         entry = self._learner.entry()
         noise_var = self._learner.noise_var(entry)
+        if noise_var is not None:
+            noise_var *= self._num_averaged
         return LearnedBackground(entry, self._epoch, *self._common_time, noise_var)
 
 

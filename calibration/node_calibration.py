@@ -1,7 +1,7 @@
 """Calibration of nodes: arrays, times, poses, powers and noise, from soundings of each other."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -16,6 +16,12 @@ from calibration.direct_path import (
     DirectPathWindow,
     direct_path_window,
     find_direct_path,
+)
+from calibration.exchanged_elements import (
+    ComparedElements,
+    ExchangedElements,
+    compared_elements,
+    exchanged_elements,
 )
 from calibration.link_power import Link, LinkPowers, known_powers, link_powers
 from calibration.timing import Reading, solve_nodes
@@ -52,6 +58,8 @@ class NodeCalibration:
         Power of each node as a transmitter, and gain as a receiver, over nominal.
     range_scale, sine_scale
         See `calibration.timing.SolvedNodes`.
+    exchanged
+        By receiver, and by whose elements heard the entries of its links: how its own differ.
     """
 
     nodes: tuple[Node, ...]
@@ -62,6 +70,7 @@ class NodeCalibration:
     power_db: Mapping[str, tuple[float, float]]
     range_scale: float
     sine_scale: float
+    exchanged: Mapping[tuple[str, str], ExchangedElements] = field(default_factory=dict)
 
     def node(self, node_id: str) -> Node:
         """One node as calibrated."""
@@ -111,6 +120,7 @@ class NodeCalibrator:
         self._timed: dict[Link, tuple[bool, float]] = {}
         self._epochs: dict[Link, int] = {}
         self._noise_db: dict[str, list[float]] = {}
+        self._compared: dict[tuple[str, str], list[ComparedElements]] = {}
 
     def add(self, capture: Capture) -> bool:
         """Take one sounding in; whether its direct path could be used."""
@@ -133,6 +143,12 @@ class NodeCalibrator:
         one, other = (channel_estimate(c.rx_pilots, self._pilots) for c in (first, second))
         measured = repetition_var(one, other, self._grid, first.coherent_groups)
         self._noise_db.setdefault(first.rx_id, []).append(10.0 * np.log10(measured / nominal))
+
+    def compare(self, capture: Capture, entry: ComplexArray, learned_by: str) -> None:
+        """Take in how one sounding lies to an entry that other elements heard."""
+        channel = channel_estimate(capture.rx_pilots, self._pilots)
+        if (found := compared_elements(channel, entry, self._grid)) is not None:
+            self._compared.setdefault((capture.rx_id, learned_by), []).append(found)
 
     def solved(self) -> NodeCalibration:
         """Everything that the soundings tell."""
@@ -175,6 +191,7 @@ class NodeCalibrator:
             power_db=power_db,
             range_scale=solved.range_scale,
             sine_scale=solved.sine_scale,
+            exchanged={key: exchanged_elements(found) for key, found in self._compared.items()},
         )
 
     def _heard(self, rx_id: str) -> list[DirectPathWindow]:

@@ -10,9 +10,10 @@ from msgspec import Meta
 
 from calibration.array_response import ArrayResponse
 from calibration.dictionary_entry import DictionaryError
+from calibration.exchanged_elements import ExchangedElements
 from calibration.node_calibration import NodeCalibration
 from calibration.whole_files import write_atomically
-from drivers.geometry import Pose
+from drivers.geometry import ComplexArray, Pose
 from drivers.node import Node
 from drivers.node_errors import NUM_ERRORS, NodeErrors
 
@@ -55,6 +56,13 @@ class _Link(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     config_epoch: int
 
 
+class _Exchanged(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    rx_id: str
+    learned_by: str
+    element_gain: Annotated[list[tuple[float, float]], _OF_ELEMENTS]
+    element_delay_s: Annotated[list[float], _OF_ELEMENTS]
+
+
 class NodeCalibrationFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A calibration of nodes, written down."""
 
@@ -64,6 +72,7 @@ class NodeCalibrationFile(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
     range_scale: float
     sine_scale: float
     covariance: Annotated[list[Annotated[list[float], _OF_ERRORS]], _OF_ERRORS]
+    exchanged: Annotated[list[_Exchanged], _OF_LINKS] = []  # files of before have none
 
 
 def save_node_calibration(root: Path, calibration: NodeCalibration) -> None:
@@ -87,7 +96,7 @@ def written_down(calibration: NodeCalibration) -> NodeCalibrationFile:
                 noise_figure_db=node.noise_figure_db,
                 power_db=calibration.power_db[node.node_id],
                 time_s=calibration.time_s.get(node.node_id),
-                element_gain=[(float(g.real), float(g.imag)) for g in response.gain],
+                element_gain=_pairs(response.gain),
                 element_delay_s=response.delay_s.tolist(),
                 element_error_var=response.error_var,
                 element_left_var=response.left_var,
@@ -96,6 +105,10 @@ def written_down(calibration: NodeCalibration) -> NodeCalibrationFile:
     return NodeCalibrationFile(
         1, records, [_Link(*link, epoch) for link, epoch in calibration.epochs.items()],
         calibration.range_scale, calibration.sine_scale, calibration.errors.covariance.tolist(),
+        [
+            _Exchanged(*key, _pairs(found.gain), found.delay_s.tolist())
+            for key, found in calibration.exchanged.items()
+        ],
     )  # fmt: skip
 
 
@@ -165,6 +178,11 @@ def read_back(found: NodeCalibrationFile, nodes: tuple[Node, ...], place: str) -
         msg = f"{place}: of nodes {names}; calibrate again into another directory"
         raise DictionaryError(msg)
     records = {record.node_id: record for record in found.nodes}
+    for each in found.exchanged:
+        if len(each.element_gain) != len(each.element_delay_s):
+            raise ValueError(
+                f"gains and delays of {each.rx_id!r} over {each.learned_by!r} differ in number"
+            )
     for node in nodes:
         known, needed = len(records[node.node_id].element_gain), node.array.num_elements
         if known != needed:
@@ -184,6 +202,12 @@ def read_back(found: NodeCalibrationFile, nodes: tuple[Node, ...], place: str) -
         power_db={name: record.power_db for name, record in records.items()},
         range_scale=found.range_scale,
         sine_scale=found.sine_scale,
+        exchanged={
+            (each.rx_id, each.learned_by): ExchangedElements(
+                _gains(each.element_gain), np.array(each.element_delay_s)
+            )
+            for each in found.exchanged
+        },
     )
 
 
@@ -199,7 +223,17 @@ def _node(node: Node, record: NodeRecord) -> Node:
 
 def response_of(record: NodeRecord) -> ArrayResponse:
     """Response of a node's elements."""
-    gain = np.array([complex(*value) for value in record.element_gain])
     return ArrayResponse(
-        gain, np.array(record.element_delay_s), record.element_error_var, record.element_left_var
+        _gains(record.element_gain),
+        np.array(record.element_delay_s),
+        record.element_error_var,
+        record.element_left_var,
     )
+
+
+def _pairs(gain: ComplexArray) -> list[tuple[float, float]]:
+    return [(float(each.real), float(each.imag)) for each in gain]
+
+
+def _gains(pairs: list[tuple[float, float]]) -> ComplexArray:
+    return np.array([complex(*each) for each in pairs])

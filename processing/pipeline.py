@@ -18,6 +18,7 @@ from processing.phase_noise import PhaseNoiseCopies
 from processing.power_map import (
     PowerMap,
     PowerMapPlan,
+    energy_outside_db,
     plan_power_map,
     power_map,
     with_equal_noise,
@@ -150,6 +151,7 @@ class LinkProcessor:
         own_time = late_s if capture.delay_is_absolute else None
         count = _delay_count(capture, background, own_time)
         limits = delay_limits_s if count.is_absolute else (0.0, np.inf)
+        later_s, louder = 0.0, 1.0
         if background is None or not capture.needs_alignment:
             residual = self.residual(capture, background)
             found = self.map_of(residual)
@@ -158,8 +160,10 @@ class LinkProcessor:
         else:
             tuned = self._as_tuned(capture, background, own_time, limits)
             what, found, hypotheses, truncated = self._joint(capture, tuned, own_time, limits)
-        if own_time is not None:
-            hypotheses = [replace(h, delay_s=h.delay_s + what.late_s) for h in hypotheses]
+            louder = what.louder
+            if own_time is not None:
+                later_s = what.late_s
+                hypotheses = [replace(h, delay_s=h.delay_s + later_s) for h in hypotheses]
         return LinkReport(
             tx_id=capture.tx_id,
             rx_id=capture.rx_id,
@@ -167,7 +171,9 @@ class LinkProcessor:
             hypotheses=tuple(hypotheses),
             truncated=truncated,
             detection_snr=self.detection_snr,
-            noise_var=found.noise_var,
+            noise_var=found.noise_var * louder,
+            num_averaged=capture.num_averaged,
+            outside_db=energy_outside_db(found, (limits[0] - later_s, limits[1] - later_s)),
             delay_is_absolute=count.is_absolute,
             config_epoch=capture.config_epoch,
             background_hash=None if background is None else background.content_hash,
@@ -227,15 +233,17 @@ class LinkProcessor:
         own_time_late_s: float | None,
         limits: tuple[float, float],
     ) -> tuple[Suppression, PowerMap, list[Hypothesis], bool]:
-        """Echoes and alignment estimated together: an echo was part of what was aligned."""
+        """Echoes and alignment estimated together: an echo was part of what was aligned.
+
+        The map is of equal noise in all cells.
+        """
         link, what = self._aligned(capture, background, own_time_late_s)
         limits = limits[0] - what.late_s, limits[1] - what.late_s
         left = first = NearResidual(link.near, what.left)
         found = self.map_of(what.residual)
         level = link.noise_level(what, found)
-        hypotheses, truncated = self.search.found(
-            left.sums, with_equal_noise(found, level * link.share), limits
-        )
+        even = with_equal_noise(found, level * link.share)
+        hypotheses, truncated = self.search.found(left.sums, even, limits)
         if hypotheses:
             hypotheses = left.whole(hypotheses)
             for number in range(_MAX_JOINT_ROUNDS):
@@ -246,15 +254,14 @@ class LinkProcessor:
                 what = what.realigned(still, self.grid)
                 left = NearResidual(link.near, what.left)
                 found = power_map(what.residual, self.map_plan, noise_power=found.noise_power)
-                hypotheses, truncated = self.search.found(
-                    left.sums, with_equal_noise(found, level), limits
-                )
+                even = with_equal_noise(found, level)
+                hypotheses, truncated = self.search.found(left.sums, even, limits)
                 hypotheses = left.fitted(hypotheses)
                 if not hypotheses:
                     break
             if hypotheses and first.is_of_background(hypotheses[0], limits[0], found.noise_power):
                 hypotheses = []
-        return what, found, link.near.told_apart(hypotheses), truncated
+        return what, even, link.near.told_apart(hypotheses), truncated
 
 
 @dataclass(frozen=True, slots=True)

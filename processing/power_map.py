@@ -16,6 +16,7 @@ _FLOOR_MARGIN = 0.25
 # Delay cells that a map keeps at least, so that a detector in a small room finds training cells.
 _MIN_CELLS = 64
 _MIN_FLOOR_SAMPLES = 256
+_OUTSIDE_MARGIN_CELLS = 2.0  # main lobe and first sidelobe of an echo at the last delay
 _FLOOR_SAMPLES = 10_000  # the median of so many is off by 1.4 %
 
 
@@ -251,6 +252,33 @@ def with_equal_noise(found: PowerMap, level: FloatArray) -> PowerMap:
     """
     power = np.divide(found.power, level, out=np.zeros_like(found.power), where=level > 0.0)
     return replace(found, power=power)
+
+
+def energy_outside_db(even: PowerMap, delay_limits_s: tuple[float, float]) -> float | None:
+    """Energy in the cells that no echo can be in, over that of noise, in decibels.
+
+    By their median, as `_noise_power`: sidelobes of a strong echo reach all delays, in its beam.
+    ``None`` where the map has no such cells.
+
+    Parameters
+    ----------
+    even
+        A map with equal noise in all cells; those that are left out of it have no power.
+    delay_limits_s
+        Shortest and longest delay of an echo.
+    """
+    plan = even.plan
+    margin_s = _OUTSIDE_MARGIN_CELLS / plan.grid.bandwidth_hz
+    before, after = np.searchsorted(
+        plan.delay_grid_s, (delay_limits_s[0] - margin_s, delay_limits_s[1] + margin_s)
+    )
+    # Beams that are nearer to each other than this show the same noise.
+    some = even.power[:: max(1, len(plan.angle_grid_rad) // (2 * plan.array.num_elements))]
+    power = np.hstack((some[:, :before], some[:, after:]))
+    power = power[power > 0.0]
+    if not power.size:
+        return None
+    return 10.0 * float(np.log10(np.median(power) / np.log(2.0) / even.noise_power))
 
 
 def bistatic_range_m(plan: PowerMapPlan) -> FloatArray:

@@ -56,6 +56,11 @@ class LinkReport:
         echoes between two delay bins included.
     noise_var
         Estimated variance of one channel-estimate entry, relative to the transmitted tone.
+    num_averaged
+        Symbols that the capture is a mean of.
+    outside_db
+        Energy at delays that no echo from the search area can have, over that of noise; ``None``
+        where the map has none of them.
     delay_is_absolute
         Whether delays start at transmission; otherwise only the angle may be used.
     on_direct_path
@@ -83,3 +88,5 @@ class LinkReport:
     truncated: bool = False
     on_direct_path: bool = False
     link_delay_var_s2: float = 0.0
+    num_averaged: int = 1
+    outside_db: float | None = None

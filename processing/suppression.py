@@ -108,6 +108,11 @@ class Suppression:
     lay: Alignment
 
     @property
+    def louder(self) -> float:
+        """Power of the capture over the background, on whose scale the residual is."""
+        return float(np.mean(np.abs(self.lay.gain) ** 2))
+
+    @property
     def residual(self) -> ComplexArray:
         """What is left, shape ``(K, M)``."""
         return self.left.residual

@@ -47,20 +47,22 @@ def draw_hardware(
     node: Node,
     impairments: Impairments,
     seed: int,
-    node_index: int,
+    unit: int,
     elements: slice = slice(None),
 ) -> Hardware:
     """Errors of one node; each nuisance has its own random numbers, whatever else is on.
 
     Parameters
     ----------
+    unit
+        Which piece of hardware the node has: its own number, unless that was replaced.
     elements
         Those of the array that the hardware has; their errors are the same in any part of it.
     """
     size = node.array.num_elements
 
     def rng(nuisance: int) -> np.random.Generator:
-        return random_stream(seed, "hardware", node_index, nuisance)
+        return random_stream(seed, "hardware", unit, nuisance)
 
     gain_db = rng(4).standard_normal(size) * impairments.element_gain_error_db
     phase_deg = rng(5).standard_normal(size) * impairments.element_phase_error_deg

@@ -45,6 +45,8 @@ class SimRadio:
         What it does wrong.
     fault_probability
         Of each kind of fault, each time that it could strike.
+    unit
+        Which piece of hardware it is; that of the node, if left out.
     """
 
     def __init__(
@@ -53,15 +55,16 @@ class SimRadio:
         node_index: int,
         impairments: Impairments,
         fault_probability: Mapping[FaultKind, float] | None = None,
+        unit: int | None = None,
     ) -> None:
         self._ether = ether
         self._impairments = impairments
-        self._transceiver = Transceiver(ether, node_index, impairments)
+        self._transceiver = Transceiver(ether, node_index, impairments, unit=unit)
         self.faults = Faults(ether.scene.seed, node_index, fault_probability)
         node = self._transceiver.node
         self._info = RadioInfo(
             kind="sim",
-            serial=f"sim-{ether.scene.seed}-{node.node_id}",
+            serial=simulated_serial(ether.scene.seed, node.node_id, unit),
             software="isac-testbed",
             capabilities=simulated_capabilities(node, impairments),
         )
@@ -272,6 +275,11 @@ class SimRadio:
             filled = np.concatenate((kept, np.zeros_like(block.samples[:gap])))
             block = replace(block, samples=filled, overflow=overflow and seen, discontinuity=seen)
         return block
+
+
+def simulated_serial(seed: int, node_id: str, unit: int | None = None) -> str:
+    """Serial of a simulated radio: of its node, or of the unit that replaced it."""
+    return f"sim-{seed}-{node_id}" if unit is None else f"sim-{seed}-unit-{unit}"
 
 
 def _stepped(value: float, step: float) -> float:

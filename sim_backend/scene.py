@@ -108,11 +108,18 @@ class Scene:
 
     @property
     def static_hash(self) -> str:
-        """Digest of true poses, clutter, direct path and wavefront: of what does not move."""
+        """Digest of true poses, clutter, direct path and wavefront: of what does not move.
+
+        Whichever node stands where.
+        """
+        at_place = np.argsort([node.location_id for node in self.nodes])
+        scattering = np.arange(len(self.clutter_m))
+        if len(scattering) > self.num_dedicated:
+            scattering[self.num_dedicated :] = self.num_dedicated + at_place
         described = (
-            [(node.node_id, node.pose) for node in self.nodes],
-            self.clutter_m.tolist(),
-            self.clutter_rcs_m2.tolist(),
+            [(self.nodes[n].location_id, self.nodes[n].pose) for n in at_place],
+            self.clutter_m[scattering].tolist(),
+            self.clutter_rcs_m2[scattering].tolist(),
             self.num_dedicated,
             self.statistics.direct_path,
             self.statistics.wavefront,
@@ -176,25 +183,40 @@ def draw_uniform_poses(
     ]
 
 
-def _true_node(node: Node, rng: np.random.Generator) -> Node:
+def _true_node(node: Node, error: FloatArray) -> Node:
     """The node where it really is: its surveyed pose plus one draw of the survey error."""
-    error = rng.standard_normal(3)
     x, y = node.pose.position + error[:2] * node.survey.position_std_m
     boresight = node.pose.boresight_rad + error[2] * node.survey.boresight_std_rad
     return replace(node, pose=Pose((float(x), float(y)), float(boresight)))
 
 
-def draw_scene(seed: int, surveyed: Sequence[Node], statistics: SceneStatistics) -> Scene:
-    """Draw target, clutter and survey errors of one scene from its seed."""
-    survey_rng = random_stream(seed, "survey")
-    nodes = tuple(_true_node(node, survey_rng) for node in surveyed)
+def draw_scene(
+    seed: int, surveyed: Sequence[Node], statistics: SceneStatistics, places: Sequence[str] = ()
+) -> Scene:
+    """Draw target, clutter and survey errors of one scene from its seed.
+
+    Parameters
+    ----------
+    surveyed
+        Nodes as the edge server knows them.
+    places
+        All locations, in an order that does not depend on which node stands where: survey errors
+        and what scatters at a node stay with its place. Those of the nodes, if left out.
+    """
+    names = list(places) or [node.location_id for node in surveyed]
+    at = [names.index(node.location_id) for node in surveyed]
+    errors = random_stream(seed, "survey").standard_normal((len(names), 3))
+    nodes = tuple(_true_node(node, errors[place]) for node, place in zip(surveyed, at, strict=True))
     if statistics.target_m is None:
         target = _uniform_points(random_stream(seed, "target"), statistics.area_m, 1)[0]
     else:
         target = np.array(statistics.target_m)
     clutter_rng = random_stream(seed, "clutter")
-    clutter = _uniform_points(clutter_rng, statistics.area_m, statistics.num_clutter)
+    num_dedicated = statistics.num_clutter
+    clutter = _uniform_points(clutter_rng, statistics.area_m, num_dedicated)
+    rcs = clutter_rng.standard_exponential(num_dedicated + len(names)) * statistics.mean_rcs_m2
+    kept = list(range(num_dedicated))
     if statistics.nodes_are_clutter:
         clutter = np.concatenate((clutter, [node.pose.position_m for node in nodes]))
-    rcs = clutter_rng.standard_exponential(len(clutter)) * statistics.mean_rcs_m2
-    return Scene(seed, nodes, target, clutter, rcs, statistics.num_clutter, statistics)
+        kept += [num_dedicated + place for place in at]
+    return Scene(seed, nodes, target, clutter, rcs[kept], num_dedicated, statistics)

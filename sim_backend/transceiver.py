@@ -31,6 +31,8 @@ class Transceiver:
         Which elements of the node's array it receives with, where several boards share them.
     board
         Its number among those boards, each of which has oscillators of its own.
+    unit
+        Which piece of hardware it is, whose errors it has; that of the node, if left out.
     """
 
     def __init__(
@@ -40,6 +42,7 @@ class Transceiver:
         impairments: Impairments,
         elements: slice = slice(None),
         board: int = 0,
+        unit: int | None = None,
     ) -> None:
         self.node: Node = ether.scene.nodes[node_index]
         self._ether = ether
@@ -49,7 +52,8 @@ class Transceiver:
         # The first board draws as a radio of a single one does.
         self._board = (board,) if board else ()
         self._seed = ether.scene.seed
-        self.hardware = draw_hardware(self.node, impairments, self._seed, node_index, elements)
+        drawn = node_index if unit is None else unit
+        self.hardware = draw_hardware(self.node, impairments, self._seed, drawn, elements)
         age_s = self._draw("latency", 0).uniform() * impairments.power_on_s
         self.clock = NodeClock(-round(age_s * FS_PER_S), *self._free_running)
         self._epoch = 0

@@ -171,7 +171,8 @@ def build_scene(site: Site, nodes: tuple[Node, ...], seed: int) -> Scene:
         target_m=simulation.target_m,
         surfaces=_surfaces(site),
     )
-    return draw_scene(seed, nodes, statistics)
+    places = [location.location_id for location in site.locations]
+    return draw_scene(seed, nodes, statistics, places)
 
 
 def _surfaces(site: Site) -> Surfaces | None:

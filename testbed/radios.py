@@ -2,7 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from typing import Annotated
 
+import msgspec
+
+from calibration.dictionary_entry import RadioIdentity
 from drivers.interlock import TransmitBand, TransmitLimits
 from drivers.interlocked_radio import InterlockedRadio
 from drivers.node import Node
@@ -11,7 +15,7 @@ from drivers.radio_errors import RadioError
 from drivers.registry import RadioFactory, open_radio
 from sim_backend.ether import Ether
 from sim_backend.faults import FaultKind
-from sim_backend.radio import SimRadio
+from sim_backend.radio import SimRadio, simulated_serial
 from testbed.build import build_impairments, radio_sections
 from testbed.host import load_transmit_limits
 from testbed.site import Site
@@ -23,6 +27,19 @@ _NOTHING_RADIATED = TransmitLimits(
     duty_cycle=float("inf"),
     lease_s=float("inf"),
 )
+
+
+class _SimulatedOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Options of a simulated radio in a site file.
+
+    Attributes
+    ----------
+    unit
+        Which piece of hardware the node has, whose errors it has; its own, if left out. Another
+        number is a node that was replaced.
+    """
+
+    unit: Annotated[int, msgspec.Meta(ge=0, lt=2**31)] | None = None
 
 
 class RadiosError(RadioError):
@@ -91,6 +108,26 @@ def simulated_radios(site: Site, ether: Ether) -> RadioFactory:
             for fault in site.simulation.faults
             if fault.node_id in (None, spec.node_id)
         }
-        return SimRadio(ether, index[spec.node_id], impairments, probability)
+        unit = _simulated_unit(spec.node_id, spec.options)
+        return SimRadio(ether, index[spec.node_id], impairments, probability, unit)
 
     return make
+
+
+def simulated_identities(site: Site, nodes: Sequence[Node], seed: int) -> dict[str, RadioIdentity]:
+    """Which simulated radios a site's nodes have, by node id."""
+    sections = radio_sections(site, nodes)
+    return {
+        name: RadioIdentity(
+            "sim", simulated_serial(seed, name, _simulated_unit(name, section.options))
+        )
+        for name, section in sections.items()
+    }
+
+
+def _simulated_unit(node_id: str, options: Mapping[str, object]) -> int | None:
+    try:
+        return msgspec.convert(dict(options), _SimulatedOptions).unit
+    except msgspec.ValidationError as error:
+        msg = f"node {node_id!r}: radio options: {error}"
+        raise RadioError(msg, "correct them in the site file") from error

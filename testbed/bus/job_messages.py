@@ -1,7 +1,10 @@
 """What clients and the coordinator say to each other: jobs, their records, and the state."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
+from msgspec import Meta
+
+from calibration.entry_checks import EntryCheck
 from calibration.node_files import NodeCalibrationFile
 from fusion.sensing import SensingConfig
 from processing.report import LinkReport
@@ -9,6 +12,8 @@ from testbed.bus.order_messages import AgentState
 from testbed.bus.parts import Count, Part, PlainName, ProcessState, Text
 from testbed.bus.wire import Message
 from testbed.site_types import Name
+
+Task = Literal["localize", "calibrate", "check"]
 
 
 class StatusAsked(Message, frozen=True, kw_only=True):
@@ -69,15 +74,21 @@ class JobOptions(Part, frozen=True, kw_only=True):
         Of the simulated scene that the client believes in; ``None`` for whichever it is.
     folder
         Dictionary, a plain name in the coordinator's own folder.
+    relearn
+        Whether entries of links that have changed are learned again.
+    num_captures
+        Of each entry that is checked.
     """
 
     seed: Count | None = None
     background: Literal["learned", "none", "perfect"] = "learned"
     folder: PlainName = "dictionary"
+    relearn: bool = False
     num_receivers: int | None = None
     max_sensings: int | None = None
     fusion: Name | None = None
     tolerance_m: float | None = None
+    num_captures: Annotated[int, Meta(ge=1)] = 3
 
 
 class JobAsked(Message, frozen=True, kw_only=True):
@@ -85,7 +96,7 @@ class JobAsked(Message, frozen=True, kw_only=True):
 
     request_id: int
     job_id: PlainName
-    task: Literal["localize", "calibrate"]
+    task: Task
     options: JobOptions
 
 
@@ -162,9 +173,11 @@ class JobState(Message, frozen=True, kw_only=True):
     progress
         What it does now, in words; why it failed.
     done, total
-        Of a calibration: entries.
+        Of a calibration or a check: entries.
     result
         Of a calibration that is done: folder, entries, and how many were learned in it.
+    checks
+        Of a check that is done.
     calibration
         Of the nodes, by which a localization that is done was fused; ``None`` as surveyed.
     """
@@ -179,4 +192,5 @@ class JobState(Message, frozen=True, kw_only=True):
     done: Count = 0
     total: Count = 0
     result: tuple[str, int, int] | None = None
+    checks: tuple[EntryCheck, ...] = ()
     calibration: NodeCalibrationFile | None = None

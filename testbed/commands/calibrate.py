@@ -4,7 +4,6 @@ from functools import partial
 from pathlib import Path
 
 import click
-from rich.markup import escape
 from threadpoolctl import threadpool_limits
 
 from testbed.build import Overrides
@@ -39,10 +38,15 @@ from testbed.site import Site
 @click.option(
     "--simulate", is_flag=True, help="Replace every radio of the site by a simulated one."
 )
+@click.option(
+    "--relearn",
+    is_flag=True,
+    help="Also learn entries again of links that have changed: nodes moved, other arrays.",
+)
 @live_options
 def command(
     site_path: Path, out: Path, seed: int, num_elements: int | None, simulate: bool,
-    fidelity: Fidelity, impairments: str | None, live: bool, port: int | None,
+    fidelity: Fidelity, impairments: str | None, relearn: bool, live: bool, port: int | None,
     keys_folder: Path | None,
 ) -> None:  # fmt: skip
     """Learn the background of every ordered pair of nodes; stopped, it goes on where it was."""
@@ -54,14 +58,16 @@ def command(
         refuse_with_live(
             simulate=simulate, fidelity=fidelity, impairments=impairments, num_elements=num_elements
         )
-        place, total, learned = _calibrated_live(site, out, port, keys_folder)
+        place, total, learned = _calibrated_live(site, out, port, keys_folder, relearn=relearn)
     else:
         place = str(out)
-        learned, total = _calibrated(site, out, seed, fidelity)
+        learned, total = _calibrated(site, out, seed, fidelity, relearn=relearn)
     click.echo(f"{place}: {total} entries, {learned} learned now, {total - learned} kept")
 
 
-def _calibrated(site: Site, out: Path, seed: int, fidelity: Fidelity) -> tuple[int, int]:
+def _calibrated(
+    site: Site, out: Path, seed: int, fidelity: Fidelity, *, relearn: bool
+) -> tuple[int, int]:
     with (
         reported(out, partial(click.echo, err=True)), threadpool_limits(limits=1),
         opened_setup(site, seed, fidelity) as setup, written_to(out), progress_bar() as progress,
@@ -72,27 +78,16 @@ def _calibrated(site: Site, out: Path, seed: int, fidelity: Fidelity) -> tuple[i
             lambda now: progress.update(
                 task, description=now.text, completed=now.done, total=now.total
             ),
+            relearn=relearn,
         )  # fmt: skip
 
 
 def _calibrated_live(
-    site: Site, out: Path, port: int | None, keys_folder: Path | None
+    site: Site, out: Path, port: int | None, keys_folder: Path | None, *, relearn: bool
 ) -> tuple[str, int, int]:
-    from testbed.bus.job_messages import JobOptions, JobState
-    from testbed.commands.live import given_seed, plain_name, run_live
+    from testbed.bus.job_messages import JobOptions
+    from testbed.commands.live import given_seed, plain_name, run_counted
 
-    options = JobOptions(seed=given_seed(), folder=plain_name(out, "--out"))
-    with progress_bar() as progress:
-        task = progress.add_task("entries", total=None)
-
-        def show(state: JobState) -> None:
-            progress.update(
-                task, description=escape(state.progress), completed=state.done,
-                total=state.total or None,
-            )  # fmt: skip
-
-        _, _, end = run_live(
-            site, "calibrate", options, port, keys_folder, show,
-            lambda text: progress.update(task, description=escape(text)),
-        )  # fmt: skip
+    options = JobOptions(seed=given_seed(), folder=plain_name(out, "--out"), relearn=relearn)
+    end = run_counted(site, "calibrate", options, port, keys_folder)
     return end.result or (str(out), 0, 0)

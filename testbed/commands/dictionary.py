@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from calibration.dictionary import BackgroundDictionary, Manifest
     from calibration.dictionary_survey import EntrySummary, Survey
+    from calibration.entry_drift import EntryDrift
 
 _ROOT = click.argument("root", metavar="DIR", type=click.Path(path_type=Path))
 
@@ -168,13 +169,51 @@ def _print(root: Path, manifest: "Manifest", found: "Survey") -> None:
         ("made by", f"{manifest.software}, {manifest.created}"),
         ("origin", provenance.origin),
         ("waveform", provenance.waveform_hash),
-        ("geometry", provenance.geometry_hash),
         ("captures", f"{provenance.num_captures} an entry"),
     ):
         out.print(f"{name}: {text}", soft_wrap=True)
     out.print(_table(found))
+    _print_seen(found)
     for damaged in found.damaged:
         out.print(f"damaged: {damaged.reason}", soft_wrap=True)
+
+
+def _print_seen(found: "Survey") -> None:
+    """What captures showed since, where there were any."""
+    from testbed.commands.tables import screen
+
+    seen = [entry.drift for entry in found.entries if entry.drift is not None]
+    if not seen:
+        return
+    out = screen()
+    out.print(_seen_table(seen))
+    drifting = [drift for drift in seen if drift.reason]
+    for drift in drifting:
+        out.print(f"drifting: {' -> '.join(drift.link)}: {drift.reason}", soft_wrap=True)
+    if drifting:
+        out.print("testbed dictionary check says, without a target, whether they still hold")
+
+
+def _seen_table(seen: list["EntryDrift"]) -> "Table":
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    from testbed.commands.tables import decibels
+
+    table = Table(
+        title="seen since they were learned", title_justify="left", box=SIMPLE_HEAD, padding=0,
+        collapse_padding=True,
+    )  # fmt: skip
+    for name in ("from", "to"):
+        table.add_column(name, overflow="fold", min_width=4)
+    for name in ("captures", "noise", "outside", "last (UTC)"):
+        table.add_column(name, justify="right")
+    for drift in seen:
+        table.add_row(
+            *drift.link, str(drift.num_captures), decibels(drift.noise_db),
+            decibels(drift.outside_db), drift.last[:16].replace("T", " "),
+        )  # fmt: skip
+    return table
 
 
 def _table(found: "Survey") -> "Table":
@@ -198,14 +237,15 @@ def _table(found: "Survey") -> "Table":
 
 
 def _cells(entry: "EntrySummary") -> tuple[str, ...]:
+    from testbed.commands.tables import decibels
+
     header = entry.header
-    below_db = entry.power_over_noise_db
     return (
         header.tx_location,
         header.rx_location,
         f"{header.shape[0]} x {header.shape[1]}",
-        "-" if entry.mean_power_db is None else f"{entry.mean_power_db:.1f} dB",
-        "-" if below_db is None else f"{below_db:.1f} dB",
+        decibels(entry.mean_power_db),
+        decibels(entry.power_over_noise_db),
         "absolute" if header.delay_is_absolute else "relative",
         str(header.config_epoch),
         header.created[:16].replace("T", " "),

@@ -3,15 +3,16 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import click
 import numpy as np
 from click.core import ParameterSource
+from rich.markup import escape
 
 from drivers.geometry import FloatArray
-from testbed.bus.job_messages import JobOptions, JobState
+from testbed.bus.job_messages import JobOptions, JobState, Task
 from testbed.commands.live_options import call_coordinator
+from testbed.commands.tables import progress_bar
 from testbed.errors import UsageError
 from testbed.runs.localize import SensingRecord
 from testbed.services.client import LiveTestbed
@@ -29,7 +30,7 @@ class LiveScene:
 
 def run_live(
     site: Site,
-    task: Literal["localize", "calibrate"],
+    task: Task,
     options: JobOptions,
     port: int | None,
     keys_folder: Path | None,
@@ -55,6 +56,26 @@ def run_live(
         end = LiveTestbed(caller, waiting=waiting).run(task, options, follow)
     target_m = None if end.target_m is None else np.array(end.target_m)
     return records, LiveScene(end.seed, target_m), end
+
+
+def run_counted(
+    site: Site, task: Task, options: JobOptions, port: int | None, keys_folder: Path | None
+) -> JobState:
+    """Let a running testbed do a job that counts entries, with a bar; how it ended."""
+    with progress_bar() as progress:
+        bar = progress.add_task("entries", total=None)
+
+        def show(state: JobState) -> None:
+            progress.update(
+                bar, description=escape(state.progress), completed=state.done,
+                total=state.total or None,
+            )  # fmt: skip
+
+        _, _, end = run_live(
+            site, task, options, port, keys_folder, show,
+            lambda text: progress.update(bar, description=escape(text)),
+        )  # fmt: skip
+    return end
 
 
 def refuse_with_live(**given: object) -> None:

@@ -17,6 +17,7 @@ from testbed.commands.tables import screen, sensing_table, verdict
 from testbed.errors import UsageError
 from testbed.figure_files import save_figure
 from testbed.runs.backgrounds import BackgroundKind
+from testbed.runs.drift import keep_drift
 from testbed.runs.links import LocalLinks, Processors
 from testbed.runs.localize import Localization, Scene, SensingRecord, result_object
 from testbed.runs.setup import Fidelity, opened_setup
@@ -109,6 +110,8 @@ def _localized(
         links = LocalLinks(site, setup.source, known.background_of, processors, known.calibration)
         run = Localization(site, links, setup.planning_rng(), setup.target_m)
         records = list(followed(run, site, links, status.update))
+        if dictionary_path is not None:
+            keep_drift(dictionary_path, run.network, records)
         if figure_path is not None:
             from testbed.figures import localization_figure
 

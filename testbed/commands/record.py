@@ -17,6 +17,7 @@ from testbed.commands.sensing import backgrounds, followed
 from testbed.commands.tables import screen, sensing_table, verdict
 from testbed.errors import written_to
 from testbed.runs.backgrounds import BackgroundKind
+from testbed.runs.drift import keep_drift
 from testbed.runs.links import LocalLinks, Processors
 from testbed.runs.localize import Localization, result_object
 from testbed.runs.recording import RecordingSource, describe_run, dictionary_of
@@ -81,6 +82,9 @@ def command(
             links = LocalLinks(site, source, known.background_of, processors, known.calibration)
             run = Localization(site, links, setup.planning_rng(), setup.target_m)
             records = list(followed(run, site, links, status.update))
+    if dictionary_path is not None and background == "learned":
+        # What was copied is evidence; what was learned anew is not there.
+        keep_drift(dictionary_path, run.network, records)
     if as_json:
         result = result_object(site, records, setup, started_s)
         result["recording"] = {"path": str(out), "num_records": writer.num_records}

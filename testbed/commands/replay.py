@@ -21,6 +21,7 @@ from testbed.runs.localize import Localization, SensingRecord, result_object
 from testbed.runs.recording import (
     RecordedSource,
     dictionary_of,
+    recorded_radios,
     recorded_site,
     recorded_target_m,
 )
@@ -47,7 +48,8 @@ def command(root: Path, figure_path: Path | None, as_json: bool) -> None:
     site, background = recorded_site(recording), recording.description["background"]
     seed = int(recording.description["seed"])
     source = RecordedSource(recording, build_nodes(site, seed))
-    setup = Setup(source, seed, recorded_target_m(recording))
+    radios = recorded_radios(recording)
+    setup = Setup(source, seed, recorded_target_m(recording), radios=radios)
     processors = Processors(site)
     if background == "perfect":
         msg = f"{root}: recorded with --background perfect, which only its simulator knew"

@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 from rich.markup import escape
 from rich.status import Status
 
-from testbed.runs.backgrounds import BackgroundKind
+from testbed.runs.backgrounds import BackgroundKind, LearnedBackgrounds
 from testbed.runs.links import LocalLinks
 from testbed.runs.localize import Localization, SensingRecord
 from testbed.runs.preparation import Prepared, prepared
@@ -47,4 +47,7 @@ def backgrounds(
         if root is None and setup.can_learn:
             root = Path(scratch) / "dictionary"
         with prepared(site, setup, kind, root, lambda text: status.update(escape(text))) as known:
+            if isinstance(known.background_of, LearnedBackgrounds) and known.background_of.left_out:
+                text = f"left out of planning: {known.background_of.left_out}"
+                status.console.print(text, markup=False, highlight=False, soft_wrap=True)
             yield known

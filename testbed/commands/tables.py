@@ -40,6 +40,11 @@ def metres(value: float | None) -> str:
     return f"{value:.2f} m" if abs(value) >= 1.0 else f"{1e3 * value:.2f} mm"
 
 
+def decibels(value: float | None) -> str:
+    """A ratio for people; a dash for ``None``."""
+    return "-" if value is None else f"{value:.1f} dB"
+
+
 def _count(number: int, thing: str) -> str:
     return f"{number} {thing}{'' if number == 1 else 's'}"
 

@@ -2,9 +2,11 @@
 
 import numpy as np
 
-from calibration.node_files import NodeCalibrationFile
-from drivers.geometry import SPEED_OF_LIGHT_M_PER_S, FloatArray
+from calibration.link_geometry import EndGeometry
+from calibration.node_files import NodeCalibrationFile, NodeRecord
+from drivers.geometry import SPEED_OF_LIGHT_M_PER_S, FloatArray, distance_m, wrap_angle
 from drivers.node_errors import BORESIGHT_RAD, TIME_M, X_M, Y_M
+from testbed.report.facts import DictionaryFacts
 from testbed.report.html import Html, table
 from testbed.report.paths import errors_of
 
@@ -47,12 +49,15 @@ def array_table(nodes: NodeCalibrationFile) -> Html:
     return table(heads, rows, 1)
 
 
-def node_table(nodes: NodeCalibrationFile) -> Html:
-    """A row a node: its time, powers and pose, and how well they are known."""
-    rows = []
+def node_table(facts: DictionaryFacts) -> Html:
+    """A row a node: its time, powers and pose, how well they are known, and off the survey."""
+    nodes, surveyed, rows = facts.nodes, _surveyed(facts), []
+    if nodes is None:
+        return table((), (), 0)
     for record, var in zip(nodes.nodes, errors_of(nodes).variances, strict=True):
         std = np.sqrt(np.maximum(var, 0.0))
         time_std_ns = 1e9 * float(std[TIME_M]) / SPEED_OF_LIGHT_M_PER_S
+        moved_cm, turned_deg = _moved(surveyed.get(record.node_id), record)
         has_time = record.time_s is not None
         rows.append(
             (
@@ -62,16 +67,40 @@ def node_table(nodes: NodeCalibrationFile) -> Html:
                 f"{record.power_db[0]:+.1f}", f"{record.power_db[1]:+.1f}",
                 f"{record.noise_figure_db:.1f}",
                 f"{record.position_m[0]:.3f}, {record.position_m[1]:.3f}",
+                moved_cm,
                 f"{100.0 * np.hypot(std[X_M], std[Y_M]):.1f}",
                 f"{np.degrees(record.boresight_rad):.2f}",
+                turned_deg,
                 f"{np.degrees(std[BORESIGHT_RAD]):.2f}",
             )
         )  # fmt: skip
     heads = (
         "node", "time (ns)", "± (ns)", "power over nominal (dB)", "gain over nominal (dB)",
-        "noise figure (dB)", "position found (m)", "± (cm)", "boresight found (°)", "± (°)",
+        "noise figure (dB)", "position found (m)", "off survey (cm)", "± (cm)",
+        "boresight found (°)", "off survey (°)", "± (°)",
     )  # fmt: skip
     return table(heads, rows, 1)
+
+
+def _surveyed(facts: DictionaryFacts) -> dict[str, EndGeometry]:
+    """Where nodes stood as receivers by the survey, as their last entry has it."""
+    entries = sorted(facts.entries.values(), key=lambda entry: entry.header.created)
+    return {
+        entry.header.learned_with.rx_id or "": entry.header.geometry.receiver
+        for entry in entries
+        if entry.header.geometry is not None
+    }
+
+
+def _moved(surveyed: EndGeometry | None, record: NodeRecord) -> tuple[str, str]:
+    """How far position (cm) and boresight (degrees) were found off the survey."""
+    if surveyed is None:
+        return "-", "-"
+    off_m = float(distance_m(surveyed.position_m, record.position_m))
+    if surveyed.boresight_rad is None:
+        return f"{100.0 * off_m:.1f}", "-"
+    turned_rad = float(wrap_angle(record.boresight_rad - surveyed.boresight_rad))
+    return f"{100.0 * off_m:.1f}", f"{np.degrees(turned_rad):+.2f}"
 
 
 def _rms(values: FloatArray) -> float:

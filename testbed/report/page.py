@@ -66,7 +66,6 @@ def _origin(report: Report) -> Html:
     rows = [
         ("origin", said.origin),
         ("waveform", f"{_waveform(report)}; hash {said.waveform_hash}"),
-        ("geometry", f"hash {said.geometry_hash}"),
         ("captures", f"{said.num_captures} an entry"),
         ("entries", f"{len(headers):,}, of {len(facts.locations)} locations"),
         ("learned", f"{_minute(created[0])} to {_minute(created[-1])} UTC" if created else "never"),
@@ -247,7 +246,7 @@ def _nodes(report: Report) -> Iterator[Html]:
     yield tag(
         "p", "As found by the last campaign, with standard deviations of what is left unknown.",
     )  # fmt: skip
-    yield tag("div", node_table(report.facts.nodes), class_="wide")
+    yield tag("div", node_table(report.facts), class_="wide")
 
 
 def _limited(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Html:

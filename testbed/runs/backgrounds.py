@@ -1,6 +1,5 @@
 """Where a link's background comes from: learned, perfect, its equivalent noise, or nowhere."""
 
-import hashlib
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -13,8 +12,10 @@ from calibration.learning import learn_backgrounds
 from calibration.node_calibration import NodeCalibration
 from calibration.placing import place_background
 from drivers.capture import Capture, CaptureRefusedError, CaptureSource
+from drivers.geometry import ComplexArray
 from processing.suppression import Background
 from sim_backend.source import SimulatedSource
+from testbed.runs.site_entries import Link, SiteEntries, by_reason
 
 # Backgrounds of links that were looked at last, with what is worked out of them: some 6 MB each.
 _NUM_PLACED = 24
@@ -76,6 +77,9 @@ class LearnedBackgrounds:
     ----------
     stale
         Links, by node ids, whose entries were found stale (`testbed.runs.dictionary_check`).
+    changed
+        Links whose entries cannot be kept: of another geometry, or of other elements that nothing
+        tells how to compare with those that are there now; and why.
     """
 
     def __init__(
@@ -99,24 +103,47 @@ class LearnedBackgrounds:
         self._can_learn = can_learn
         nodes = source.nodes if calibration is None else calibration.nodes
         self._node = {node.node_id: node for node in nodes}
-        self._location = {node.node_id: node.location_id for node in source.nodes}
-        self._placed: OrderedDict[tuple[str, str], Background] = OrderedDict()
+        self._entries = SiteEntries(dictionary, source, self._radios)
+        self._placed: OrderedDict[Link, Background] = OrderedDict()
+        self.changed = self._entries.changed | self._heard_by_strangers()
         self.stale = frozenset() if takes_stale else self._found_stale()
 
-    def _found_stale(self) -> frozenset[tuple[str, str]]:
+    def _found_stale(self) -> frozenset[Link]:
         """Links of entries that were not learned again since they were found stale."""
-        node_at = {location: node_id for node_id, location in self._location.items()}
-        return frozenset(
-            (node_at[check.tx_location], node_at[check.rx_location])
+        found = (
+            (self._entries.between(check.link), check.content_hash)
             for check in EntryChecks(self._dictionary).stale
-            if {check.tx_location, check.rx_location} <= node_at.keys()
-            and check.link in self._dictionary
-            and self._dictionary.content_hash(*check.link) == check.content_hash
         )
+        return frozenset(
+            link
+            for link, content_hash in found
+            if link and link in self._entries and self._entries.content_hash(link) == content_hash
+        )
+
+    def _heard_by_strangers(self) -> dict[Link, str]:
+        """Links of which nobody knows how an entry looks to the elements that are there now."""
+        known = None if self._calibration is None else self._calibration.exchanged
+        return {
+            link: f"{learned_by} listened, and no sounding tells how "
+            f"{self._entries.receiver(link[1])}, which is there now, differs"
+            for link, learned_by in self._entries.learned_by.items()
+            if known is not None and (link[1], learned_by) not in known
+        }
+
+    @property
+    def unusable(self) -> frozenset[Link]:
+        """Links that are not to be planned with."""
+        return self.stale | self.changed.keys()
+
+    @property
+    def left_out(self) -> str:
+        """Which those are, and why, for people; empty without any."""
+        stale = dict.fromkeys(sorted(self.stale), "stale")
+        return by_reason(stale | self.changed)
 
     def content_hash(self, tx_id: str, rx_id: str) -> str:
         """Of a link's entry."""
-        return self._dictionary.content_hash(self._location[tx_id], self._location[rx_id])
+        return self._entries.content_hash((tx_id, rx_id))
 
     def __call__(self, tx_id: str, rx_id: str) -> Background:
         """Background of a link.
@@ -124,9 +151,16 @@ class LearnedBackgrounds:
         Raises
         ------
         CaptureRefusedError
-            If it was found stale, or is not there and cannot be learned now.
+            If it was found stale, is of another geometry, or is not there and cannot be learned
+            now.
         """
         link = tx_id, rx_id
+        if link in self.changed:
+            msg = (
+                f"the background of {tx_id} -> {rx_id} is of another link: {self.changed[link]}; "
+                "learn it again with testbed calibrate --relearn, without a target"
+            )
+            raise CaptureRefusedError(msg)
         if link in self.stale:
             msg = (
                 f"the background of {tx_id} -> {rx_id} is stale (testbed dictionary check): learn "
@@ -134,7 +168,7 @@ class LearnedBackgrounds:
             )
             raise CaptureRefusedError(msg)
         if link not in self._placed:
-            known = (self._location[tx_id], self._location[rx_id]) in self._dictionary
+            known = link in self._entries
             if not known and not self._can_learn:
                 msg = f"no background of {tx_id} -> {rx_id}; run testbed calibrate without a target"
                 raise CaptureRefusedError(msg)
@@ -148,15 +182,16 @@ class LearnedBackgrounds:
 
     def known(self, tx_id: str, rx_id: str) -> Background | None:
         """Background of a link, unless it is still to be learned."""
-        link = self._location[tx_id], self._location[rx_id]
-        is_usable = link in self._dictionary and (tx_id, rx_id) not in self.stale
+        link = tx_id, rx_id
+        is_usable = link in self._entries and link not in self.unusable
         return self(tx_id, rx_id) if is_usable else None
 
     def _place(self, tx_id: str, rx_id: str) -> Background:
-        entry = self._dictionary.get(self._location[tx_id], self._location[rx_id])
+        entry = self._entries.entry((tx_id, rx_id))
         said = entry.header
+        channel = self._heard_now((tx_id, rx_id), entry.channel)
         placed = place_background(
-            entry.channel, self._node[tx_id], self._node[rx_id], self._source.grid,
+            channel, self._node[tx_id], self._node[rx_id], self._source.grid,
             time_var_s2=said.delay_var_s2 if said.delay_is_absolute else None,
             calibration=self._calibration,
         )  # fmt: skip
@@ -170,6 +205,13 @@ class LearnedBackgrounds:
             placed.response,
             placed.response_var,
         )
+
+    def _heard_now(self, link: Link, channel: ComplexArray) -> ComplexArray:
+        """An entry's channel as the elements hear it that are there now, if others learned it."""
+        learned_by = self._entries.learned_by.get(link)
+        if learned_by is None or self._calibration is None:
+            return channel
+        return self._calibration.exchanged[link[1], learned_by].heard(channel, self._source.grid)
 
     def learn(self, tx_id: str, rx_id: str) -> None:
         """Learn and keep one entry, whether or not it is there already.
@@ -195,16 +237,20 @@ class LearnedBackgrounds:
         num_captures = self._dictionary.provenance.num_captures
         learned, problems = learn_backgrounds(self._learn_from, tx_id, rx_ids, num_captures, lost)
         for rx_id, entry in learned.items():
-            self._placed.pop((tx_id, rx_id), None)
-            link = self._location[tx_id], self._location[rx_id]
+            link = tx_id, rx_id
+            locations = self._entries.locations(link)
+            self._placed.pop(link, None)
             self._dictionary.put(
-                *link, entry.channel, entry.config_epoch,
+                *locations, entry.channel, entry.config_epoch,
                 delay_is_absolute=entry.delay_is_absolute, delay_var_s2=entry.delay_var_s2,
+                geometry=self._entries.geometry(link),
                 learned_with=self._learned_with(tx_id, rx_id, entry.noise_var),
             )  # fmt: skip
-            if (tx_id, rx_id) in self.stale:
-                self.stale -= {(tx_id, rx_id)}
-                EntryChecks(self._dictionary).forget(link)
+            self._entries.learned(link)
+            self.changed.pop(link, None)
+            if link in self.stale:
+                self.stale -= {link}
+                EntryChecks(self._dictionary).forget(locations)
         return problems
 
     def _learned_with(self, tx_id: str, rx_id: str, noise_var: float | None) -> LearnedWith:
@@ -219,18 +265,17 @@ class LearnedBackgrounds:
 
 def provenance_of(source: CaptureSource, num_captures: int) -> Provenance:
     """What entries learned from a source depend on."""
-    described = [
-        (n.location_id, n.pose, n.array, n.receive_pattern, n.transmit_pattern)
-        for n in source.nodes
-    ]
-    return Provenance(
-        waveform_hash=source.grid.waveform_hash,
-        geometry_hash=hashlib.sha256(repr(described).encode()).hexdigest()[:16],
-        origin=source.origin,
-        num_captures=num_captures,
-    )
+    return Provenance(source.grid.waveform_hash, source.origin, num_captures)
 
 
 def open_dictionary(root: Path, source: CaptureSource, num_captures: int) -> BackgroundDictionary:
-    """Open or make the dictionary of a source."""
-    return BackgroundDictionary(root, provenance_of(source, num_captures))
+    """Open or make the dictionary of a source.
+
+    Raises
+    ------
+    DictionaryError
+        If it is of another waveform, origin or site.
+    """
+    dictionary = BackgroundDictionary(root, provenance_of(source, num_captures))
+    SiteEntries(dictionary, source, {}).refuse_another_site()
+    return dictionary

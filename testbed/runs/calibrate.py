@@ -8,19 +8,20 @@ from typing import Literal
 
 from calibration.campaign_lock import campaign_lock
 from calibration.dictionary import BackgroundDictionary
+from calibration.dictionary_entry import DictionaryError
 from calibration.dictionary_survey import refuse_damaged
+from calibration.node_calibration import NodeCalibration
 from drivers.capture import Capture, CaptureRefusedError
 from drivers.node import Node
 from drivers.waveform import OfdmGrid
 from testbed.runs.backgrounds import LearnedBackgrounds, open_dictionary
 from testbed.runs.node_calibration import node_calibration_of
 from testbed.runs.setup import Setup
+from testbed.runs.site_entries import Link, by_reason
 from testbed.site import Site
 
 # Captures of all entries that are learned together, until their medians are taken.
 _MOST_BYTES = 500_000_000
-# Links that are named where many have the same problem.
-_MOST_NAMED = 3
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,8 @@ def calibrate(
     setup: Setup,
     out: Path,
     progress: Callable[[CampaignState], None] = lambda _state: None,
+    *,
+    relearn: bool = False,
 ) -> tuple[int, int]:
     """Learn every entry that is not there yet, or stale; how many of them, and of how many.
 
@@ -63,28 +66,36 @@ def calibrate(
     all other nodes listen, as in section III-A: as many at once as memory allows. A campaign that
     was stopped goes on where it was: whole entries are kept.
 
+    Parameters
+    ----------
+    relearn
+        Whether entries are learned again that are of links as they were before: whose nodes were
+        moved, or have other elements that cannot be compared.
+
     Raises
     ------
     DictionaryError
-        If the directory is of something else, another campaign writes there now, or an entry is
-        damaged.
+        If the directory is of something else, another campaign writes there now, an entry is
+        damaged, or is of a link as it was before and not to be learned again.
     CaptureRefusedError
         At the end, if there are links that no entry could be learned of; all others are there.
     """
     with campaign_lock(out):
-        return _calibrate(site, setup, out, progress)
+        return _calibrate(site, setup, out, progress, relearn=relearn)
 
 
 def _calibrate(
-    site: Site, setup: Setup, out: Path, progress: Callable[[CampaignState], None]
+    site: Site, setup: Setup, out: Path, progress: Callable[[CampaignState], None], *, relearn: bool
 ) -> tuple[int, int]:
     num_captures = site.calibration.num_captures
     dictionary = open_dictionary(out, setup.source, num_captures)
     refuse_damaged(dictionary)  # before hours of learning, not after
-    node_calibration_of(
-        setup, out, num_captures, lambda done, total: progress(CampaignState("nodes", done, total))
+    calibration = node_calibration_of(
+        setup, dictionary, lambda done, total: progress(CampaignState("nodes", done, total))
     )
-    campaign = _Campaign(setup, dictionary, progress)
+    campaign = _Campaign(setup, dictionary, calibration, progress)
+    if campaign.changed and not relearn:
+        raise DictionaryError(_said_of_changed(out, campaign.changed))
     for tx in setup.source.nodes:
         campaign.learn_from(tx)
     if campaign.problems:
@@ -99,15 +110,19 @@ class _Campaign:
         self,
         setup: Setup,
         dictionary: BackgroundDictionary,
+        calibration: NodeCalibration | None,
         progress: Callable[[CampaignState], None],
     ) -> None:
         source = setup.source
         self._source, self._dictionary, self._progress = source, dictionary, progress
-        self._backgrounds = LearnedBackgrounds(source, dictionary, radios=setup.radios)
+        self._backgrounds = LearnedBackgrounds(
+            source, dictionary, calibration=calibration, radios=setup.radios
+        )
+        self.changed = dict(self._backgrounds.changed)
         self._done = 0
         self._lost: Counter[str] = Counter()
         self.learned, self.total = 0, len(source.nodes) * (len(source.nodes) - 1)
-        self.problems: dict[tuple[str, str], str] = {}
+        self.problems: dict[Link, str] = {}
 
     def learn_from(self, tx: Node) -> None:
         """Learn what is not there yet of a transmitter."""
@@ -126,7 +141,7 @@ class _Campaign:
     def _is_wanted(self, tx: Node, rx: Node) -> bool:
         """Whether an entry is not there, or does not hold any more."""
         is_there = (tx.location_id, rx.location_id) in self._dictionary
-        return not is_there or (tx.node_id, rx.node_id) in self._backgrounds.stale
+        return not is_there or (tx.node_id, rx.node_id) in self._backgrounds.unusable
 
     def _show(self) -> None:
         self._progress(CampaignState("entries", self._done, self.total, dict(self._lost)))
@@ -147,17 +162,16 @@ def _listening_together(
         yield [rx.node_id for rx in receivers[first : first + at_once]]
 
 
-def _said_of(problems: Mapping[tuple[str, str], str], total: int) -> str:
-    links: dict[str, list[str]] = {}
-    for (tx_id, rx_id), why in problems.items():
-        links.setdefault(why, []).append(f"{tx_id} -> {rx_id}")
-    said = "; ".join(f"a capture on {_named(names)} {why}" for why, names in links.items())
+def _said_of_changed(root: Path, changed: Mapping[Link, str]) -> str:
+    return (
+        f"{root}: {len(changed)} entries are of links as they were before: {by_reason(changed)}. "
+        "Add --relearn to learn them again, or name another directory"
+    )
+
+
+def _said_of(problems: Mapping[Link, str], total: int) -> str:
+    said = by_reason({link: f"a capture {why}" for link, why in problems.items()})
     return (
         f"{len(problems)} of {total} entries could not be learned: {said}. The others are kept: "
         "run it again when this is mended"
     )
-
-
-def _named(links: Sequence[str]) -> str:
-    more = len(links) - _MOST_NAMED
-    return ", ".join(links[:_MOST_NAMED]) + (f" and {more} more links" if more > 0 else "")

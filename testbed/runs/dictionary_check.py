@@ -4,29 +4,57 @@ An entry is judged by what the pipeline makes of it: where captures of an empty 
 the background is no longer what was learned.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 
 import numpy as np
 
-from calibration.dictionary import BackgroundDictionary
+from calibration.dictionary import BackgroundDictionary, manifest_of
+from calibration.dictionary_entry import EntryHeader, RadioIdentity
 from calibration.entry_checks import EntryCheck, EntryChecks, State
+from calibration.entry_drift import MOST_NOISE_DB
 from calibration.node_calibration import NodeCalibration
 from drivers.capture import Capture, CaptureRefusedError, CaptureSource
 from drivers.geometry import SPEED_OF_LIGHT_M_PER_S
-from drivers.link_budget import channel_noise_var
 from drivers.node import Node
 from processing.report import LinkReport
-from sim_backend.source import median_var_ratio
-from testbed.runs.backgrounds import LearnedBackgrounds
+from testbed.runs.backgrounds import LearnedBackgrounds, open_dictionary
+from testbed.runs.calibrate import CampaignState
+from testbed.runs.drift import headers_of, noise_over_learned_db
 from testbed.runs.links import LinkReporter, Processors
+from testbed.runs.node_calibration import node_calibration_of
+from testbed.runs.setup import Setup
 from testbed.site import Site
 
-# More noise than this over what was calibrated is worth a look.
-_MOST_NOISE_DB = 2.0
 # Captures are other ones than those that entries and nodes were calibrated by, where simulated.
 _FIRST_INDEX = 1_000
+
+
+def check_dictionary(
+    site: Site,
+    setup: Setup,
+    root: Path,
+    num_captures: int,
+    progress: Callable[[CampaignState], None],
+) -> list[EntryCheck]:
+    """Calibrate the nodes, then measure every entry of the dictionary in a directory.
+
+    Raises
+    ------
+    DictionaryError
+        If there is none, or one of something else.
+    """
+    manifest_of(root)  # a check makes no dictionary
+    dictionary = open_dictionary(root, setup.source, site.calibration.num_captures)
+    calibration = node_calibration_of(
+        setup, dictionary, lambda done, total: progress(CampaignState("nodes", done, total))
+    )
+    return check_entries(
+        site, setup.source, dictionary, calibration, num_captures,
+        lambda done, total: progress(CampaignState("entries", done, total)), setup.radios,
+    )  # fmt: skip
 
 
 def check_entries(
@@ -36,6 +64,7 @@ def check_entries(
     calibration: NodeCalibration | None,
     num_captures: int,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
+    radios: Mapping[str, RadioIdentity] | None = None,
 ) -> list[EntryCheck]:
     """Measure every entry of a dictionary, and keep what was found beside it.
 
@@ -47,16 +76,18 @@ def check_entries(
         Of each entry.
     progress
         Called with the entries that are done and those in all.
+    radios
+        Which radios the nodes have, by node id, where it is known.
     """
     checks, found = EntryChecks(dictionary), list[EntryCheck]()
     nodes = source.nodes
     links = [(tx, rx) for tx in nodes for rx in nodes if tx is not rx]
     known = [(tx, rx) for tx, rx in links if (tx.location_id, rx.location_id) in dictionary]
     backgrounds = LearnedBackgrounds(
-        source, dictionary, calibration=calibration, can_learn=False, takes_stale=True
-    )
-    num_learned = dictionary.provenance.num_captures
-    checker = _Checker(site, source, backgrounds, calibration, num_learned)
+        source, dictionary, calibration=calibration, radios=radios, can_learn=False,
+        takes_stale=True,
+    )  # fmt: skip
+    checker = _Checker(site, source, backgrounds, calibration, headers_of(dictionary))
     for tx in nodes:
         listeners = [rx for sender, rx in known if sender is tx]
         if not listeners:
@@ -74,7 +105,6 @@ class _Looks:
     """What captures of one link showed."""
 
     reports: list[LinkReport] = field(default_factory=list)
-    num_averaged: int = 1
     refusals: list[str] = field(default_factory=list)
 
 
@@ -87,10 +117,10 @@ class _Checker:
         source: CaptureSource,
         backgrounds: LearnedBackgrounds,
         calibration: NodeCalibration | None,
-        num_learned: int,
+        headers: Mapping[tuple[str, str], EntryHeader],
     ) -> None:
         self._source = source
-        self._num_learned = num_learned
+        self._headers = headers
         self._backgrounds = backgrounds
         self._reporter = LinkReporter(site, source.nodes, Processors(site), calibration)
 
@@ -108,7 +138,6 @@ class _Checker:
         try:
             if capture.quality.problem:
                 raise CaptureRefusedError(capture.quality.problem)
-            looks.num_averaged = capture.num_averaged
             background = self._backgrounds(capture.tx_id, capture.rx_id)
             looks.reports.append(self._reporter.look(capture, background, index).report)
         except CaptureRefusedError as refusal:
@@ -119,7 +148,7 @@ class _Checker:
         strongest = max(
             (report.hypotheses[0] for report in changed), key=lambda h: h.snr, default=None
         )
-        noise_db = self._noise_db(tx, rx, looks)
+        noise_db = _noise_db(looks, self._headers.get((tx.location_id, rx.location_id)))
         return EntryCheck(
             tx_location=tx.location_id,
             rx_location=rx.location_id,
@@ -136,21 +165,17 @@ class _Checker:
             checked=datetime.now(UTC).isoformat(timespec="seconds"),
         )
 
-    def _noise_db(self, tx: Node, rx: Node, looks: _Looks) -> float | None:
-        """Median noise of what is left over what capture and entry are expected to bring."""
-        if not looks.reports:
-            return None
-        network = self._reporter.network
-        tx, rx = (network.nodes[network.index[node.node_id]] for node in (tx, rx))
-        both = 1.0 + median_var_ratio(self._num_learned)
-        expected = channel_noise_var(tx, rx, self._source.grid) / looks.num_averaged * both
-        found = np.median([report.noise_var for report in looks.reports])
-        return float(10.0 * np.log10(found / expected))
+
+def _noise_db(looks: _Looks, header: EntryHeader | None) -> float | None:
+    """Median noise of what is left over what there was as it was learned."""
+    noise_db = [noise_over_learned_db(report, header) for report in looks.reports]
+    known = [value for value in noise_db if value is not None]
+    return float(np.median(known)) if known else None
 
 
 def _state(looks: _Looks, num_changed: int, noise_db: float | None) -> State:
     # Where there are no reports, nothing can be compared with it.
     if not looks.reports or 2 * num_changed > len(looks.reports):
         return "stale"
-    noisy = noise_db is not None and noise_db > _MOST_NOISE_DB
+    noisy = noise_db is not None and noise_db > MOST_NOISE_DB
     return "drifting" if num_changed or noisy or looks.refusals else "valid"

@@ -18,6 +18,8 @@ from calibration.dictionary_entry import (
     array_bytes,
 )
 from calibration.dictionary_survey import EntrySummary, summary_of
+from calibration.entry_drift import EntryDrift
+from calibration.link_geometry import EndGeometry
 from calibration.whole_files import write_atomically
 from testbed.errors import UsageError, written_to
 
@@ -44,6 +46,8 @@ def summary_row(summary: EntrySummary) -> dict[str, Value]:
         "rx_id": learned_with.rx_id,
         **_radio("tx", learned_with.tx_radio),
         **_radio("rx", learned_with.rx_radio),
+        **_end("tx", None if header.geometry is None else header.geometry.transmitter),
+        **_end("rx", None if header.geometry is None else header.geometry.receiver),
         "carrier_hz": learned_with.carrier_hz,
         "subcarrier_spacing_hz": learned_with.subcarrier_spacing_hz,
         "noise_var": learned_with.noise_var,
@@ -53,6 +57,21 @@ def summary_row(summary: EntrySummary) -> dict[str, Value]:
         "software": header.software,
         "host": header.host,
         "created": header.created,
+        **_drift(summary.drift),
+    }
+
+
+def _drift(drift: EntryDrift | None) -> dict[str, Value]:
+    """What was seen since it was learned."""
+    echo = None if drift is None else drift.echo
+    return {
+        "captures_seen": None if drift is None else drift.num_captures,
+        "last_seen": None if drift is None else drift.last,
+        "seen_noise_db": None if drift is None else drift.noise_db,
+        "seen_outside_db": None if drift is None else drift.outside_db,
+        "lasting_echo_range_m": None if echo is None else echo.range_m,
+        "lasting_echo_votes": None if echo is None else echo.votes,
+        "drifts_because": None if drift is None else drift.reason,
     }
 
 
@@ -60,6 +79,16 @@ def _radio(end: str, radio: RadioIdentity | None) -> dict[str, Value]:
     return {
         f"{end}_radio_kind": None if radio is None else radio.kind,
         f"{end}_radio_serial": None if radio is None else radio.serial,
+    }
+
+
+def _end(name: str, end: EndGeometry | None) -> dict[str, Value]:
+    x_m, y_m = (None, None) if end is None else end.position_m
+    return {
+        f"{name}_x_m": x_m,
+        f"{name}_y_m": y_m,
+        f"{name}_boresight_rad": None if end is None else end.boresight_rad,
+        f"{name}_antenna": None if end is None else end.antenna,
     }
 
 

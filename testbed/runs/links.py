@@ -206,8 +206,8 @@ class LocalLinks:
     ) -> None:
         self._source = source
         self._background_of = background_of
-        stale = stale_links(background_of)
-        self.reporter = LinkReporter(site, source.nodes, processors, calibration, stale)
+        unusable = unusable_links(background_of)
+        self.reporter = LinkReporter(site, source.nodes, processors, calibration, unusable)
         self._groups: dict[str, Groups] = {}  # of receivers that were heard
 
     @property
@@ -274,6 +274,6 @@ def network_of(
     )
 
 
-def stale_links(background_of: BackgroundOf) -> Collection[tuple[str, str]]:
-    """Links whose background was learned and does not hold any more."""
-    return background_of.stale if isinstance(background_of, LearnedBackgrounds) else ()
+def unusable_links(background_of: BackgroundOf) -> Collection[tuple[str, str]]:
+    """Links whose background was learned and does not hold now."""
+    return background_of.unusable if isinstance(background_of, LearnedBackgrounds) else ()

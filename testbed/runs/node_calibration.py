@@ -1,8 +1,8 @@
 """Soundings between a site's nodes, and the calibration that comes of them."""
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
+from calibration.dictionary import BackgroundDictionary
 from calibration.direct_path import usable_direct_path
 from calibration.node_calibration import NodeCalibration, NodeCalibrator
 from calibration.node_files import load_node_calibration, save_node_calibration
@@ -10,6 +10,7 @@ from drivers.capture import CaptureSource
 from drivers.geometry import distance_m
 from drivers.node import Node
 from testbed.runs.setup import Setup
+from testbed.runs.site_entries import SiteEntries
 
 # Each node hears so many others: clutter pulls at each direct path another way.
 _NUM_NEIGHBOURS = 6
@@ -19,6 +20,7 @@ def calibrate_nodes(
     source: CaptureSource,
     first_index: int = 0,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
+    entries: SiteEntries | None = None,
 ) -> NodeCalibration:
     """Let every node sound its neighbours, and solve for what that tells of all of them.
 
@@ -28,6 +30,8 @@ def calibrate_nodes(
         Of the bursts: backgrounds use those before.
     progress
         Called with the bursts that are done and the bursts in all.
+    entries
+        Backgrounds, with those of links that other elements heard than are there now.
     """
     calibrator = NodeCalibrator(source.nodes, source.grid)
     plan = _soundings(source.nodes)
@@ -36,11 +40,15 @@ def calibrate_nodes(
         for capture in source.sense_background(tx_id, rx_ids, first_index, brief=True):
             if capture.quality.usable:
                 calibrator.add(capture)
+                link = capture.tx_id, capture.rx_id
+                learned_by = None if entries is None else entries.learned_by.get(link)
+                if entries is not None and learned_by is not None:
+                    calibrator.compare(capture, entries.entry(link).channel, learned_by)
     for done, rx in enumerate(source.nodes):
         progress(len(plan) + done, len(plan) + len(source.nodes))
-        if link := _weakest_link(rx, source.nodes):
+        if sender := _weakest_link(rx, source.nodes):
             pair = [
-                source.sense_background(link, (rx.node_id,), first_index + n, brief=True)[0]
+                source.sense_background(sender, (rx.node_id,), first_index + n, brief=True)[0]
                 for n in (1, 2)
             ]
             if all(capture.quality.usable for capture in pair):
@@ -72,13 +80,13 @@ def _heard(rx: Node, nodes: Sequence[Node]) -> list[Node]:
 
 def node_calibration_of(
     setup: Setup,
-    root: Path,
-    num_captures: int,
+    dictionary: BackgroundDictionary,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> NodeCalibration | None:
     """The nodes as radios hear each other now, or as a recorded run heard them; else ``None``.
 
-    Made anew in every run: times and phases do not outlast a session, and a sounding is short.
+    Made anew in every run, and kept beside the dictionary: times and phases do not outlast a
+    session, and a sounding is short.
 
     Raises
     ------
@@ -86,7 +94,10 @@ def node_calibration_of(
         If the one that is there cannot be read.
     """
     if not setup.has_radios:
-        return load_node_calibration(root, setup.source.nodes)
-    calibration = calibrate_nodes(setup.source, num_captures, progress)
-    save_node_calibration(root, calibration)
+        return load_node_calibration(dictionary.root, setup.source.nodes)
+    calibration = calibrate_nodes(
+        setup.source, dictionary.provenance.num_captures, progress,
+        SiteEntries(dictionary, setup.source, setup.radios),
+    )  # fmt: skip
+    save_node_calibration(dictionary.root, calibration)
     return calibration

@@ -81,7 +81,7 @@ def prepared(
         dictionary = open_dictionary(root, setup.source, num_captures)
         if calibration is None:
             calibration = node_calibration_of(
-                setup, root, num_captures,
+                setup, dictionary,
                 lambda done, total: show(f"calibrating the nodes, {done} of {total} bursts"),
             )  # fmt: skip
 

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from calibration.dictionary_entry import RadioIdentity
 from drivers.capture import Capture, CaptureSource
 from drivers.node import Node
 from drivers.radio import IqBlock
@@ -30,6 +31,7 @@ def describe_run(site: Site, setup: Setup, background: str) -> dict[str, object]
         "seed": setup.seed,
         "background": background,
         "origin": setup.source.origin,
+        "radios": msgspec.to_builtins(dict(setup.radios)),
         "target_m": None if setup.target_m is None else setup.target_m.tolist(),
     }
 
@@ -212,6 +214,22 @@ def recorded_target_m(recording: Recording) -> np.ndarray | None:
     """The truth of a recorded simulation, shape ``(2,)``, or ``None``."""
     target: Any = recording.description.get("target_m")
     return None if target is None else np.array(target)
+
+
+def recorded_radios(recording: Recording) -> dict[str, RadioIdentity]:
+    """Which radios the nodes of a recorded run had, by node id, where it is known.
+
+    Raises
+    ------
+    RecordingError
+        If what stands there are none.
+    """
+    described: Any = recording.description.get("radios", {})
+    try:
+        return msgspec.convert(described, dict[str, RadioIdentity])
+    except msgspec.ValidationError as error:
+        msg = f"{recording.root}: holds no radios that this version can read: {error}"
+        raise RecordingError(msg) from error
 
 
 def dictionary_of(root: Path) -> Path:

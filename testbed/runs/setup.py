@@ -2,9 +2,9 @@
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from calibration.dictionary_entry import RadioIdentity
 from drivers.capture import CaptureSource
 from drivers.geometry import FloatArray
 from sim_backend.ether import Ether
-from sim_backend.scene import random_stream
+from sim_backend.scene import Scene, random_stream
 from sim_backend.source import SimulatedSource, StaticModel
 from testbed.build import (
     build_burst,
@@ -24,8 +24,11 @@ from testbed.build import (
     radio_kinds,
 )
 from testbed.errors import UsageError
-from testbed.radios import close_radios, open_radios, simulated_radios
+from testbed.radios import close_radios, open_radios, simulated_identities, simulated_radios
 from testbed.site import Site
+
+if TYPE_CHECKING:
+    from testbed.radio_source import RadioSource
 
 Fidelity = Literal["pilot", "iq"]
 
@@ -55,7 +58,7 @@ class Setup:
         Where backgrounds are learned, if not from `source`: the same radios in a session before,
         with other phases and times.
     radios
-        Which radios the nodes have, by node id; empty where they are simulated or not known.
+        Which radios the nodes have, by node id; empty where there are none, or not known.
     """
 
     source: CaptureSource
@@ -124,25 +127,30 @@ def opened_setup(site: Site, seed: int, fidelity: Fidelity) -> Iterator[Setup]:
 def _simulated_iq(site: Site, seed: int, opened: ExitStack) -> Setup:
     """Two sessions of the same radios: backgrounds are of the first, all else of the second."""
     pilots = simulate(site, seed)
-    scene = build_scene(site, pilots.source.nodes, seed)
+    nodes = pilots.source.nodes
+    scene = build_scene(site, nodes, seed)
     origin = iq_origin(site, pilots)
+    earlier, now = (
+        opened.enter_context(closing(iq_source(site, scene, number, origin))) for number in (0, 1)
+    )
+    return Setup(
+        now, seed, scene.target_m, pilots.pilots, has_radios=True, earlier=earlier,
+        radios=simulated_identities(site, scene.nodes, seed),
+    )  # fmt: skip
 
+
+def iq_source(site: Site, scene: Scene, session: int, origin: str) -> "RadioSource":
+    """Captures through simulated radios in a scene, in one session of theirs; to be closed."""
     from testbed.radio_source import RadioSource  # what finds bursts takes long to import
 
-    def session(number: int) -> RadioSource:
-        ether = Ether(scene, number)
-        radios = open_radios(site, scene.nodes, {"sim": simulated_radios(site, ether)})
-        source = RadioSource(
-            pilots.source.nodes, radios, build_burst(site), origin,
-            calibration_burst=build_calibration_burst(site),
-            fresh_tuning=site.calibration.fresh_tuning, world=ether, wait_s=ether.advance,
-            lead_s=site.bursts.lead_ms / 1e3, repeat_s=site.bursts.repeat_ms / 1e3,
-        )  # fmt: skip
-        opened.callback(source.close)
-        return source
-
-    earlier, now = session(0), session(1)
-    return Setup(now, seed, scene.target_m, pilots.pilots, has_radios=True, earlier=earlier)
+    ether = Ether(scene, session)
+    radios = open_radios(site, scene.nodes, {"sim": simulated_radios(site, ether)})
+    return RadioSource(
+        build_nodes(site, scene.seed), radios, build_burst(site), origin,
+        calibration_burst=build_calibration_burst(site),
+        fresh_tuning=site.calibration.fresh_tuning, world=ether, wait_s=ether.advance,
+        lead_s=site.bursts.lead_ms / 1e3, repeat_s=site.bursts.repeat_ms / 1e3,
+    )  # fmt: skip
 
 
 def iq_origin(site: Site, pilots: Simulation) -> str:
@@ -151,9 +159,8 @@ def iq_origin(site: Site, pilots: Simulation) -> str:
     return f"{pilots.source.origin}, IQ with impairments {described}"
 
 
-def radios_origin(radios: Mapping[str, RadioIdentity]) -> str:
-    """Origin of captures through radios, of their kinds and serials by node id."""
-    return "; ".join(f"{name} {radio.kind} {radio.serial}" for name, radio in radios.items())
+# Of captures through radios: which ones, each entry says.
+RADIOS_ORIGIN = "radios"
 
 
 def _hardware(site: Site, seed: int, opened: ExitStack) -> Setup:
@@ -167,7 +174,7 @@ def _hardware(site: Site, seed: int, opened: ExitStack) -> Setup:
             for name, radio in radios.items()
         }
         source = RadioSource(
-            nodes, radios, build_burst(site), radios_origin(identities),
+            nodes, radios, build_burst(site), RADIOS_ORIGIN,
             calibration_burst=build_calibration_burst(site),
             fresh_tuning=site.calibration.fresh_tuning,
             lead_s=site.bursts.lead_ms / 1e3, repeat_s=site.bursts.repeat_ms / 1e3,

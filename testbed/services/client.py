@@ -5,7 +5,7 @@ import secrets
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, Literal
+from typing import Any
 
 from testbed.bus.job_messages import (
     JobAsked,
@@ -14,6 +14,7 @@ from testbed.bus.job_messages import (
     JobOptions,
     JobState,
     StatusAsked,
+    Task,
     TestbedState,
 )
 from testbed.bus.parts import Refused
@@ -74,7 +75,7 @@ class LiveTestbed:
 
     def run(
         self,
-        task: Literal["localize", "calibrate"],
+        task: Task,
         options: JobOptions,
         follow: Callable[[JobState], None],
         job_id: str | None = None,
@@ -116,7 +117,7 @@ class LiveTestbed:
     def _followed(
         self,
         job_id: str,
-        task: Literal["localize", "calibrate"],
+        task: Task,
         options: JobOptions,
         follow: Callable[[JobState], None],
     ) -> JobState:

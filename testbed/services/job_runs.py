@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from threadpoolctl import threadpool_limits
@@ -16,13 +16,16 @@ from testbed.bus.job_messages import SensingTimes
 from testbed.bus.order_messages import NodeState
 from testbed.bus.report_messages import RunContext
 from testbed.errors import UsageError, written_to
+from testbed.radios import simulated_identities
 from testbed.report.writing import reported
 from testbed.runs.backgrounds import BackgroundKind
 from testbed.runs.calibrate import CampaignState, calibrate
-from testbed.runs.links import LinkReporter, Processors, stale_links
+from testbed.runs.dictionary_check import check_dictionary
+from testbed.runs.drift import keep_drift
+from testbed.runs.links import LinkReporter, Processors, unusable_links
 from testbed.runs.localize import Localization
 from testbed.runs.preparation import prepared
-from testbed.runs.setup import Fidelity, Setup, iq_origin, radios_origin, simulate
+from testbed.runs.setup import RADIOS_ORIGIN, Fidelity, Setup, iq_origin, simulate
 from testbed.services.conversion import record_fields
 from testbed.services.exchange import Exchange
 from testbed.services.jobs import Job
@@ -82,10 +85,13 @@ class JobRuns:
         if setup.target_m is not None:
             job.target_m = (float(setup.target_m[0]), float(setup.target_m[1]))
         with threadpool_limits(limits=1):
-            if job.asked.task == "calibrate":
-                self._calibrate(job, setup)
-            else:
-                self._localize(job, setup, bursts)
+            match job.asked.task:
+                case "calibrate":
+                    self._calibrate(job, setup)
+                case "check":
+                    self._check(job, setup)
+                case "localize":
+                    self._localize(job, setup, bursts)
 
     def _bursts(self, job: Job) -> LiveBursts:
         services = self._site.services
@@ -99,7 +105,7 @@ class JobRuns:
         if self._fidelity is None:
             seed = job.asked.options.seed or 0
             radios = self._radios(bursts)
-            source = self._source(bursts, radios_origin(radios))
+            source = self._source(bursts, RADIOS_ORIGIN)
             return Setup(source, seed, has_radios=True, radios=radios)
         pilots = simulate(self._site, self._seed)
         if self._fidelity == "pilot":
@@ -109,6 +115,7 @@ class JobRuns:
         return Setup(
             self._source(bursts, origin), self._seed, pilots.target_m, pilots.source,
             has_radios=True, earlier=self._source(bursts, origin, session=0),
+            radios=simulated_identities(self._site, self.nodes, self._seed),
         )  # fmt: skip
 
     def _source(self, bursts: LiveBursts, origin: str, session: int = 1) -> LiveSource:
@@ -144,15 +151,18 @@ class JobRuns:
 
     def _calibrate(self, job: Job, setup: Setup) -> None:
         out = self._folder / job.asked.options.folder
-
-        def progress(now: CampaignState) -> None:
-            job.check()
-            job.done, job.total, job.progress = now.done, now.total, now.text
-
-        job.progress = CampaignState().text
         with reported(out, _log.info), written_to(out):
-            learned, total = calibrate(self._site, setup, out, progress)
+            learned, total = calibrate(
+                self._site, setup, out, _shown_in(job), relearn=job.asked.options.relearn
+            )
         job.result = (str(out), total, learned)
+
+    def _check(self, job: Job, setup: Setup) -> None:
+        options = job.asked.options
+        root = self._folder / options.folder
+        with written_to(root):
+            found = check_dictionary(self._site, setup, root, options.num_captures, _shown_in(job))
+        job.checks = tuple(found)
 
     def _localize(self, job: Job, setup: Setup, bursts: LiveBursts) -> None:
         options = job.asked.options
@@ -174,22 +184,37 @@ class JobRuns:
                 save_node_calibration(job.folder, known.calibration)
             context = _context(job.asked.job_id, known.calibration)
             job.calibration = context.calibration
-            stale = stale_links(known.background_of)
-            reporter = LinkReporter(site, self.nodes, self.processors, known.calibration, stale)
+            unusable = unusable_links(known.background_of)
+            reporter = LinkReporter(site, self.nodes, self.processors, known.calibration, unusable)
             links = LiveLinks(bursts, known.background_of, reporter, context)
             journal = Journal(job.folder / "journal")
             try:
                 run = Localization(
                     site, JournaledLinks(links, journal), setup.planning_rng(), setup.target_m
                 )
+                records = []
                 for index, record in enumerate(run.run()):
+                    records.append(record)
                     times = links.times.pop(index, SensingTimes())
                     job.records.append(record_fields(record, index, times))
                     radius_m = record.estimate.radius_95_m
                     show(f"{index + 1} sensings; 95 % radius so far {radius_m:.3g} m")
+                if kind == "learned":
+                    keep_drift(root, run.network, records)
             finally:
                 journal.close()
                 self._loop.call_soon_threadsafe(self._exchange.forget, context.run_id)
+
+
+def _shown_in(job: Job) -> Callable[[CampaignState], None]:
+    """What shows how far a campaign is; it ends with its job."""
+
+    def show(now: CampaignState) -> None:
+        job.check()
+        job.done, job.total, job.progress = now.done, now.total, now.text
+
+    job.progress = CampaignState().text
+    return show
 
 
 def _why_unopened(node: NodeState | None) -> str:

@@ -12,6 +12,7 @@ from typing import Literal, TypeVar
 
 import msgspec
 
+from calibration.entry_checks import EntryCheck
 from calibration.node_files import NodeCalibrationFile
 from calibration.whole_files import write_atomically
 from testbed.bus.job_messages import JobAsked, JobRow, JobState, RecordFields
@@ -50,8 +51,8 @@ class Job:
         What it does now, in words.
     records
         Of a localization.
-    done, total, result
-        Of a calibration; see `testbed.bus.job_messages.JobState`.
+    done, total, result, checks
+        Of a calibration or a check; see `testbed.bus.job_messages.JobState`.
     seed, target_m
         Of the simulated scene.
     calibration
@@ -71,6 +72,7 @@ class Job:
     seed: int = 0
     target_m: tuple[float, float] | None = None
     calibration: NodeCalibrationFile | None = None
+    checks: tuple[EntryCheck, ...] = ()
     is_kept: bool = False
     cancelled: threading.Event = field(default_factory=threading.Event)
     ending: threading.Event = field(default_factory=threading.Event)
@@ -110,18 +112,11 @@ class Job:
 
     def _state(self, request_id: int, status: Status, records: list[RecordFields]) -> JobState:
         return JobState(
-            request_id=request_id,
-            job_id=self.asked.job_id,
-            status=status,
-            progress=self.progress,
-            seed=self.seed,
-            target_m=self.target_m,
-            records=records,
-            done=self.done,
-            total=self.total,
-            result=self.result,
+            request_id=request_id, job_id=self.asked.job_id, status=status,
+            progress=self.progress, seed=self.seed, target_m=self.target_m, records=records,
+            done=self.done, total=self.total, result=self.result, checks=self.checks,
             calibration=self.calibration if status == "done" else None,
-        )
+        )  # fmt: skip
 
 
 class Jobs:
@@ -214,7 +209,7 @@ class Jobs:
             return None
         return Job(
             asked, folder, ended.status, ended.progress, ended.records, ended.done, ended.total,
-            ended.result, ended.seed, ended.target_m, ended.calibration,
+            ended.result, ended.seed, ended.target_m, ended.calibration, ended.checks,
         )  # fmt: skip
 
     def cancel(self, job_id: str) -> None:

@@ -108,7 +108,7 @@ def _file_decoders(scratch: Path) -> Iterator[Decoder]:
     yield _file("own-key", keys, "own.key", load_own_key, KeysError)
     yield _file("allowed-keys", keys, "allowed.yaml", read_allowed, KeysError)
 
-    provenance = Provenance("waveform", "geometry", "simulated seed 0", 70)
+    provenance = Provenance("waveform", "simulated seed 0", 70)
     dictionary = BackgroundDictionary(scratch / "dictionary", provenance)
     dictionary.put("a", "b", _BUFFERS[0])
     save_node_calibration(dictionary.root, calibration())

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from calibration.dictionary import BackgroundDictionary
-from tests.unit.testbed.sites import call, contents, tiny, write_site
+from calibration.entry_checks import EntryCheck, EntryChecks
+from tests.unit.testbed.sites import call, changed, contents, tiny, write_site
 
 LINK = ("south-west", "south")
 
@@ -56,7 +57,7 @@ def test_every_entry_is_shown(learned):
 def test_the_table_has_a_row_an_entry(learned):
     outcome = call("dictionary", "show", learned)
     assert outcome.code == 0
-    assert f"dictionary: {learned}, schema 3" in outcome.out
+    assert f"dictionary: {learned}, schema 4" in outcome.out
     assert "captures: 2 an entry" in outcome.out
     assert outcome.out.count("128 x 2") == 12
     assert max(map(len, outcome.out.splitlines()[6:])) <= 80
@@ -200,5 +201,85 @@ def test_checks_that_cannot_be_read_say_what_to_do(copied, tmp_path):
     site = write_site(tmp_path, tiny())
     (copied / "checks.json").write_text("{")
     said = refused("check", site, copied)
-    assert "checks.json: checks of entries cannot be read" in said
-    assert "delete it, check again" in said
+    assert "checks.json: cannot be read" in said
+    assert "delete it" in said
+
+
+def test_nodes_that_swap_places_are_localized_with_by_the_entries_of_their_places(tmp_path):
+    radios = {"simulation.impairments": {"preset": "lab"}}
+    site = write_site(tmp_path, changed(tiny(), radios))
+    assert call("calibrate", site, "--out", tmp_path / "d", "--fidelity", "iq").code == 0
+    swap = {
+        "nodes.0.location_id": "south-east", "nodes.0.boresight_deg": 135.0,
+        "nodes.2.location_id": "south-west", "nodes.2.boresight_deg": 45.0,
+        "nodes.1.radio": {"kind": "sim", "options": {"unit": 9}},
+    }  # fmt: skip
+    (tmp_path / "later").mkdir()
+    later = write_site(tmp_path / "later", changed(tiny(), radios | swap))
+    before = contents(tmp_path / "d")
+    options = ("--fidelity", "iq", "--dictionary", tmp_path / "d", "--json")
+    outcome = call("localize", later, *options)
+    assert outcome.code == 0, outcome.err
+    assert "left out" not in outcome.err
+    assert [sensing["problems"] for sensing in outcome.result["sensings"]] == [{}]
+    arrays = {name: content for name, content in before.items() if name.endswith(".npy")}
+    assert arrays.items() <= contents(tmp_path / "d").items()  # nothing was learned again
+    assert call("calibrate", later, "--out", tmp_path / "d", "--fidelity", "iq").out.endswith(
+        "12 entries, 0 learned now, 12 kept\n"
+    )
+
+
+def test_links_that_are_left_out_are_said(copied):
+    path = write_site(copied.parent, tiny())
+    dictionary = BackgroundDictionary.existing(copied)
+    stale = EntryCheck(
+        tx_location=LINK[0], rx_location=LINK[1],
+        content_hash=dictionary.header_of(*LINK).content_hash, state="stale", num_captures=3,
+        num_changed=3, change_snr_db=30.0, change_range_m=4.0, noise_db=0.0, reason=None,
+        checked="2026-01-01T00:00:00+00:00",
+    )  # fmt: skip
+    EntryChecks(dictionary).put([stale])
+    outcome = call("localize", path, "--dictionary", copied)
+    assert outcome.code == 0, outcome.err
+    assert "left out of planning: a -> b: stale" in outcome.err
+
+
+def test_what_localizations_saw_of_entries_is_shown_until_they_are_learned_again(
+    copied, tmp_path, caplog
+):
+    site = write_site(tmp_path, tiny())
+    assert "seen since" not in call("dictionary", "show", copied).out
+    assert call("localize", site, "--dictionary", copied).code == 0
+    seen = rows_seen(copied)
+    assert [row["captures_seen"] for row in seen] == [1, 1]
+    assert max(abs(row["seen_noise_db"]) for row in seen) < 2.0
+    # Captures of a recording count where its entries are from, and once.
+    recording = tmp_path / "r"
+    assert call("record", site, "--out", recording, "--dictionary", copied).code == 0
+    assert [row["captures_seen"] for row in rows_seen(copied)] == [2, 2]
+    before = contents(recording)
+    assert call("replay", recording).code == 0
+    assert contents(recording) == before
+    outcome = call("dictionary", "show", copied)
+    assert "seen since they were learned" in outcome.out
+    assert "drifting" not in outcome.out
+    assert max(map(len, outcome.out.splitlines()[6:])) <= 80
+
+    kept = json.loads((copied / "drift.json").read_text())
+    kept["drifts"][0] |= {"num_captures": 8, "noise_db": 3.0}
+    (copied / "drift.json").write_text(json.dumps(kept))
+    out = call("dictionary", "show", copied).out
+    link = f"{kept['drifts'][0]['tx_location']} -> {kept['drifts'][0]['rx_location']}"
+    assert f"drifting: {link}: noise 3.0 dB over what it was learned with\n" in out
+    assert "testbed dictionary check says" in out
+    said = call("localize", site, "--dictionary", copied)
+    assert said.code == 0, "it is a hint, and refuses nothing"
+    assert f"backgrounds that drift: {link}: noise" in caplog.text
+    kept["drifts"][0]["content_hash"] = "of another one"
+    (copied / "drift.json").write_text(json.dumps(kept))
+    assert len(rows_seen(copied)) == 1
+
+
+def rows_seen(folder):
+    rows = call("dictionary", "show", folder, "--json").result["entries"]
+    return [row for row in rows if row["captures_seen"] is not None]

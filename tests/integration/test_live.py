@@ -1,6 +1,7 @@
 """A testbed of several services: it finds what one process finds, whoever leaves and comes back."""
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -80,13 +81,24 @@ def printed(*arguments: object) -> dict:
 
 
 def test_a_localization_prints_what_one_process_prints(testbed, tmp_path):
-    alone = printed("localize", testbed.site_path, "--seed", SEED)
+    kept = ("--dictionary", tmp_path / "alone")
+    alone = printed("localize", testbed.site_path, "--seed", SEED, *kept)
     assert alone["num_sensings"] > 1
     assert printed("localize", testbed.site_path, "--live") == alone
+    assert drifts(tmp_path / "dictionary") == drifts(tmp_path / "alone")
     # Once more, with backgrounds that are known, and with fewer receivers
     options = ("--num-receivers", 1, "--max-sensings", 4)
     alone = printed("localize", testbed.site_path, "--seed", SEED, *options)
     assert printed("localize", testbed.site_path, "--live", *options) == alone
+
+
+def drifts(folder: Path) -> list[dict[str, object]]:
+    """What captures showed of entries, but for when."""
+    found = json.loads((folder / "drift.json").read_text())["drifts"]
+    assert len(found) > 1
+    for drift in found:
+        del drift["last"]
+    return found
 
 
 def test_a_calibration_keeps_what_one_process_keeps(testbed, tmp_path):
@@ -97,6 +109,26 @@ def test_a_calibration_keeps_what_one_process_keeps(testbed, tmp_path):
     assert entries(tmp_path / "live") == entries(tmp_path / "alone")
     again = call("calibrate", testbed.site_path, "--live", "--out", "live")
     assert "30 entries, 0 learned now, 30 kept" in again.out
+
+
+def test_a_check_finds_what_one_process_finds(testbed, tmp_path):
+    """And what it has found counts for localizations that come after."""
+    live = call("calibrate", testbed.site_path, "--live", "--out", "live")
+    assert live.code == 0, live.err
+    shutil.copytree(tmp_path / "live", tmp_path / "alone")
+    command = "dictionary", "check", testbed.site_path
+    alone = call(*command, tmp_path / "alone", "--seed", SEED, "--captures", 2, "--json").result
+    live = call(*command, "live", "--live", "--captures", 2, "--json").result
+    assert len(live["entries"]) == 30
+    for entry in (*live["entries"], *alone["entries"]):
+        del entry["checked"]
+    assert live == alone
+    assert (tmp_path / "live" / "checks.json").exists()
+    assert "30 valid" in call(*command, "live", "--live").out
+    nowhere = call(*command, "nowhere", "--live")
+    assert nowhere.code == 2
+    assert "nowhere: no such directory; testbed calibrate makes one" in nowhere.err
+    assert "plain name" in call(*command, tmp_path / "live", "--live").err
 
 
 def test_a_calibration_beside_another_campaign_is_refused(testbed, tmp_path):
@@ -183,9 +215,9 @@ def test_a_calibration_without_some_nodes_says_which_agent_is_gone(tmp_path):
         following.join()
         said = str(following.end)
         assert said.startswith(
-            "calibrate failed: 24 of 30 entries could not be learned: a capture on a -> d, a -> e, "
-            "a -> f and 6 more links is not usable: agent agent-1 is not connected; a capture on "
-            "d -> a, d -> b, d -> c and 2 more links is not usable: transmitter d: agent agent-1 "
+            "calibrate failed: 24 of 30 entries could not be learned: a -> d, a -> e, a -> f and 6 "
+            "more links: a capture is not usable: agent agent-1 is not connected; d -> a, d -> b, "
+            "d -> c and 2 more links: a capture is not usable: transmitter d: agent agent-1 "
         )
         assert said.endswith("The others are kept: run it again when this is mended")
         # What was learned is kept.

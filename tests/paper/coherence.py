@@ -19,6 +19,7 @@ from threadpoolctl import threadpool_limits
 from calibration.direct_path import usable_direct_path
 from calibration.learning import learn_background
 from calibration.placing import place_background
+from drivers.capture import CaptureSource
 from drivers.geometry import ComplexArray, delay_limits_s
 from drivers.link_budget import channel_noise_var
 from drivers.node import Node
@@ -31,8 +32,8 @@ from processing.search import ProcessingSettings
 from processing.suppression import Background
 from sim_backend.frontend import draw_hardware
 from sim_backend.impairments import PRESETS
-from testbed.build import Overrides, longest_delay_s, overridden
-from testbed.runs.setup import Setup, opened_setup
+from testbed.build import Overrides, longest_delay_s, overridden, radio_sections
+from testbed.runs.setup import opened_setup
 from testbed.site import Site, load_site
 
 LAB = Path(__file__).parents[2] / "examples" / "lab.yaml"
@@ -79,40 +80,47 @@ def site_with(path: Path, impairments: str, num_elements: int | None) -> Site:
 def figures(site: Site, seed: int, num_links: int | None = None) -> Iterator[LinkFigures]:
     """Figures of the links of a scene, or of so many drawn ones; several captures of each."""
     with opened_setup(site, seed, "iq") as setup:
+        assert setup.earlier is not None
         nodes = setup.source.nodes
         links = [(i, j) for i in range(len(nodes)) for j in range(len(nodes)) if i != j]
         drawn = np.random.default_rng(seed).permutation(len(links))[:num_links]
-        bench = _Bench(site, setup, seed)
+        bench = Bench(site, setup.source, seed)
         for index in drawn:
-            yield from bench.link(*links[int(index)])
+            i, j = links[int(index)]
+            tx, rx = nodes[i], nodes[j]
+            learned = learn_background(setup.earlier, tx.node_id, rx.node_id, 5).channel
+            background = Background(placed(learned, tx, rx, setup.source.grid), "learned")
+            yield from bench.link(i, j, background, learned)
 
 
-class _Bench:
+class Bench:
     """One scene's radios, and what is measured of their links."""
 
-    def __init__(self, site: Site, setup: Setup, seed: int) -> None:
-        self._site, self._setup, self._seed = site, setup, seed
-        self._grid = setup.source.grid
+    def __init__(self, site: Site, source: CaptureSource, seed: int) -> None:
+        self._site, self._source, self._seed = site, source, seed
+        self._grid = source.grid
         settings = ProcessingSettings(false_alarm_probability=FALSE_ALARM_PROBABILITY)
-        array = setup.source.nodes[0].array
+        array = source.nodes[0].array
         self._processor = LinkProcessor(self._grid, array, longest_delay_s(site), settings)
         self._cfar = plan_cfar(self._processor.map_plan, FALSE_ALARM_PROBABILITY)
 
-    def link(self, i: int, j: int) -> Iterator[LinkFigures]:
-        tx, rx = self._setup.source.nodes[i], self._setup.source.nodes[j]
-        learned = learn_background(self._setup.earlier, tx.node_id, rx.node_id, 5).channel
-        background = Background(placed(learned, tx, rx, self._grid), "learned")
+    def link(
+        self, i: int, j: int, background: Background, learned: ComplexArray | None = None
+    ) -> Iterator[LinkFigures]:
+        """Figures of captures of a link, less a background that was learned as given, if known."""
+        tx, rx = self._source.nodes[i], self._source.nodes[j]
         lies = self._processor.map_of(background.channel).power
         searched = self._searched(tx, rx)
         noise_var = thermal_var(self._site, tx, rx, self._grid, self._seed, j)
         for index in range(NUM_CAPTURES):
-            capture = self._setup.source.sense_background(
-                tx.node_id, (rx.node_id,), index, brief=True
-            )[0]
+            capture = self._source.sense_background(tx.node_id, (rx.node_id,), index, brief=True)[0]
             what = self._processor.suppressed(capture, background)
-            floor = np.mean(np.abs(what.residual) ** 2) * capture.num_averaged
-            estimate = channel_estimate(capture.rx_pilots, pilot_symbols(self._grid))
-            left = np.mean(np.abs(estimate - learned) ** 2)
+            floor = np.mean(np.abs(what.residual) ** 2) * what.louder * capture.num_averaged
+            unaligned_db = np.nan
+            if learned is not None:
+                estimate = channel_estimate(capture.rx_pilots, pilot_symbols(self._grid))
+                left = np.mean(np.abs(estimate - learned) ** 2)
+                unaligned_db = float(10.0 * np.log10(np.mean(np.abs(estimate) ** 2) / left))
             found = self._processor.map_of(what.residual)
             link = self._processor.prepared(background, capture.coherent_groups)
             level = link.noise_level(what, found) * link.share
@@ -121,7 +129,7 @@ class _Bench:
             yield LinkFigures(
                 usable_direct_path(tx, rx),
                 float(10.0 * np.log10(floor / noise_var)),
-                float(10.0 * np.log10(np.mean(np.abs(estimate) ** 2) / left)),
+                unaligned_db,
                 (int(np.sum(searched & (level > 0.0))), int(np.sum(own & (level > 0.0)))),
                 (int(above.sum()), int(above[own].sum())),
             )
@@ -142,7 +150,9 @@ def thermal_var(site: Site, tx: Node, rx: Node, grid: OfdmGrid, seed: int, j: in
     j
         The receiver's index among the nodes.
     """
-    hardware = draw_hardware(rx, PRESETS[site.simulation.impairments.preset], seed, j)
+    section = radio_sections(site, [rx])[rx.node_id]
+    unit = section.options.get("unit", j)
+    hardware = draw_hardware(rx, PRESETS[site.simulation.impairments.preset], seed, unit)
     extra_db = hardware.noise_figure_db - rx.noise_figure_db
     extra_db += 20.0 * np.log10(hardware.rx_gain)
     return channel_noise_var(tx, rx, grid) * 10.0 ** (extra_db / 10.0)

@@ -131,6 +131,7 @@ def plant(root: Path, links: dict[str, Link]) -> None:
         dictionary.put(
             *link, _spoiled(entry, kind), header.config_epoch,
             delay_is_absolute=header.delay_is_absolute, delay_var_s2=header.delay_var_s2,
+            geometry=header.geometry,
             learned_with=_noisier(header) if kind == "noise" else header.learned_with,
         )  # fmt: skip
 
@@ -160,7 +161,16 @@ def picture(root: Path, path: Path) -> None:
     states = {links[3]: "stale", links[11]: "drifting", links[17]: "drifting"}
     EntryChecks(dictionary).put(
         EntryCheck(
-            *link, dictionary.content_hash(*link), state, 3, 2, 20.0, 10.0, 0.0, None, "2026-11-29"
+            *link,
+            dictionary.get(*link).header.content_hash,
+            state,
+            3,
+            2,
+            20.0,
+            10.0,
+            0.0,
+            None,
+            "2026-11-29",
         )
         for link, state in states.items()
     )

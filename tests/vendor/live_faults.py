@@ -69,7 +69,7 @@ class LiveFaults:
         job.join(JOB_S)
         assert isinstance(job.end, UsageError)
         said = re.search(
-            r"failed: (\d) of 6 entries could not be learned: a capture on .*c.* is not usable: .*",
+            r"failed: (\d) of 6 entries could not be learned: .*c.*: a capture is not usable: .*",
             str(job.end),
         )
         assert said, job.end

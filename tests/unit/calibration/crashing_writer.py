@@ -20,7 +20,7 @@ import numpy as np
 
 from calibration.dictionary import BackgroundDictionary, Provenance
 
-PROVENANCE = Provenance("waveform", "geometry", "simulated seed 7", 3)
+PROVENANCE = Provenance("waveform", "simulated seed 7", 3)
 SHAPE = (2048, 8)
 # The first link twice: learned again.
 LINKS = [("a", "b"), ("b", "a"), ("a", "b"), ("b", "c")]

@@ -291,3 +291,16 @@ def test_a_learned_background_states_its_noise():
     channels = draws(5, (24, 2))
     learned_background = learn_background(RecordedSource(channels), "a", "b", 5)
     assert learned_background.noise_var == pytest.approx(stated_noise_var(channels), rel=1e-5)
+
+
+def test_noise_is_that_of_one_symbol():
+    """So that captures that average more or fewer can be compared with it."""
+
+    class Averaging(RecordedSource):
+        def sense_background(self, tx_id, rx_ids, capture_index):
+            (capture,) = super().sense_background(tx_id, rx_ids, capture_index)
+            return (replace(capture, num_averaged=4),)
+
+    channels = draws(5, (24, 2))
+    averaged = learn_background(Averaging(channels), "a", "b", 5)
+    assert averaged.noise_var == pytest.approx(4.0 * stated_noise_var(channels), rel=1e-5)

@@ -15,7 +15,6 @@ from calibration.dictionary import SCHEMA, BackgroundDictionary, DictionaryError
 
 PROVENANCE = Provenance(
     waveform_hash="0123456789abcdef",
-    geometry_hash="fedcba9876543210",
     origin="simulated seed 7",
     num_captures=70,
 )
@@ -119,7 +118,6 @@ def test_manifest_says_what_made_it(tmp_path):
     ("changed", "reason"),
     [
         ({"waveform_hash": "aaaa"}, "another waveform.*0123456789abcdef.*needed aaaa"),
-        ({"geometry_hash": "bbbb"}, "other node poses or arrays.*needed bbbb"),
         ({"origin": "simulated seed 8"}, "another origin.*seed 7.*needed simulated seed 8"),
         ({"num_captures": 24}, "another number of captures.*70.*needed 24"),
         ({"waveform_hash": "aaaa", "num_captures": 24}, "another waveform.*and another number"),

@@ -11,6 +11,7 @@ import pytest
 
 from calibration.array_response import ArrayResponse, ideal_response
 from calibration.dictionary import DictionaryError
+from calibration.exchanged_elements import ExchangedElements
 from calibration.node_calibration import NodeCalibration
 from calibration.node_files import FILE_NAME, load_node_calibration, save_node_calibration
 from drivers.array import UniformLinearArray
@@ -57,6 +58,9 @@ def calibration(seed: int = 0) -> NodeCalibration:
         power_db={"a": (0.5, -1.0 / 3.0), "b": (0.0, 2.0), "c": (-1.0, 0.0)},
         range_scale=1.1,
         sine_scale=0.9,
+        exchanged={
+            ("b", "usrp 30F"): ExchangedElements(gain[::-1], 1e-12 * rng.standard_normal(4))
+        },
     )
 
 
@@ -83,6 +87,10 @@ def test_what_is_kept_comes_back_to_the_last_bit(tmp_path):
         assert back.responses[name].error_var == response.error_var
     assert (back.time_s, back.epochs) == (kept.time_s, kept.epochs)
     assert (back.range_scale, back.sine_scale) == (1.1, 0.9)
+    assert back.exchanged.keys() == kept.exchanged.keys()
+    for key, found in kept.exchanged.items():
+        np.testing.assert_array_equal(back.exchanged[key].gain, found.gain)
+        np.testing.assert_array_equal(back.exchanged[key].delay_s, found.delay_s)
     for link in (("a", "b", 2), ("a", "b", 3), ("b", "a", 3), ("a", "c", 2)):
         assert back.late_s(*link) == kept.late_s(*link)
 

@@ -1,13 +1,19 @@
 """The range-angle map against the literal (10) and (11), and its noise floor."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from drivers.array import UniformLinearArray
 from drivers.waveform import OfdmGrid
-from processing.power_map import bistatic_range_m, plan_power_map, power_map
+from processing.power_map import (
+    bistatic_range_m,
+    energy_outside_db,
+    plan_power_map,
+    power_map,
+)
 from tests.oracles import power_map as oracle
 from tests.unit.processing.echoes import (
     CELL_S,
@@ -173,3 +179,26 @@ def test_floor_comes_from_the_map_itself_when_the_delay_axis_is_full():
     estimates = [power_map(unit_noise(rng, array, grid), plan).noise_power / 64 for _ in range(200)]
     halfwidth = NORMAL_999 * np.std(estimates, ddof=1) / math.sqrt(200)
     assert abs(np.mean(estimates) - 1.0) + halfwidth < 0.05
+
+
+def test_energy_outside_is_that_of_noise_whatever_echo_is_inside_and_of_all_that_is_not():
+    array = half_wavelength_array(8)
+    plan = plan_power_map(GRID, array, MAX_DELAY_S)
+    rng = np.random.default_rng(5)
+    limits_s = 10.0 * CELL_S, 20.0 * CELL_S
+    noise = unit_noise(rng, array)
+    quiet = energy_outside_db(power_map(noise, plan), limits_s)
+    assert abs(quiet) < 0.5
+    seen = noise + echo(15.0 * CELL_S, 0.3, array, 25.0)
+    assert energy_outside_db(power_map(seen, plan), limits_s) == pytest.approx(quiet, abs=0.3)
+    # As strong again as noise, before the first echo and after the last, but in no other cell.
+    found = power_map(noise, plan)
+    delay_s = plan.delay_grid_s
+    outside = (delay_s < limits_s[0] - 2.0 * CELL_S) | (delay_s > limits_s[1] + 2.0 * CELL_S)
+    more = replace(found, power=np.where(outside, 2.0, 1.0) * found.power)
+    assert energy_outside_db(more, limits_s) == pytest.approx(quiet + 10.0 * np.log10(2.0))
+    inside = replace(found, power=np.where(outside, 1.0, 9.0) * found.power)
+    assert energy_outside_db(inside, limits_s) == quiet
+    left_out = replace(found, power=(np.arange(len(delay_s)) % 2) * found.power)
+    assert abs(energy_outside_db(left_out, limits_s)) < 0.5
+    assert energy_outside_db(found, (0.0, np.inf)) is None

@@ -27,6 +27,26 @@ def nodes(count: int, survey: SurveyUncertainty | None = None) -> list[Node]:
     ]
 
 
+def test_the_hall_does_not_depend_on_which_node_stands_where():
+    """Survey errors, and what scatters at a node, belong to its place."""
+    ordered = nodes(5, SurveyUncertainty(0.1, 0.05))
+    shuffled = [ordered[n] for n in (3, 1, 4, 0, 2)]
+    places = [node.location_id for node in ordered]
+    scene, same = (draw_scene(8, given, STATISTICS, places) for given in (ordered, shuffled))
+    assert draw_scene(8, ordered, STATISTICS).static_hash == scene.static_hash == same.static_hash
+    assert draw_scene(8, shuffled, STATISTICS).static_hash != scene.static_hash
+    assert {node.location_id: node for node in same.nodes} == {
+        node.location_id: node for node in scene.nodes
+    }
+    for here, there in ((0, 3), (3, 0), (2, 4)):  # node 0 stands at index 3 there, and so on
+        np.testing.assert_array_equal(
+            scene.clutter_rcs_m2[scene.num_dedicated + here],
+            same.clutter_rcs_m2[same.num_dedicated + there],
+        )
+    moved = replace(same, nodes=(same.nodes[1], same.nodes[0], *same.nodes[2:]))
+    assert moved.static_hash != scene.static_hash  # other things scatter at the places
+
+
 def test_streams_are_reproducible():
     first = random_stream(5, "noise", 1, 2, 3).standard_normal(8)
     np.testing.assert_array_equal(first, random_stream(5, "noise", 1, 2, 3).standard_normal(8))

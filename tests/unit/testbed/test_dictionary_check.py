@@ -15,8 +15,15 @@ from testbed.runs.calibrate import calibrate
 from testbed.runs.dictionary_check import check_entries
 from testbed.runs.links import LocalLinks, Processors
 from testbed.runs.setup import simulate
-from tests.paper.stale_entries import STALE_FROM_DB, VALID_TO_DB, checked_entries, share_stale
-from tests.unit.testbed.sites import as_site, lab
+from tests.paper.stale_entries import (
+    STALE_FROM_DB,
+    VALID_TO_DB,
+    checked_entries,
+    forklift_parked,
+    hardly_changed,
+    share_called,
+)
+from tests.unit.testbed.sites import as_site, changed, lab, tiny
 
 SITE = as_site(lab())
 
@@ -98,6 +105,70 @@ def test_a_moved_thing_makes_entries_stale_by_what_it_changes():
     entries = [entry for seed in range(3) for entry in checked_entries(SITE, seed, "pilot")]
     strong = [entry for entry in entries if entry.changed_db > STALE_FROM_DB]
     weak = [entry for entry in entries if entry.changed_db < VALID_TO_DB]
-    assert share_stale(strong)[2][1] >= 0.95
-    assert share_stale(weak)[2][0] <= 0.02
+    assert share_called(strong)[2][1] >= 0.95
+    assert share_called(weak)[2][0] <= 0.02
     assert len(strong) + len(weak) > 30
+
+
+def test_a_forklift_that_parked_makes_entries_stale():
+    strong = [
+        entry
+        for entry in checked_entries(SITE, 2, "pilot", forklift_parked)
+        if entry.changed_db > STALE_FROM_DB
+    ]
+    assert [entry.state for entry in strong] == ["stale"] * len(strong)
+    assert len(strong) > 10
+
+
+class Retuned:
+    """Captures after the radios were tuned again: of another epoch, with other phases."""
+
+    def __init__(self, source, *, needs_alignment):
+        self._source, self._needs_alignment = source, needs_alignment
+
+    def __getattr__(self, name):
+        return getattr(self._source, name)
+
+    def sense_background(self, tx_id, rx_ids, index, *, brief=False):
+        captures = self._source.sense_background(tx_id, rx_ids, index, brief=brief)
+        return tuple(
+            replace(
+                capture,
+                rx_pilots=capture.rx_pilots * np.complex64(np.exp(2.0j)),
+                config_epoch=7,
+                needs_alignment=self._needs_alignment,
+            )
+            for capture in captures
+        )
+
+
+@pytest.mark.parametrize("needs_alignment", [True, False])
+def test_a_retuned_radio_is_a_change_only_where_captures_are_not_aligned(tmp_path, needs_alignment):
+    setup = simulate(SITE, 3)
+    calibrate(SITE, setup, tmp_path / "d")
+    dictionary = open_dictionary(tmp_path / "d", setup.source, SITE.calibration.num_captures)
+    retuned = Retuned(setup.source, needs_alignment=needs_alignment)
+    found = check_entries(SITE, retuned, dictionary, None, 3)
+    assert len(found) == 30
+    if needs_alignment:
+        assert sum(check.state == "stale" for check in found) == 0
+        assert all(check.reason is None for check in found)
+    else:
+        assert {check.state for check in found} == {"stale"}
+        assert all("the radio was retuned" in check.reason for check in found)
+        assert all(check.num_captures == 0 and check.noise_db is None for check in found)
+
+
+def test_radios_in_another_session_see_a_forklift_and_nothing_else():
+    site = as_site(changed(tiny(), {"calibration.num_captures": 5}))
+    parked = [
+        entry
+        for entry in checked_entries(site, 0, "iq", forklift_parked)
+        if entry.left_db > STALE_FROM_DB
+    ]
+    assert [entry.state for entry in parked] == ["stale"] * len(parked)
+    assert len(parked) > 8
+    same = [entry.state for entry in checked_entries(site, 0, "iq", hardly_changed)]
+    assert len(same) == 12
+    assert same.count("valid") >= 10
+    assert "stale" not in same

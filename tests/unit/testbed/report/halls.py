@@ -64,7 +64,7 @@ def replaced(root: Path, link: tuple[str, str], change: Callable[[ComplexArray],
     header = entry.header
     known = {
         name: said.pop(name, getattr(header, name))
-        for name in ("delay_is_absolute", "delay_var_s2", "learned_with")
+        for name in ("delay_is_absolute", "delay_var_s2", "geometry", "learned_with")
     }
     dictionary.put(*link, change(entry.channel), header.config_epoch, **known)
 

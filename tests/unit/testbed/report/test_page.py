@@ -72,7 +72,7 @@ def read(root) -> Reader:
 
 def simple(root, names, num_elements=2, **options):
     """A dictionary of noise between places, without nodes."""
-    dictionary = BackgroundDictionary(root, Provenance("0" * 16, "1" * 16, "simulated seed 7", 5))
+    dictionary = BackgroundDictionary(root, Provenance("0" * 16, "simulated seed 7", 5))
     rng = np.random.default_rng(0)
     for tx in names:
         for rx in names:
@@ -107,6 +107,7 @@ def test_the_page_has_all_sections_and_nothing_from_elsewhere(lab):
     assert "30 of 30 entries; nothing suspicious, none checked since" in found.words
     assert "5,800 MHz carrier, 600 tones of 30 kHz" in found.words
     assert "power over nominal (dB)" in found.words
+    assert "position found (m) off survey (cm)" in found.words
     assert "None: delays of all entries count from transmission" in found.words
 
 
@@ -124,7 +125,7 @@ def test_names_are_text_and_nothing_else(tmp_path):
     found = read(root)
     assert "script" not in found.tags
     assert "6 of 6 entries" in found.words
-    assert "checks of entries cannot be read" in found.words
+    assert "checks.json" in found.words
     assert (
         f"to a from {HOSTILE}, \N{REPLACEMENT CHARACTER}\N{REPLACEMENT CHARACTER}房." in found.words
     )
@@ -197,7 +198,7 @@ def test_checks_are_told_of_the_entries_that_they_were_of(tmp_path):
     states = {("a", "b"): "stale", ("b", "a"): "drifting", ("a", "c"): "valid", ("b", "c"): "stale"}
     EntryChecks(dictionary).put(
         EntryCheck(
-            *link, dictionary.content_hash(*link), state, 3, 2, 21.5, 13.25, 0.5, "was <late>",
+            *link, dictionary.header_of(*link).content_hash, state, 3, 2, 21.5, 13.25, 0.5, "was <late>",
             "2026-11-29T20:00:00+00:00",
         )
         for link, state in states.items()
