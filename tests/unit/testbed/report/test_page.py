@@ -198,8 +198,8 @@ def test_checks_are_told_of_the_entries_that_they_were_of(tmp_path):
     states = {("a", "b"): "stale", ("b", "a"): "drifting", ("a", "c"): "valid", ("b", "c"): "stale"}
     EntryChecks(dictionary).put(
         EntryCheck(
-            *link, dictionary.header_of(*link).content_hash, state, 3, 2, 21.5, 13.25, 0.5, "was <late>",
-            "2026-11-29T20:00:00+00:00",
+            *link, dictionary.header_of(*link).content_hash, state, 3, 2, 21.5, 13.25, 0.5,
+            "was <late>", "2026-11-29T20:00:00+00:00",
         )
         for link, state in states.items()
     )  # fmt: skip
