@@ -49,6 +49,8 @@ class Judged:
     ----------
     healthy
         Suspicious links of a healthy campaign, of how many entries.
+    noise_std_db
+        Robust spread of healthy entries' noise about what is expected.
     named
         Faults that were called what they are.
     others
@@ -58,6 +60,7 @@ class Judged:
     """
 
     healthy: tuple[int, int]
+    noise_std_db: float
     named: frozenset[str]
     others: int
     moved: tuple[int, int]
@@ -90,7 +93,8 @@ def judged(site: Site, seed: int, folder: Path) -> Judged:
     _campaign(site, seed, wrong, {moved_id.node_id: (0.0, MOVED_M)})
     mine = [moved_id.location_id in link for link in report_of(wrong).suspicious_links]
     return Judged(
-        (len(healthy.suspicious_links), len(healthy.facts.entries)), frozenset(named), others,
+        (len(healthy.suspicious_links), len(healthy.facts.entries)), healthy.noise.std_db,
+        frozenset(named), others,
         (sum(mine), len(mine) - sum(mine)),
     )  # fmt: skip
 
@@ -194,8 +198,10 @@ def main() -> None:
     suspicious, entries = (sum(hall.healthy[n] for hall in halls) for n in (0, 1))
     mine, others = (sum(hall.moved[n] for hall in halls) for n in (0, 1))
     found = sum(hall.moved[0] > 0 for hall in halls)
+    spread_db = np.mean([hall.noise_std_db for hall in halls])
     for line in (
         f"healthy: {suspicious} of {entries} entries suspicious",
+        f"noise over expected: {spread_db:.2f} dB (robust standard deviation)",
         *(f"{kind}: {named[kind]} of {len(halls)} named" for kind in FAULTS),
         f"beside the faults: {sum(hall.others for hall in halls)} links",
         f"wrong location: {found} of {len(halls)} named, by {mine} links; {others} of other nodes",
