@@ -16,7 +16,7 @@ from drivers.node import Node
 from drivers.node_errors import NodeErrors
 from drivers.waveform import OfdmGrid
 
-# Nothing in the directory says what the antennas' patterns are: levels are of such antennas, and
+# The directory has antennas' patterns in words only: levels are of such antennas, and
 # are compared only with those of links at wider angles.
 _OMNIDIRECTIONAL = ElementPattern(kind="omnidirectional")
 
