@@ -48,10 +48,11 @@ class EntrySummary:
 
 @dataclass(frozen=True)
 class DamagedEntry:
-    """One that cannot be used: its header's file name, and why."""
+    """One that cannot be used: its header's file name, why, and its locations if they are known."""
 
     file: str
     reason: str
+    link: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ def surveyed(dictionary: BackgroundDictionary) -> Survey:
     drifts = EntryDrifts(dictionary.root)
     entries: list[EntrySummary] = []
     damaged: list[DamagedEntry] = []
-    for found in _read(dictionary):
+    for found in read_entries(dictionary):
         if isinstance(found, DamagedEntry):
             damaged.append(found)
         else:
@@ -83,18 +84,23 @@ def refuse_damaged(dictionary: BackgroundDictionary) -> None:
     DictionaryError
         If one is; all are named, with what to do.
     """
-    reasons = [found.reason for found in _read(dictionary) if isinstance(found, DamagedEntry)]
+    reasons = [
+        found.reason for found in read_entries(dictionary) if isinstance(found, DamagedEntry)
+    ]
     if reasons:
         raise DictionaryError("; ".join(reasons))
 
 
-def _read(dictionary: BackgroundDictionary) -> Iterator[Entry | DamagedEntry]:
+def read_entries(dictionary: BackgroundDictionary) -> Iterator[Entry | DamagedEntry]:
+    """All entries, one after the other, by the names of their files."""
     for path in dictionary.header_paths():
+        link = None
         try:
             header = dictionary.header(path)
-            yield dictionary.get(header.tx_location, header.rx_location)
+            link = header.tx_location, header.rx_location
+            yield dictionary.get(*link)
         except DictionaryError as error:
-            yield DamagedEntry(path.name, str(error))
+            yield DamagedEntry(path.name, str(error), link)
 
 
 def summary_of(entry: Entry) -> EntrySummary:

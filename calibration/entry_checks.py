@@ -8,6 +8,7 @@ import msgspec
 
 from calibration.beside_entries import read_beside, write_beside
 from calibration.dictionary import BackgroundDictionary
+from calibration.dictionary_entry import EntryHeader
 
 SCHEMA = 1
 _FILE = "checks.json"
@@ -84,6 +85,11 @@ class EntryChecks:
     def stale(self) -> list[EntryCheck]:
         """Checks that found their entry stale; it may have been learned again since."""
         return [check for check in self._of.values() if check.state == "stale"]
+
+    def of(self, header: EntryHeader) -> EntryCheck | None:
+        """The last check of an entry, unless it was learned again since."""
+        check = self._of.get((header.tx_location, header.rx_location))
+        return check if check and check.content_hash == header.content_hash else None
 
     def put(self, checks: Iterable[EntryCheck]) -> None:
         """Keep checks, in place of earlier ones of the same entries."""

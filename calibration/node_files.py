@@ -27,7 +27,9 @@ _OF_ERRORS = Meta(max_length=NUM_ERRORS * _MOST_NODES)
 _OF_ELEMENTS = Meta(max_length=1024)
 
 
-class _NodeRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class NodeRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One node as calibrated, see `NodeCalibration` and `ArrayResponse`."""
+
     node_id: str
     position_m: tuple[float, float]
     boresight_rad: float
@@ -65,7 +67,7 @@ class NodeCalibrationFile(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
     """A calibration of nodes, written down."""
 
     schema: Literal[1]
-    nodes: Annotated[list[_NodeRecord], _OF_NODES]
+    nodes: Annotated[list[NodeRecord], _OF_NODES]
     links: Annotated[list[_Link], _OF_LINKS]
     range_scale: float
     sine_scale: float
@@ -85,7 +87,7 @@ def written_down(calibration: NodeCalibration) -> NodeCalibrationFile:
     for node in calibration.nodes:
         response = calibration.responses[node.node_id]
         records.append(
-            _NodeRecord(
+            NodeRecord(
                 node_id=node.node_id,
                 position_m=node.pose.position_m,
                 boresight_rad=node.pose.boresight_rad,
@@ -123,15 +125,34 @@ def load_node_calibration(root: Path, nodes: tuple[Node, ...]) -> NodeCalibratio
     DictionaryError
         If the file cannot be read or is of other nodes.
     """
+    found = read_node_file(root)
+    path = root / FILE_NAME
+    try:
+        return None if found is None else read_back(found, nodes, str(path))
+    except ValueError as error:
+        raise _not_readable(path, error) from error
+
+
+def read_node_file(root: Path) -> NodeCalibrationFile | None:
+    """What is written down in a dictionary's directory, of whatever nodes; ``None`` if nothing is.
+
+    Raises
+    ------
+    DictionaryError
+        If the file cannot be read.
+    """
     path = root / FILE_NAME
     if not path.exists():
         return None
     try:
-        found = msgspec.json.decode(path.read_bytes(), type=NodeCalibrationFile)
-        return read_back(found, nodes, str(path))
+        return msgspec.json.decode(path.read_bytes(), type=NodeCalibrationFile)
     except (msgspec.DecodeError, ValueError) as error:
-        msg = f"{path}: not a calibration of nodes: {error}; delete it and calibrate again"
-        raise DictionaryError(msg) from error
+        raise _not_readable(path, error) from error
+
+
+def _not_readable(path: Path, error: Exception) -> DictionaryError:
+    msg = f"{path}: not a calibration of nodes: {error}; delete it and calibrate again"
+    return DictionaryError(msg)
 
 
 def read_back(found: NodeCalibrationFile, nodes: tuple[Node, ...], place: str) -> NodeCalibration:
@@ -173,7 +194,7 @@ def read_back(found: NodeCalibrationFile, nodes: tuple[Node, ...], place: str) -
     return NodeCalibration(
         nodes=tuple(_node(node, records[node.node_id]) for node in nodes),
         errors=errors,
-        responses={name: _response(record) for name, record in records.items()},
+        responses={name: response_of(record) for name, record in records.items()},
         time_s={
             name: record.time_s for name, record in records.items() if record.time_s is not None
         },
@@ -190,7 +211,7 @@ def read_back(found: NodeCalibrationFile, nodes: tuple[Node, ...], place: str) -
     )
 
 
-def _node(node: Node, record: _NodeRecord) -> Node:
+def _node(node: Node, record: NodeRecord) -> Node:
     return replace(
         node,
         pose=Pose(record.position_m, record.boresight_rad),
@@ -200,7 +221,8 @@ def _node(node: Node, record: _NodeRecord) -> Node:
     )
 
 
-def _response(record: _NodeRecord) -> ArrayResponse:
+def response_of(record: NodeRecord) -> ArrayResponse:
+    """Response of a node's elements."""
     return ArrayResponse(
         _gains(record.element_gain),
         np.array(record.element_delay_s),

@@ -1,5 +1,6 @@
 """`testbed calibrate`: the background of every link, into a dictionary on disk."""
 
+from functools import partial
 from pathlib import Path
 
 import click
@@ -10,6 +11,7 @@ from testbed.commands.live_options import live_options
 from testbed.commands.options import fidelity_options, resolve_site
 from testbed.commands.tables import progress_bar
 from testbed.errors import written_to
+from testbed.report.writing import reported
 from testbed.runs.calibrate import calibrate
 from testbed.runs.setup import Fidelity, opened_setup
 from testbed.site import Site
@@ -67,8 +69,8 @@ def _calibrated(
     site: Site, out: Path, seed: int, fidelity: Fidelity, *, relearn: bool
 ) -> tuple[int, int]:
     with (
-        threadpool_limits(limits=1), opened_setup(site, seed, fidelity) as setup,
-        written_to(out), progress_bar() as progress,
+        reported(out, partial(click.echo, err=True)), threadpool_limits(limits=1),
+        opened_setup(site, seed, fidelity) as setup, written_to(out), progress_bar() as progress,
     ):  # fmt: skip
         task = progress.add_task("calibrating the nodes", total=None)
         return calibrate(

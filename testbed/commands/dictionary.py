@@ -102,6 +102,36 @@ def export(
         _export_table(dictionary, table_path, force=force)
 
 
+@command.command("report")
+@_ROOT
+@click.option(
+    "--out",
+    "path",
+    metavar="FILE.html",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Where to write it; DIR/report.html if left out. Replaced if it is there.",
+)
+def report(root: Path, path: Path | None) -> None:
+    """Draw how good a calibration is: one page of HTML with figures, from what lies in DIR.
+
+    Coverage, noise, arrays, nodes, links without absolute delay, and what is suspicious.
+    """
+    from testbed.commands.tables import progress_bar
+    from testbed.errors import written_to
+    from testbed.report.writing import FILE_NAME, write_report
+
+    place = root / FILE_NAME if path is None else path
+    if place.suffix != ".html":
+        msg = f"{place}: a report's name must end in .html, got {place.suffix!r}"
+        raise UsageError(msg)
+    with written_to(place), progress_bar() as progress:
+        task = progress.add_task("entries", total=None)
+        verdict = write_report(
+            root, place, lambda done, total: progress.update(task, completed=done, total=total)
+        )
+    click.echo(f"{place}: {verdict}")
+
+
 def _export_table(dictionary: "BackgroundDictionary", path: Path, *, force: bool) -> None:
     from calibration.dictionary_survey import surveyed
     from testbed.runs.dictionary_export import export_summaries

@@ -1,6 +1,7 @@
 """What a coordinator does for a job: the runs of one process, over the nodes of many."""
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from testbed.bus.order_messages import NodeState
 from testbed.bus.report_messages import RunContext
 from testbed.errors import UsageError, written_to
 from testbed.radios import simulated_identities
+from testbed.report.writing import reported
 from testbed.runs.backgrounds import BackgroundKind
 from testbed.runs.calibrate import CampaignState, calibrate
 from testbed.runs.dictionary_check import check_dictionary
@@ -31,6 +33,8 @@ from testbed.services.journal import Journal, JournaledLinks
 from testbed.services.live import LiveLinks, LiveSource
 from testbed.services.live_bursts import LiveBursts, Patience
 from testbed.site import Site
+
+_log = logging.getLogger(__name__)
 
 # Simulated radios compute for as long as it takes, and nothing is late in virtual time.
 _VIRTUAL_ATTEMPT_S = 15.0
@@ -147,7 +151,7 @@ class JobRuns:
 
     def _calibrate(self, job: Job, setup: Setup) -> None:
         out = self._folder / job.asked.options.folder
-        with written_to(out):
+        with reported(out, _log.info), written_to(out):
             learned, total = calibrate(
                 self._site, setup, out, _shown_in(job), relearn=job.asked.options.relearn
             )

@@ -149,9 +149,11 @@ class KnownJobs:
 
 
 def entries(folder: Path) -> dict[str, bytes]:
-    """Files of a dictionary by name, without when they were made."""
+    """Files of a dictionary by name, without when they were made, and without its report."""
     found = {}
     for path in folder.iterdir():
+        if path.suffix == ".html":
+            continue
         content = path.read_bytes()
         if path.suffix == ".json":
             described = {k: v for k, v in json.loads(content).items() if k != "created"}

@@ -111,9 +111,14 @@ def undisturbed(site: Path, out: Path) -> float:
 
 
 def as_learned(root: Path) -> dict[str, Any]:
-    """All files by name: arrays to the last bit, headers and manifest but for time and host."""
+    """All files by name: arrays to the last bit, headers and manifest but for time and host.
+
+    Without the report, which says when entries were learned.
+    """
     found: dict[str, Any] = {}
     for path in root.iterdir():
+        if path.suffix == ".html":
+            continue
         found[path.name] = path.read_bytes()
         if path.suffix == ".json":
             content = json.loads(found[path.name])

@@ -162,12 +162,12 @@ def test_a_learned_dictionary_gives_the_same_result(site, result, tmp_path):
     assert outcome.code == 0
     assert outcome.out == f"{dictionary}: 30 entries, 30 learned now, 0 kept\n"
     before = contents(dictionary)
-    assert len(before) == 1 + 2 * 30
+    assert len(before) == 2 + 2 * 30  # manifest and report; an array and a header each
     assert localized(site, "--seed", 3, "--dictionary", dictionary) == result
-    assert contents(dictionary) == before
+    assert before.items() <= contents(dictionary).items()  # and what localizations saw of it
     again = call("calibrate", site, "--out", dictionary, "--seed", 3)
     assert again.out == f"{dictionary}: 30 entries, 0 learned now, 30 kept\n"
-    assert contents(dictionary) == before
+    assert before.items() <= contents(dictionary).items()
 
 
 def test_localize_adds_what_a_dictionary_lacks(site, result, tmp_path):
