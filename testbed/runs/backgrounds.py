@@ -9,7 +9,7 @@ from typing import Literal
 from calibration.dictionary import BackgroundDictionary, Provenance
 from calibration.dictionary_entry import LearnedWith, RadioIdentity
 from calibration.entry_checks import EntryChecks
-from calibration.learning import learn_backgrounds
+from calibration.learning import LearnedBackground, learn_backgrounds
 from calibration.node_calibration import NodeCalibration
 from calibration.placing import place_background
 from drivers.capture import Capture, CaptureRefusedError, CaptureSource
@@ -195,19 +195,23 @@ class LearnedBackgrounds:
         num_captures = self._dictionary.provenance.num_captures
         learned, problems = learn_backgrounds(self._learn_from, tx_id, rx_ids, num_captures, lost)
         for rx_id, entry in learned.items():
-            self._placed.pop((tx_id, rx_id), None)
-            link = self._location[tx_id], self._location[rx_id]
-            self._dictionary.put(
-                *link, entry.channel, entry.config_epoch,
-                delay_is_absolute=entry.delay_is_absolute, delay_var_s2=entry.delay_var_s2,
-                learned_with=self._learned_with(tx_id, rx_id, entry.noise_var),
-            )  # fmt: skip
-            if (tx_id, rx_id) in self.stale:
-                self.stale -= {(tx_id, rx_id)}
-                EntryChecks(self._dictionary).forget(link)
+            self.keep(tx_id, rx_id, entry)
         return problems
 
-    def _learned_with(self, tx_id: str, rx_id: str, noise_var: float | None) -> LearnedWith:
+    def keep(self, tx_id: str, rx_id: str, entry: LearnedBackground) -> None:
+        """Keep an entry in place of the one that is there, whose check says nothing of it."""
+        self._placed.pop((tx_id, rx_id), None)
+        link = self._location[tx_id], self._location[rx_id]
+        self._dictionary.put(
+            *link, entry.channel, entry.config_epoch,
+            delay_is_absolute=entry.delay_is_absolute, delay_var_s2=entry.delay_var_s2,
+            learned_with=self.learned_with(tx_id, rx_id, entry.noise_var),
+        )  # fmt: skip
+        self.stale -= {(tx_id, rx_id)}
+        EntryChecks(self._dictionary).forget(link)
+
+    def learned_with(self, tx_id: str, rx_id: str, noise_var: float | None) -> LearnedWith:
+        """What the header of an entry that is learned now says of it."""
         grid = self._source.grid
         return LearnedWith(
             tx_id=tx_id, rx_id=rx_id,
