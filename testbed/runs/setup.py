@@ -1,7 +1,8 @@
 """What a run senses with: a simulated scene at pilot or IQ fidelity, or a site's own radios."""
 
 import hashlib
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Literal
@@ -56,6 +57,8 @@ class Setup:
         with other phases and times.
     radios
         Which radios the nodes have, by node id; empty where they are simulated or not known.
+    pause
+        Lets a number of seconds pass where the radios are: in a simulation that takes no time.
     """
 
     source: CaptureSource
@@ -65,6 +68,7 @@ class Setup:
     has_radios: bool = False
     earlier: CaptureSource | None = None
     radios: Mapping[str, RadioIdentity] = field(default_factory=dict)
+    pause: Callable[[float], None] = time.sleep
 
     @property
     def can_learn(self) -> bool:
@@ -90,7 +94,7 @@ def simulate(site: Site, seed: int, *, cancel_static: bool = False) -> Simulatio
     scene = build_scene(site, nodes, seed)
     model: StaticModel = "cancelled" if cancel_static else "synthesized"
     pilots = SimulatedSource(scene, nodes, build_grid(site), model)
-    return Simulation(pilots, seed, scene.target_m, pilots)
+    return Simulation(pilots, seed, scene.target_m, pilots, pause=lambda _seconds: None)
 
 
 @contextmanager
@@ -129,7 +133,7 @@ def _simulated_iq(site: Site, seed: int, opened: ExitStack) -> Setup:
 
     from testbed.radio_source import RadioSource  # what finds bursts takes long to import
 
-    def session(number: int) -> RadioSource:
+    def session(number: int) -> tuple[RadioSource, Ether]:
         ether = Ether(scene, number)
         radios = open_radios(site, scene.nodes, {"sim": simulated_radios(site, ether)})
         source = RadioSource(
@@ -139,10 +143,13 @@ def _simulated_iq(site: Site, seed: int, opened: ExitStack) -> Setup:
             lead_s=site.bursts.lead_ms / 1e3, repeat_s=site.bursts.repeat_ms / 1e3,
         )  # fmt: skip
         opened.callback(source.close)
-        return source
+        return source, ether
 
-    earlier, now = session(0), session(1)
-    return Setup(now, seed, scene.target_m, pilots.pilots, has_radios=True, earlier=earlier)
+    (earlier, _), (now, air) = session(0), session(1)
+    return Setup(
+        now, seed, scene.target_m, pilots.pilots, has_radios=True, earlier=earlier,
+        pause=air.advance,
+    )  # fmt: skip
 
 
 def iq_origin(site: Site, pilots: Simulation) -> str:

@@ -16,7 +16,8 @@ from testbed.bus.order_messages import NodeState
 from testbed.bus.report_messages import RunContext
 from testbed.errors import UsageError, written_to
 from testbed.runs.backgrounds import BackgroundKind
-from testbed.runs.calibrate import CampaignState, calibrate
+from testbed.runs.calibrate import calibrate
+from testbed.runs.campaign_state import CampaignState
 from testbed.runs.links import LinkReporter, Processors, stale_links
 from testbed.runs.localize import Localization
 from testbed.runs.preparation import prepared
