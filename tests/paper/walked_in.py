@@ -1,7 +1,7 @@
 """What a target that walks in during calibration does to entries and to localization.
 
-    python -m tests.paper.walked_in --scenes 10
-    python -m tests.paper.walked_in --scenes 1 --fidelity iq --impairments lab --captures 7
+    python -m tests.paper.walked_in --scenes 5
+    python -m tests.paper.walked_in --scenes 3 --fidelity iq --impairments lab --captures 7
 
 A target of 0 dBsm stands somewhere in the hall for a share of each entry's captures, one after the
 other. Entries are learned as a campaign does, which leaves parts of the time out, and as the median
