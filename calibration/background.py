@@ -7,6 +7,8 @@ from drivers.geometry import ComplexArray
 from drivers.waveform import OfdmGrid
 from processing.alignment import Groups, align, shifted
 
+# Parts of its time that an entry's captures are looked at by.
+MOST_PARTS = 7
 # The second reference is a median already; the third differs from it by less than its noise.
 _NUM_ALIGNMENTS = 3
 
@@ -39,6 +41,9 @@ class BackgroundLearner:
         self._groups = groups
         self._samples: np.ndarray | None = None
         self._count = 0
+        self._part_sizes = [
+            len(part) for part in np.array_split(range(num_captures), min(num_captures, MOST_PARTS))
+        ]
 
     @property
     def complete(self) -> bool:
@@ -69,12 +74,31 @@ class BackgroundLearner:
         ValueError
             Before all captures were added.
         """
-        if self._samples is None or not self.complete:
-            msg = f"entry needs {self._num_captures} captures, has {self._count}"
-            raise ValueError(msg)
+        samples = self._kept()
         if self._grid is not None:
-            self._bring_together(self._grid)
-        return complex_median(self._samples)
+            self._bring_together(samples, self._grid)
+        return complex_median(samples)
+
+    def parts(self) -> list[tuple[ComplexArray, int]]:
+        """Means of captures that followed each other, shape ``(K, M)``, and of how many each is.
+
+        Seven, or as many as there are captures, less those that were left out; of captures as
+        `entry` has brought them onto each other.
+        """
+        samples, ends = self._kept(), np.cumsum(self._part_sizes)
+        return [
+            (samples[end - size : end].mean(axis=0), size)
+            for size, end in zip(self._part_sizes, ends, strict=True)
+        ]
+
+    def leave_out(self, part: int) -> None:
+        """Take one of `parts` out of the entry, and out of what they are numbered by."""
+        samples, first = self._kept(), sum(self._part_sizes[:part])
+        size = self._part_sizes.pop(part)
+        for row in range(first, self._count - size):  # in place: captures fill memory
+            samples[row] = samples[row + size]
+        self._count -= size
+        self._num_captures -= size
 
     def noise_var(self, entry: ComplexArray) -> float | None:
         """Variance of one capture's channel entry about what an entry stands for.
@@ -91,26 +115,30 @@ class BackgroundLearner:
         entry
             Of all captures, as `entry` gave it.
         """
-        count = self._count
-        if self._samples is None or count < 2:
+        samples = self._kept()
+        if (count := len(samples)) < 2:
             return None
         powers = []
-        for capture in self._samples:
+        for capture in samples:
             parts = (capture - entry).ravel().view(np.float32)
             powers.append(2.0 * float(np.mean(np.square(parts, out=parts))))
         # Within 3 % of the median's true variance for any N.
         median_var = (np.pi / 2.0) / (count + (np.pi / 2.0 - 1.0 if count % 2 else np.pi - 2.0))
         return float(np.median(powers)) / (1.0 + median_var - 2.0 / count)
 
-    def _bring_together(self, grid: OfdmGrid) -> None:
+    def _kept(self) -> ComplexArray:
+        """All captures but those that were left out, shape ``(N, K, M)``."""
+        if self._samples is None or not self.complete:
+            msg = f"entry needs {self._num_captures} captures, has {self._count}"
+            raise ValueError(msg)
+        return self._samples[: self._count]
+
+    def _bring_together(self, samples: ComplexArray, grid: OfdmGrid) -> None:
         """Align all captures to their median, which gets better by it, until it stays.
 
         The first reference is one noisy capture, but nothing of it remains: from the second round
         on it is the median of all. Gain and delay of the whole are those of the mean capture.
         """
-        samples = self._samples
-        if samples is None:
-            return
         reference: ComplexArray = samples[0].copy()
         for _ in range(_NUM_ALIGNMENTS):
             lay = []

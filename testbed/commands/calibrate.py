@@ -1,18 +1,23 @@
 """`testbed calibrate`: the background of every link, into a dictionary on disk."""
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import click
 from threadpoolctl import threadpool_limits
 
-from testbed.build import Overrides
+from calibration.dictionary import manifest_of
+from calibration.node_files import load_node_calibration
+from testbed.build import Overrides, build_nodes
 from testbed.commands.live_options import live_options
+from testbed.commands.node_tables import NODE_TABLES
 from testbed.commands.options import fidelity_options, resolve_site
-from testbed.commands.tables import progress_bar
-from testbed.errors import written_to
+from testbed.commands.tables import progress_bar, screen
+from testbed.errors import UsageError, written_to
 from testbed.report.writing import reported
 from testbed.runs.calibrate import calibrate
+from testbed.runs.campaign_state import CampaignPlan, CampaignState
 from testbed.runs.setup import Fidelity, opened_setup
 from testbed.site import Site
 
@@ -43,43 +48,91 @@ from testbed.site import Site
     is_flag=True,
     help="Also learn entries again of links that have changed: nodes moved, other arrays.",
 )
+@click.option(
+    "--only",
+    type=click.Choice(["background", *NODE_TABLES]),
+    help="Backgrounds alone; or nodes alone, and what was found of them is printed.",
+)
+@click.option("--resume", is_flag=True, help="Go on with a campaign that must be there.")
+@click.option(
+    "--spread",
+    type=click.FloatRange(min=0.0, min_open=True),
+    metavar="MINUTES",
+    help="Take each entry's captures over that time, in rounds: what moved slowly is left out.",
+)
+@click.option("--update", is_flag=True, help="Blend entries that are there with fresh captures.")
 @live_options
 def command(
     site_path: Path, out: Path, seed: int, num_elements: int | None, simulate: bool,
-    fidelity: Fidelity, impairments: str | None, relearn: bool, live: bool, port: int | None,
+    fidelity: Fidelity, impairments: str | None, only: str | None, resume: bool,
+    spread: float | None, update: bool, relearn: bool, live: bool, port: int | None,
     keys_folder: Path | None,
 ) -> None:  # fmt: skip
-    """Learn the background of every ordered pair of nodes; stopped, it goes on where it was."""
+    """Learn the background of every ordered pair of nodes; stopped, it goes on where it was.
+
+    The hall must be free of targets. Entries in whose captures something moved are named at the
+    end.
+    """
     overrides = Overrides(num_elements=num_elements, impairments=impairments)
     site = resolve_site(site_path, overrides, simulate=simulate, fidelity=fidelity)
+    plan = replace(_plan(only, spread, update=update), relearn=relearn)
     if live:
         from testbed.commands.live import refuse_with_live
 
         refuse_with_live(
             simulate=simulate, fidelity=fidelity, impairments=impairments, num_elements=num_elements
         )
+        if plan != CampaignPlan(relearn=relearn) or resume:
+            raise UsageError("--only, --resume, --spread and --update do not go with --live")
         place, total, learned = _calibrated_live(site, out, port, keys_folder, relearn=relearn)
-    else:
-        place = str(out)
-        learned, total = _calibrated(site, out, seed, fidelity, relearn=relearn)
-    click.echo(f"{place}: {total} entries, {learned} learned now, {total - learned} kept")
+        click.echo(f"{place}: {total} entries, {learned} learned now, {total - learned} kept")
+        return
+    if resume or update:
+        manifest_of(out)
+    learned, total, remarks = _calibrated(site, out, seed, fidelity, plan)
+    if only in NODE_TABLES:
+        _print_nodes(site, out, seed, only)
+        return
+    click.echo(f"{out}: {total} entries, {learned} learned now, {total - learned} kept")
+    for remark in remarks:
+        click.echo(remark)
+
+
+def _plan(only: str | None, spread_min: float | None, *, update: bool) -> CampaignPlan:
+    if only in NODE_TABLES:
+        if spread_min or update:
+            msg = f"--spread and --update are of backgrounds; --only {only} learns none"
+            raise UsageError(msg)
+        return CampaignPlan(only="nodes")
+    return CampaignPlan(
+        "backgrounds" if only else None, 60.0 * spread_min if spread_min else 0.0, update
+    )
 
 
 def _calibrated(
-    site: Site, out: Path, seed: int, fidelity: Fidelity, *, relearn: bool
-) -> tuple[int, int]:
+    site: Site, out: Path, seed: int, fidelity: Fidelity, plan: CampaignPlan
+) -> tuple[int, int, list[str]]:
+    latest = CampaignState()
     with (
         reported(out, partial(click.echo, err=True)), threadpool_limits(limits=1),
         opened_setup(site, seed, fidelity) as setup, written_to(out), progress_bar() as progress,
     ):  # fmt: skip
-        task = progress.add_task("calibrating the nodes", total=None)
-        return calibrate(
-            site, setup, out,
-            lambda now: progress.update(
-                task, description=now.text, completed=now.done, total=now.total
-            ),
-            relearn=relearn,
-        )  # fmt: skip
+        task = progress.add_task(latest.text, total=None)
+
+        def show(now: CampaignState) -> None:
+            nonlocal latest
+            latest = now
+            progress.update(task, description=now.text, completed=now.done, total=now.total)
+
+        learned, total = calibrate(site, setup, out, show, plan)
+    return learned, total, latest.remarks
+
+
+def _print_nodes(site: Site, out: Path, seed: int, which: str) -> None:
+    nodes = build_nodes(site, seed)
+    calibration = load_node_calibration(out, nodes)
+    if calibration is not None:  # it was made now
+        screen().print(NODE_TABLES[which](calibration, nodes))
 
 
 def _calibrated_live(

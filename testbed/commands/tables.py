@@ -18,6 +18,9 @@ from fusion.sensing import CHI2_95
 from testbed.runs.localize import Scene, SensingRecord, throughput_loss_pct
 from testbed.site import Site
 
+# Time left is told from this much of the past: one step of a campaign may take minutes.
+_SPEED_OF_S = 3600.0
+
 
 def screen() -> Console:
     """Standard output for tables; what a site calls itself and its nodes is shown as it is."""
@@ -29,7 +32,7 @@ def progress_bar() -> Progress:
     return Progress(
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
         TextColumn("elapsed"), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(),
-        console=Console(stderr=True),
+        console=Console(stderr=True), speed_estimate_period=_SPEED_OF_S,
     )  # fmt: skip
 
 

@@ -8,14 +8,15 @@ from typing import Literal
 from calibration.dictionary import BackgroundDictionary, Provenance
 from calibration.dictionary_entry import LearnedWith, RadioIdentity
 from calibration.entry_checks import EntryChecks
-from calibration.learning import learn_backgrounds
+from calibration.learning import LearnedBackground, learn_backgrounds
 from calibration.node_calibration import NodeCalibration
 from calibration.placing import place_background
 from drivers.capture import Capture, CaptureRefusedError, CaptureSource
 from drivers.geometry import ComplexArray
 from processing.suppression import Background
 from sim_backend.source import SimulatedSource
-from testbed.runs.site_entries import Link, SiteEntries, by_reason
+from testbed.runs.link_names import Link, by_reason
+from testbed.runs.site_entries import SiteEntries
 
 # Backgrounds of links that were looked at last, with what is worked out of them: some 6 MB each.
 _NUM_PLACED = 24
@@ -141,6 +142,12 @@ class LearnedBackgrounds:
         stale = dict.fromkeys(sorted(self.stale), "stale")
         return by_reason(stale | self.changed)
 
+    def is_of_now(self, tx_id: str, rx_id: str) -> bool:
+        """Whether a link's entry is there, holds, and was heard by the elements of now."""
+        link = tx_id, rx_id
+        others = self._entries.learned_by
+        return link in self._entries and link not in self.unusable and link not in others
+
     def content_hash(self, tx_id: str, rx_id: str) -> str:
         """Of a link's entry."""
         return self._entries.content_hash((tx_id, rx_id))
@@ -237,23 +244,27 @@ class LearnedBackgrounds:
         num_captures = self._dictionary.provenance.num_captures
         learned, problems = learn_backgrounds(self._learn_from, tx_id, rx_ids, num_captures, lost)
         for rx_id, entry in learned.items():
-            link = tx_id, rx_id
-            locations = self._entries.locations(link)
-            self._placed.pop(link, None)
-            self._dictionary.put(
-                *locations, entry.channel, entry.config_epoch,
-                delay_is_absolute=entry.delay_is_absolute, delay_var_s2=entry.delay_var_s2,
-                geometry=self._entries.geometry(link),
-                learned_with=self._learned_with(tx_id, rx_id, entry.noise_var),
-            )  # fmt: skip
-            self._entries.learned(link)
-            self.changed.pop(link, None)
-            if link in self.stale:
-                self.stale -= {link}
-                EntryChecks(self._dictionary).forget(locations)
+            self.keep(tx_id, rx_id, entry)
         return problems
 
-    def _learned_with(self, tx_id: str, rx_id: str, noise_var: float | None) -> LearnedWith:
+    def keep(self, tx_id: str, rx_id: str, entry: LearnedBackground) -> None:
+        """Keep an entry in place of the one that is there, whose check says nothing of it."""
+        link = tx_id, rx_id
+        locations = self._entries.locations(link)
+        self._placed.pop(link, None)
+        self._dictionary.put(
+            *locations, entry.channel, entry.config_epoch,
+            delay_is_absolute=entry.delay_is_absolute, delay_var_s2=entry.delay_var_s2,
+            geometry=self._entries.geometry(link),
+            learned_with=self.learned_with(tx_id, rx_id, entry.noise_var),
+        )  # fmt: skip
+        self._entries.learned(link)
+        self.changed.pop(link, None)
+        self.stale -= {link}
+        EntryChecks(self._dictionary).forget(locations)
+
+    def learned_with(self, tx_id: str, rx_id: str, noise_var: float | None) -> LearnedWith:
+        """What the header of an entry that is learned now says of it."""
         grid = self._source.grid
         return LearnedWith(
             tx_id=tx_id, rx_id=rx_id,

@@ -21,7 +21,7 @@ from drivers.geometry import SPEED_OF_LIGHT_M_PER_S
 from drivers.node import Node
 from processing.report import LinkReport
 from testbed.runs.backgrounds import LearnedBackgrounds, open_dictionary
-from testbed.runs.calibrate import CampaignState
+from testbed.runs.campaign_state import CampaignState
 from testbed.runs.drift import headers_of, noise_over_learned_db
 from testbed.runs.links import LinkReporter, Processors
 from testbed.runs.node_calibration import node_calibration_of

@@ -1,7 +1,8 @@
 """What a run senses with: a simulated scene at pilot or IQ fidelity, or a site's own radios."""
 
 import hashlib
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
@@ -12,7 +13,7 @@ from calibration.dictionary_entry import RadioIdentity
 from drivers.capture import CaptureSource
 from drivers.geometry import FloatArray
 from sim_backend.ether import Ether
-from sim_backend.scene import Scene, random_stream
+from sim_backend.scene import random_stream
 from sim_backend.source import SimulatedSource, StaticModel
 from testbed.build import (
     build_burst,
@@ -59,6 +60,8 @@ class Setup:
         with other phases and times.
     radios
         Which radios the nodes have, by node id; empty where there are none, or not known.
+    pause
+        Lets a number of seconds pass where the radios are: in a simulation that takes no time.
     """
 
     source: CaptureSource
@@ -68,6 +71,7 @@ class Setup:
     has_radios: bool = False
     earlier: CaptureSource | None = None
     radios: Mapping[str, RadioIdentity] = field(default_factory=dict)
+    pause: Callable[[float], None] = time.sleep
 
     @property
     def can_learn(self) -> bool:
@@ -93,7 +97,7 @@ def simulate(site: Site, seed: int, *, cancel_static: bool = False) -> Simulatio
     scene = build_scene(site, nodes, seed)
     model: StaticModel = "cancelled" if cancel_static else "synthesized"
     pilots = SimulatedSource(scene, nodes, build_grid(site), model)
-    return Simulation(pilots, seed, scene.target_m, pilots)
+    return Simulation(pilots, seed, scene.target_m, pilots, pause=lambda _seconds: None)
 
 
 @contextmanager
@@ -127,26 +131,24 @@ def opened_setup(site: Site, seed: int, fidelity: Fidelity) -> Iterator[Setup]:
 def _simulated_iq(site: Site, seed: int, opened: ExitStack) -> Setup:
     """Two sessions of the same radios: backgrounds are of the first, all else of the second."""
     pilots = simulate(site, seed)
-    nodes = pilots.source.nodes
-    scene = build_scene(site, nodes, seed)
+    scene = build_scene(site, pilots.source.nodes, seed)
     origin = iq_origin(site, pilots)
-    earlier, now = (
-        opened.enter_context(closing(iq_source(site, scene, number, origin))) for number in (0, 1)
-    )
+    airs = Ether(scene, 0), Ether(scene, 1)
+    earlier, now = (opened.enter_context(closing(iq_source(site, air, origin))) for air in airs)
     return Setup(
         now, seed, scene.target_m, pilots.pilots, has_radios=True, earlier=earlier,
-        radios=simulated_identities(site, scene.nodes, seed),
+        radios=simulated_identities(site, scene.nodes, seed), pause=airs[1].advance,
     )  # fmt: skip
 
 
-def iq_source(site: Site, scene: Scene, session: int, origin: str) -> "RadioSource":
-    """Captures through simulated radios in a scene, in one session of theirs; to be closed."""
+def iq_source(site: Site, ether: Ether, origin: str) -> "RadioSource":
+    """Captures through simulated radios in one session of theirs; to be closed."""
     from testbed.radio_source import RadioSource  # what finds bursts takes long to import
 
-    ether = Ether(scene, session)
-    radios = open_radios(site, scene.nodes, {"sim": simulated_radios(site, ether)})
+    nodes = ether.scene.nodes
+    radios = open_radios(site, nodes, {"sim": simulated_radios(site, ether)})
     return RadioSource(
-        build_nodes(site, scene.seed), radios, build_burst(site), origin,
+        build_nodes(site, ether.scene.seed), radios, build_burst(site), origin,
         calibration_burst=build_calibration_burst(site),
         fresh_tuning=site.calibration.fresh_tuning, world=ether, wait_s=ether.advance,
         lead_s=site.bursts.lead_ms / 1e3, repeat_s=site.bursts.repeat_ms / 1e3,

@@ -1,6 +1,6 @@
 """Entries of a dictionary as seen from a site: which are of its links as they are now."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 
 from calibration.dictionary import BackgroundDictionary
@@ -13,10 +13,7 @@ from calibration.dictionary_entry import (
 )
 from calibration.link_geometry import LinkGeometry, link_geometry
 from drivers.capture import CaptureSource
-
-Link = tuple[str, str]
-# Links that are named where many have the same problem.
-_MOST_NAMED = 3
+from testbed.runs.link_names import Link
 
 
 class SiteEntries:
@@ -134,16 +131,3 @@ class SiteEntries:
         link, why = next(iter(self.changed.items()))
         tx, rx = self.locations(link)
         return f"{tx} -> {rx}: {why}"
-
-
-def by_reason(links: Mapping[Link, str]) -> str:
-    """Links and what is the matter with them, those first of each matter."""
-    names: dict[str, list[str]] = {}
-    for (tx_id, rx_id), why in links.items():
-        names.setdefault(why, []).append(f"{tx_id} -> {rx_id}")
-    return "; ".join(f"{_named(found)}: {why}" for why, found in names.items())
-
-
-def _named(links: Sequence[str]) -> str:
-    more = len(links) - _MOST_NAMED
-    return ", ".join(links[:_MOST_NAMED]) + (f" and {more} more links" if more > 0 else "")

@@ -19,7 +19,8 @@ from testbed.errors import UsageError, written_to
 from testbed.radios import simulated_identities
 from testbed.report.writing import reported
 from testbed.runs.backgrounds import BackgroundKind
-from testbed.runs.calibrate import CampaignState, calibrate
+from testbed.runs.calibrate import calibrate
+from testbed.runs.campaign_state import CampaignPlan, CampaignState
 from testbed.runs.dictionary_check import check_dictionary
 from testbed.runs.drift import keep_drift
 from testbed.runs.links import LinkReporter, Processors, unusable_links
@@ -150,11 +151,10 @@ class JobRuns:
         return {name: known[name] for name in names}
 
     def _calibrate(self, job: Job, setup: Setup) -> None:
-        out = self._folder / job.asked.options.folder
+        options = job.asked.options
+        out, plan = self._folder / options.folder, CampaignPlan(relearn=options.relearn)
         with reported(out, _log.info), written_to(out):
-            learned, total = calibrate(
-                self._site, setup, out, _shown_in(job), relearn=job.asked.options.relearn
-            )
+            learned, total = calibrate(self._site, setup, out, _shown_in(job), plan)
         job.result = (str(out), total, learned)
 
     def _check(self, job: Job, setup: Setup) -> None:

@@ -7,7 +7,8 @@ the next directory, until so many were killed. (On a machine that has become bus
 in that time: after three kills in a row without a new entry it is taken to be half as long again
 for that directory.)
 Pilot fidelity: what a capture holds depends on seed,
-link and number alone, so that equal means equal to the last bit.
+link and number alone, so that equal means equal to the last bit. With ``--spread`` the captures of
+each entry are spread over rounds, and killed campaigns go on from what those have kept.
 """
 
 import argparse
@@ -80,9 +81,11 @@ class Toll:
         )
 
 
-def start(site: Path, out: Path) -> subprocess.Popen[bytes]:
+def start(site: Path, out: Path, *, spread: bool) -> subprocess.Popen[bytes]:
     """`testbed calibrate`, in a process."""
     command = [sys.executable, "-m", "testbed", "calibrate", str(site), "--out", str(out)]
+    if spread:
+        command += ["--spread", "1"]
     with out.with_suffix(".log").open("ab") as log:
         return subprocess.Popen(
             [*command, "--seed", str(SEED)], cwd=ROOT, stdout=log, stderr=log,
@@ -100,10 +103,10 @@ def ended_by_itself(process: subprocess.Popen[bytes], within_s: float) -> bool:
     return process.returncode != -signal.SIGKILL
 
 
-def undisturbed(site: Path, out: Path) -> float:
+def undisturbed(site: Path, out: Path, *, spread: bool) -> float:
     """Learn all; how long it took, in seconds."""
     began_s = time.monotonic()
-    process = start(site, out)
+    process = start(site, out, spread=spread)
     if not ended_by_itself(process, PATIENCE_S) or process.returncode:
         msg = f"an undisturbed campaign ended with {process.returncode}; see {out}.log"
         raise RuntimeError(msg)
@@ -129,13 +132,15 @@ def as_learned(root: Path) -> dict[str, Any]:
 class Killer:
     """Kills campaigns, and looks at what each leaves."""
 
-    def __init__(self, site: Path, folder: Path, seed: int) -> None:
-        self._site = site
+    def __init__(self, site: Path, folder: Path, seed: int, *, spread: bool = False) -> None:
+        self._site, self._spread = site, spread
         self._folder = folder
         self._rng = np.random.default_rng(seed)
-        undisturbed(site, folder / "first")  # what is compiled may have to be, the first time
+        undisturbed(
+            site, folder / "first", spread=spread
+        )  # what is compiled may have to be, the first time
         self._expected = as_learned(folder / "first")
-        self.toll = Toll(undisturbed(site, folder / "second"))
+        self.toll = Toll(undisturbed(site, folder / "second", spread=spread))
         self._latest_s, self._num_fruitless = self.toll.undisturbed_s, 0
         self.compare(folder / "second")
 
@@ -161,8 +166,8 @@ class Killer:
     def _is_killed(self, root: Path, num_kills: int) -> bool:
         spared = self.toll.num_killed >= num_kills
         within_s = PATIENCE_S if spared else self._rng.uniform(0.0, self._latest_s)
-        self.toll.num_resumed += any(root.glob("*.entry.json"))
-        process = start(self._site, root)
+        self.toll.num_resumed += any(root.glob("**/*.entry.json"))  # of rounds as well
+        process = start(self._site, root, spread=self._spread)
         if not ended_by_itself(process, within_s):
             return not spared
         if process.returncode:
@@ -180,7 +185,7 @@ class Killer:
                 self._problem(root, str(error))
             return finished
         self.toll.num_whole += len(found.entries)
-        self.toll.num_cut_short += any(root.glob("*.tmp"))
+        self.toll.num_cut_short += any(root.glob("**/*.tmp"))
         for damaged in found.damaged:
             self._problem(root, damaged.reason)
         now = {
@@ -207,10 +212,10 @@ class Killer:
         self.toll.problems.append(f"{root.name}: {text}")
 
 
-def killed_campaigns(num_kills: int, seed: int, folder: Path) -> Toll:
+def killed_campaigns(num_kills: int, seed: int, folder: Path, *, spread: bool = False) -> Toll:
     """Kill so many, in a folder of its own."""
     site = write_site(folder, changed(tiny(), SIZE))
-    killer = Killer(site, folder, seed)
+    killer = Killer(site, folder, seed, spread=spread)
     killer.kill(num_kills)
     return killer.toll
 
@@ -219,13 +224,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--spread", action="store_true")
     parser.add_argument("--folder", type=Path, help="kept, with all logs; a temporary one else")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.folder or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
-        toll = killed_campaigns(options.kills, options.seed, folder.resolve())
+        toll = killed_campaigns(
+            options.kills, options.seed, folder.resolve(), spread=options.spread
+        )
     sys.stdout.write(f"{json.dumps(asdict(toll)) if options.json else toll}\n")
     return 1 if toll.problems else 0
 

@@ -8,10 +8,11 @@ from tests.unit.testbed.sites import tiny, write_site
 
 @pytest.mark.slow
 @pytest.mark.timeout(180)
-def test_a_campaign_that_is_killed_on_and_on_ends_as_one_that_was_not(tmp_path):
-    toll = killed_campaigns(10, 1, tmp_path)
+@pytest.mark.parametrize(("num_kills", "spread"), [(10, False), (6, True)])
+def test_a_campaign_that_is_killed_on_and_on_ends_as_one_that_was_not(tmp_path, num_kills, spread):
+    toll = killed_campaigns(num_kills, 1, tmp_path, spread=spread)
     assert not toll.problems, str(toll)
-    assert toll.num_killed == 10
+    assert toll.num_killed == num_kills
     assert toll.num_campaigns > 0
     assert toll.num_resumed > 0
     assert toll.num_whole >= NUM_LINKS

@@ -248,7 +248,7 @@ def test_a_localization_goes_on_where_its_coordinator_ended(long_run, undisturbe
 
 
 def test_a_calibration_goes_on_where_its_coordinator_ended(tmp_path, monkeypatch):
-    monkeypatch.setattr("testbed.runs.calibrate._MOST_BYTES", 1)  # one receiver listens at a time
+    monkeypatch.setattr("testbed.runs.campaign._MOST_BYTES", 1)  # one receiver listens at a time
     with cluster(SMALL, tmp_path) as testbed:
         testbed.start("agent-0", "coordinator")
         testbed.whole()

@@ -23,6 +23,7 @@ from threadpoolctl import threadpool_limits
 from calibration.direct_path import usable_direct_path
 from drivers.capture import CaptureSource
 from drivers.geometry import FloatArray
+from sim_backend.ether import Ether
 from testbed.build import build_nodes, build_scene
 from testbed.radios import simulated_identities
 from testbed.runs.backgrounds import LearnedBackgrounds, open_dictionary
@@ -108,7 +109,7 @@ def opened_session(site: Site, seed: int, session: int, opened: ExitStack) -> Se
     pilots = simulate(site, seed)
     nodes = build_nodes(site, seed)
     scene = build_scene(site, nodes, seed)
-    source = iq_source(site, scene, session, iq_origin(site, pilots))
+    source = iq_source(site, Ether(scene, session), iq_origin(site, pilots))
     opened.enter_context(closing(source))
     return Setup(
         source, seed, scene.target_m, pilots.pilots, has_radios=True,

@@ -26,6 +26,7 @@ from drivers.node import Node
 from drivers.waveform import OfdmGrid
 from processing.alignment import align
 from sim_backend.channel import background_channel
+from sim_backend.ether import Ether
 from sim_backend.scene import Scene
 from sim_backend.source import SimulatedSource
 from testbed.build import (
@@ -160,7 +161,7 @@ def captured(site: Site, scene: Scene, session: int, fidelity: Fidelity) -> Iter
     if fidelity == "pilot":
         yield SimulatedSource(scene, build_nodes(site, scene.seed), build_grid(site))
         return
-    with closing(iq_source(site, scene, session, "stale entries")) as source:
+    with closing(iq_source(site, Ether(scene, session), "stale entries")) as source:
         yield source
 
 

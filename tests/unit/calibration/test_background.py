@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from calibration.background import BackgroundLearner
-from calibration.learning import captures_of_link, learn_background
+from calibration.learning import captures_of_link, learn_background, median_of_rounds
 from drivers.array import UniformLinearArray
 from drivers.capture import Capture, CaptureQuality, CaptureRefusedError
 from drivers.geometry import Pose
@@ -304,3 +304,51 @@ def test_noise_is_that_of_one_symbol():
     channels = draws(5, (24, 2))
     averaged = learn_background(Averaging(channels), "a", "b", 5)
     assert averaged.noise_var == pytest.approx(4.0 * stated_noise_var(channels), rel=1e-5)
+
+
+@pytest.mark.parametrize(("num_captures", "sizes"), [(1, [1]), (5, [1] * 5), (9, [2, 2, *[1] * 5])])
+def test_parts_are_means_of_captures_that_followed_each_other(num_captures, sizes):
+    channels, learner = draws(num_captures), BackgroundLearner(num_captures)
+    for channel in channels:
+        learner.add(channel)
+    parts = learner.parts()
+    assert [size for _, size in parts] == sizes
+    first = 0
+    for mean, size in parts:
+        np.testing.assert_allclose(mean, channels[first : first + size].mean(axis=0), rtol=1e-5)
+        first += size
+
+
+def test_a_part_that_is_left_out_is_in_nothing_any_more():
+    channels, learner = draws(9), BackgroundLearner(9)
+    for channel in channels:
+        learner.add(channel)
+    learner.leave_out(1)
+    learner.leave_out(5)  # the last of those that are left
+    left = np.concatenate((channels[:2], channels[4:8]))
+    np.testing.assert_array_equal(learner.entry(), learned(left))
+    assert [size for _, size in learner.parts()] == [2, 1, 1, 1, 1]
+    expected = BackgroundLearner(6)
+    for channel in left:
+        expected.add(channel)
+    assert learner.noise_var(learner.entry()) == expected.noise_var(expected.entry())
+
+
+def test_seven_medians_of_ten_are_worth_54_captures():
+    """Their noise is 1.31 times that of the median of all 70; what is stated is of one capture."""
+    num_tones, rng, grid = 4000, np.random.default_rng(5), OfdmGrid(10e9, 15e3, 4000)
+    noise = rng.standard_normal((70, num_tones, 4, 2)).view(complex)[..., 0] / np.sqrt(2.0)
+    pilots = pilot_symbols(grid)[:, None]
+    rounds, noise_vars = [], []
+    for share in np.split(noise.astype(np.complex64), 7):
+        learner = BackgroundLearner(10)
+        for channel in share:
+            learner.add(channel)
+        entry = learner.entry()
+        noise_vars.append(learner.noise_var(entry))
+        rounds.append(Capture("t", "r", entry * pilots, 10, grid.waveform_hash))
+    found = median_of_rounds(rounds, noise_vars, grid)
+    ratio = np.mean(np.abs(found.channel) ** 2) / np.mean(np.abs(learned(noise)) ** 2)
+    assert ratio == pytest.approx(1.31, abs=0.03)
+    assert found.noise_var == pytest.approx(1.0, abs=0.02)
+    assert (found.num_parts, found.parts_moved, len(found.parts)) == (7, 0, 7)

@@ -144,7 +144,7 @@ def test_receivers_listen_at_once_as_far_as_memory_goes(source, tmp_path, monkey
         node.array.num_elements for node in source.nodes
     )  # fmt: skip
     calibrate(SITE, simulate(SITE, 3), tmp_path / "five")
-    monkeypatch.setattr("testbed.runs.calibrate._MOST_BYTES", 2 * entry_bytes)
+    monkeypatch.setattr("testbed.runs.campaign._MOST_BYTES", 2 * entry_bytes)
     seen = []
     calibrate(SITE, simulate(SITE, 3), tmp_path / "two", seen.append)
     assert {now.done for now in seen if now.done <= 10} == {0, 2, 4, 5, 7, 9, 10}

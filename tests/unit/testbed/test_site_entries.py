@@ -11,6 +11,7 @@ from calibration.exchanged_elements import ExchangedElements
 from drivers.capture import CaptureRefusedError
 from testbed.runs.backgrounds import LearnedBackgrounds, open_dictionary
 from testbed.runs.calibrate import calibrate
+from testbed.runs.campaign_state import CampaignPlan
 from testbed.runs.node_calibration import calibrate_nodes
 from testbed.runs.setup import simulate
 from testbed.runs.site_entries import SiteEntries
@@ -102,7 +103,7 @@ def test_a_node_that_was_moved_costs_its_entries_until_they_are_learned_again(le
         r"b -> c, b -> d and 2 more links: transmitter moved by 0.5 m\. Add --relearn",
     ):
         calibrate(site, moved, root)
-    assert calibrate(site, moved, root, relearn=True) == (10, 30)
+    assert calibrate(site, moved, root, plan=CampaignPlan(relearn=True)) == (10, 30)
     assert not LearnedBackgrounds(moved.source, dictionary).unusable
     assert calibrate(site, moved, root) == (0, 30)
 
