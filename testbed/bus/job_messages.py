@@ -74,8 +74,10 @@ class JobOptions(Part, frozen=True, kw_only=True):
         Of the simulated scene that the client believes in; ``None`` for whichever it is.
     folder
         Dictionary, a plain name in the coordinator's own folder.
-    relearn
-        Whether entries of links that have changed are learned again.
+    only, spread_s, update, relearn
+        Of a calibration, see `testbed.runs.campaign_state.CampaignPlan`.
+    resume
+        Whether there must be one to go on with.
     num_captures
         Of each entry that is checked.
     """
@@ -83,7 +85,11 @@ class JobOptions(Part, frozen=True, kw_only=True):
     seed: Count | None = None
     background: Literal["learned", "none", "perfect"] = "learned"
     folder: PlainName = "dictionary"
+    only: Literal["nodes", "backgrounds"] | None = None
+    spread_s: Annotated[float, Meta(ge=0.0, le=1e6)] = 0.0
+    update: bool = False
     relearn: bool = False
+    resume: bool = False
     num_receivers: int | None = None
     max_sensings: int | None = None
     fusion: Name | None = None
@@ -176,10 +182,13 @@ class JobState(Message, frozen=True, kw_only=True):
         Of a calibration or a check: entries.
     result
         Of a calibration that is done: folder, entries, and how many were learned in it.
+    remarks
+        Of a calibration that is done: what else is to be said.
     checks
         Of a check that is done.
     calibration
-        Of the nodes, by which a localization that is done was fused; ``None`` as surveyed.
+        Of the nodes, as a calibration that is done found them, or as a localization that is done
+        was fused by; ``None`` as surveyed.
     """
 
     request_id: int
@@ -192,5 +201,6 @@ class JobState(Message, frozen=True, kw_only=True):
     done: Count = 0
     total: Count = 0
     result: tuple[str, int, int] | None = None
+    remarks: tuple[Text, ...] = ()
     checks: tuple[EntryCheck, ...] = ()
     calibration: NodeCalibrationFile | None = None

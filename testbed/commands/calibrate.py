@@ -1,6 +1,7 @@
 """`testbed calibrate`: the background of every link, into a dictionary on disk."""
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -8,7 +9,8 @@ import click
 from threadpoolctl import threadpool_limits
 
 from calibration.dictionary import manifest_of
-from calibration.node_files import load_node_calibration
+from calibration.node_calibration import NodeCalibration
+from calibration.node_files import load_node_calibration, read_back
 from testbed.build import Overrides, build_nodes
 from testbed.commands.live_options import live_options
 from testbed.commands.node_tables import NODE_TABLES
@@ -82,20 +84,32 @@ def command(
         refuse_with_live(
             simulate=simulate, fidelity=fidelity, impairments=impairments, num_elements=num_elements
         )
-        if plan != CampaignPlan(relearn=relearn) or resume:
-            raise UsageError("--only, --resume, --spread and --update do not go with --live")
-        place, total, learned = _calibrated_live(site, out, port, keys_folder, relearn=relearn)
-        click.echo(f"{place}: {total} entries, {learned} learned now, {total - learned} kept")
-        return
-    if resume or update:
-        manifest_of(out)
-    learned, total, remarks = _calibrated(site, out, seed, fidelity, plan)
+        ended = _calibrated_live(site, out, plan, port, keys_folder, resume=resume)
+    else:
+        if resume or update:
+            manifest_of(out)  # says if there is nothing to go on with
+        ended = _calibrated(site, out, seed, fidelity, plan)
     if only in NODE_TABLES:
-        _print_nodes(site, out, seed, only)
+        if ended.calibration is not None:
+            nodes = build_nodes(site, ended.seed)
+            screen().print(NODE_TABLES[only](ended.calibration, nodes))
         return
-    click.echo(f"{out}: {total} entries, {learned} learned now, {total - learned} kept")
-    for remark in remarks:
+    kept = ended.total - ended.learned
+    click.echo(f"{ended.place}: {ended.total} entries, {ended.learned} learned now, {kept} kept")
+    for remark in ended.remarks:
         click.echo(remark)
+
+
+@dataclass(frozen=True)
+class _Ended:
+    """What came of a campaign, and where it is."""
+
+    place: str
+    learned: int
+    total: int
+    remarks: Sequence[str]
+    calibration: NodeCalibration | None
+    seed: int
 
 
 def _plan(only: str | None, spread_min: float | None, *, update: bool) -> CampaignPlan:
@@ -109,9 +123,7 @@ def _plan(only: str | None, spread_min: float | None, *, update: bool) -> Campai
     )
 
 
-def _calibrated(
-    site: Site, out: Path, seed: int, fidelity: Fidelity, plan: CampaignPlan
-) -> tuple[int, int, list[str]]:
+def _calibrated(site: Site, out: Path, seed: int, fidelity: Fidelity, plan: CampaignPlan) -> _Ended:
     latest = CampaignState()
     with (
         reported(out, partial(click.echo, err=True)), threadpool_limits(limits=1),
@@ -125,22 +137,23 @@ def _calibrated(
             progress.update(task, description=now.text, completed=now.done, total=now.total)
 
         learned, total = calibrate(site, setup, out, show, plan)
-    return learned, total, latest.remarks
-
-
-def _print_nodes(site: Site, out: Path, seed: int, which: str) -> None:
-    nodes = build_nodes(site, seed)
-    calibration = load_node_calibration(out, nodes)
-    if calibration is not None:  # it was made now
-        screen().print(NODE_TABLES[which](calibration, nodes))
+        found = load_node_calibration(out, setup.source.nodes) if plan.only == "nodes" else None
+    return _Ended(str(out), learned, total, latest.remarks, found, seed)
 
 
 def _calibrated_live(
-    site: Site, out: Path, port: int | None, keys_folder: Path | None, *, relearn: bool
-) -> tuple[str, int, int]:
+    site: Site, out: Path, plan: CampaignPlan, port: int | None, keys_folder: Path | None, *,
+    resume: bool,
+) -> _Ended:  # fmt: skip
     from testbed.bus.job_messages import JobOptions
     from testbed.commands.live import given_seed, plain_name, run_counted
 
-    options = JobOptions(seed=given_seed(), folder=plain_name(out, "--out"), relearn=relearn)
+    options = JobOptions(
+        seed=given_seed(), folder=plain_name(out, "--out"), resume=resume, **asdict(plan)
+    )
     end = run_counted(site, "calibrate", options, port, keys_folder)
-    return end.result or (str(out), 0, 0)
+    place, total, learned = end.result or (str(out), 0, 0)
+    found = None
+    if end.calibration is not None:
+        found = read_back(end.calibration, build_nodes(site, end.seed), place)
+    return _Ended(place, learned, total, end.remarks, found, end.seed)

@@ -2,11 +2,14 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 from threadpoolctl import threadpool_limits
 
+from calibration.dictionary import manifest_of
 from calibration.dictionary_entry import RadioIdentity
 from calibration.node_calibration import NodeCalibration
 from calibration.node_files import load_node_calibration, save_node_calibration, written_down
@@ -39,6 +42,8 @@ _log = logging.getLogger(__name__)
 
 # Simulated radios compute for as long as it takes, and nothing is late in virtual time.
 _VIRTUAL_ATTEMPT_S = 15.0
+# Between two looks whether a job that waits is to end.
+_LOOK_S = 0.1
 
 
 class JobRuns:
@@ -107,16 +112,17 @@ class JobRuns:
             seed = job.asked.options.seed or 0
             radios = self._radios(bursts)
             source = self._source(bursts, RADIOS_ORIGIN)
-            return Setup(source, seed, has_radios=True, radios=radios)
+            pause = partial(_pause, job)
+            return Setup(source, seed, has_radios=True, radios=radios, pause=pause)
         pilots = simulate(self._site, self._seed)
         if self._fidelity == "pilot":
             source = self._source(bursts, pilots.source.origin)
-            return Setup(source, self._seed, pilots.target_m, pilots.source)
+            return Setup(source, self._seed, pilots.target_m, pilots.source, pause=pilots.pause)
         origin = iq_origin(self._site, pilots)
         return Setup(
             self._source(bursts, origin), self._seed, pilots.target_m, pilots.source,
             has_radios=True, earlier=self._source(bursts, origin, session=0),
-            radios=simulated_identities(self._site, self.nodes, self._seed),
+            radios=simulated_identities(self._site, self.nodes, self._seed), pause=pilots.pause,
         )  # fmt: skip
 
     def _source(self, bursts: LiveBursts, origin: str, session: int = 1) -> LiveSource:
@@ -152,10 +158,16 @@ class JobRuns:
 
     def _calibrate(self, job: Job, setup: Setup) -> None:
         options = job.asked.options
-        out, plan = self._folder / options.folder, CampaignPlan(relearn=options.relearn)
+        out = self._folder / options.folder
+        plan = CampaignPlan(options.only, options.spread_s, options.update, options.relearn)
+        if options.resume or options.update:
+            manifest_of(out)  # says if there is nothing to go on with
         with reported(out, _log.info), written_to(out):
             learned, total = calibrate(self._site, setup, out, _shown_in(job), plan)
         job.result = (str(out), total, learned)
+        if setup.has_radios and options.only != "backgrounds":
+            found = load_node_calibration(out, self.nodes)
+            job.calibration = None if found is None else written_down(found)
 
     def _check(self, job: Job, setup: Setup) -> None:
         options = job.asked.options
@@ -212,9 +224,18 @@ def _shown_in(job: Job) -> Callable[[CampaignState], None]:
     def show(now: CampaignState) -> None:
         job.check()
         job.done, job.total, job.progress = now.done, now.total, now.text
+        job.remarks = tuple(now.remarks)
 
     job.progress = CampaignState().text
     return show
+
+
+def _pause(job: Job, seconds: float) -> None:
+    """Let time pass, unless the job is to end."""
+    until_s = time.monotonic() + seconds
+    while (left_s := until_s - time.monotonic()) > 0.0:
+        job.check()
+        time.sleep(min(left_s, _LOOK_S))
 
 
 def _why_unopened(node: NodeState | None) -> str:

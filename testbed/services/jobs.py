@@ -51,7 +51,7 @@ class Job:
         What it does now, in words.
     records
         Of a localization.
-    done, total, result, checks
+    done, total, result, remarks, checks
         Of a calibration or a check; see `testbed.bus.job_messages.JobState`.
     seed, target_m
         Of the simulated scene.
@@ -69,6 +69,7 @@ class Job:
     done: int = 0
     total: int = 0
     result: tuple[str, int, int] | None = None
+    remarks: tuple[str, ...] = ()
     seed: int = 0
     target_m: tuple[float, float] | None = None
     calibration: NodeCalibrationFile | None = None
@@ -114,7 +115,8 @@ class Job:
         return JobState(
             request_id=request_id, job_id=self.asked.job_id, status=status,
             progress=self.progress, seed=self.seed, target_m=self.target_m, records=records,
-            done=self.done, total=self.total, result=self.result, checks=self.checks,
+            done=self.done, total=self.total, result=self.result, remarks=self.remarks,
+            checks=self.checks,
             calibration=self.calibration if status == "done" else None,
         )  # fmt: skip
 
@@ -209,7 +211,8 @@ class Jobs:
             return None
         return Job(
             asked, folder, ended.status, ended.progress, ended.records, ended.done, ended.total,
-            ended.result, ended.seed, ended.target_m, ended.calibration, ended.checks,
+            ended.result, ended.remarks, ended.seed, ended.target_m, ended.calibration,
+            ended.checks,
         )  # fmt: skip
 
     def cancel(self, job_id: str) -> None:

@@ -72,8 +72,6 @@ def test_spread_over_time_and_updated(site, tmp_path):
         (("--only", "timing", "--update"), ["--update", "--only timing learns none"]),
         (("--only", "power", "--spread", "5"), ["--spread", "--only power learns none"]),
         (("--spread", "0"), ["--spread", "0.0", "x>0.0"]),
-        (("--live", "--update"), ["--update", "do not go with --live"]),
-        (("--live", "--resume"), ["--resume", "do not go with --live"]),
     ],
 )
 def test_options_that_do_not_fit_are_refused(site, tmp_path, options, words):

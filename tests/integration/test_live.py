@@ -262,6 +262,25 @@ def test_a_calibration_goes_on_where_its_coordinator_ended(tmp_path, monkeypatch
         assert entries(tmp_path / "live") == entries(tmp_path / "alone")
 
 
+def test_campaigns_are_spread_and_updated_as_in_one_process(testbed, tmp_path):
+    alone = ("calibrate", testbed.site_path, "--seed", SEED, "--out", tmp_path / "alone")
+    for options, asked in (
+        (("--spread", "1"), {"spread_s": 60.0}),
+        (("--update",), {"update": True}),
+    ):
+        following = Following(testbed.testbed, "calibrate", options[0][2:], folder="live", **asked)
+        assert following.result().result[1:] == (30, 30)
+        assert call(*alone, *options).code == 0
+        assert entries(tmp_path / "live") == entries(tmp_path / "alone")
+    for job_id, asked, why in (
+        ("mistyped", {"folder": "lvie", "resume": True}, "lvie: no such directory"),
+        ("nodes", {"folder": "live", "only": "nodes"}, "pilot fidelity has no radios"),
+    ):
+        following = Following(testbed.testbed, "calibrate", job_id, **asked)
+        following.join()
+        assert why in str(following.end)
+
+
 def test_a_second_coordinator_gets_no_radios_until_the_first_has_left(long_run, undisturbed):
     address = long_run.another_address()
     services = msgspec.structs.replace(long_run.site.services, coordinator=address)
