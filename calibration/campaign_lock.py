@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from calibration.dictionary import LOCK_NAME, claim_directory
+from calibration.dictionary_directory import LOCK_NAME, claim_directory
 from calibration.dictionary_entry import DictionaryError, host_name
 from calibration.whole_files import remove_left_overs
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import msgspec
 import numpy as np
 
+from calibration.dictionary_directory import MANIFEST_NAME, claim_directory
 from calibration.dictionary_entry import (
     NOTHING_KNOWN,
     SCHEMA,
@@ -27,12 +28,10 @@ from calibration.dictionary_entry import (
     utc_now,
 )
 from calibration.link_geometry import LinkGeometry
-from calibration.whole_files import temporary_path, write_atomically
+from calibration.whole_files import write_atomically
 from drivers.geometry import ComplexArray
 
-_MANIFEST = "dictionary.json"
-LOCK_NAME = "campaign.lock"
-_HEADER_SUFFIX = ".entry.json"
+_HEADER_SUFFIX, _ARRAY_SUFFIX = ".entry.json", ".npy"
 
 
 class Provenance(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -72,8 +71,9 @@ _EXPLANATIONS = {
 class BackgroundDictionary:
     """Learned backgrounds in a directory: one array and one header a link.
 
-    An entry's array is written first and its header last, each to a temporary name and renamed:
-    an entry whose header is there is whole, and a killed writer leaves every other one as it was.
+    An entry's array is written first, under a name of its content, and its header last, each to a
+    temporary name and renamed: an entry whose header is there is whole, and a killed writer leaves
+    every other one as it was.
     One entry is read without the rest.
 
     Parameters
@@ -94,7 +94,7 @@ class BackgroundDictionary:
     def __init__(self, root: Path, provenance: Provenance) -> None:
         self.root = root
         self.provenance = provenance
-        manifest = root / _MANIFEST
+        manifest = root / MANIFEST_NAME
         if manifest.exists():
             self._check(manifest)
             return
@@ -165,7 +165,10 @@ class BackgroundDictionary:
         geometry: LinkGeometry | None = None,
         learned_with: LearnedWith = NOTHING_KNOWN,
     ) -> str:
-        """Store an entry, shape ``(K, M)``; its content hash."""
+        """Store an entry, shape ``(K, M)``; its content hash.
+
+        In place of one that is there, it is that or this one at any moment.
+        """
         channel = np.ascontiguousarray(background, dtype=np.complex64)
         header = hashed(
             EntryHeader(
@@ -179,16 +182,12 @@ class BackgroundDictionary:
                 created=utc_now(), provenance_hash="",
             )
         )  # fmt: skip
-        array_path = self._array_path(tx_location, rx_location)
-        temporary = temporary_path(array_path)
-        try:
-            temporary.write_bytes(array_bytes(channel))
-            # Learned again: no header over an array that it does not describe, not for a moment.
-            self._header_path(tx_location, rx_location).unlink(missing_ok=True)
-            temporary.replace(array_path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        array_path = self._array_path(header)
+        write_atomically(array_path, array_bytes(channel))
         write_atomically(self._header_path(tx_location, rx_location), msgspec.json.encode(header))
+        for path in self.root.glob(f"{file_stem(tx_location, rx_location)}.*{_ARRAY_SUFFIX}"):
+            if path != array_path:
+                path.unlink(missing_ok=True)
         return header.content_hash
 
     def get(self, tx_location: str, rx_location: str) -> Entry:
@@ -206,8 +205,7 @@ class BackgroundDictionary:
             msg = f"no entry for {tx_location} -> {rx_location} in {self.root}"
             raise KeyError(msg)
         try:
-            header = read_header(path)
-            channel = read_array(self._array_path(tx_location, rx_location))
+            header, channel = self._read(path)
         except (msgspec.DecodeError, OSError, ValueError, SyntaxError, TokenError) as error:
             msg = (
                 f"{path}: entry {tx_location} -> {rx_location} cannot be read: {error}; delete "
@@ -219,6 +217,16 @@ class BackgroundDictionary:
             msg = f"{path}: {problem}; delete both files and calibrate this link again"
             raise DictionaryError(msg)
         return Entry(channel, header)
+
+    def _read(self, path: Path) -> tuple[EntryHeader, ComplexArray]:
+        header = read_header(path)
+        try:
+            return header, read_array(self._array_path(header))
+        except FileNotFoundError:
+            now = read_header(path)
+            if now == header:
+                raise
+            return now, read_array(self._array_path(now))  # it was replaced in between
 
     def header_of(self, tx_location: str, rx_location: str) -> EntryHeader:
         """Header of an entry which is there; raises as `header`."""
@@ -240,8 +248,9 @@ class BackgroundDictionary:
             return f"entry {needed} does not match its hash {header.content_hash}"
         return None
 
-    def _array_path(self, tx_location: str, rx_location: str) -> Path:
-        return self.root / f"{file_stem(tx_location, rx_location)}.npy"
+    def _array_path(self, header: EntryHeader) -> Path:
+        stem = file_stem(header.tx_location, header.rx_location)
+        return self.root / f"{stem}.{header.content_hash[:8]}{_ARRAY_SUFFIX}"
 
     def _header_path(self, tx_location: str, rx_location: str) -> Path:
         return self.root / f"{file_stem(tx_location, rx_location)}{_HEADER_SUFFIX}"
@@ -255,12 +264,12 @@ def manifest_of(root: Path) -> Manifest:
     DictionaryError
         If there is none.
     """
-    manifest = root / _MANIFEST
+    manifest = root / MANIFEST_NAME
     if not root.is_dir():
         msg = f"{root}: no such directory; testbed calibrate makes one"
         raise DictionaryError(msg)
     if not manifest.exists():
-        msg = f"{root}: no dictionary ({_MANIFEST} is missing); testbed calibrate makes one"
+        msg = f"{root}: no dictionary ({MANIFEST_NAME} is missing); testbed calibrate makes one"
         raise DictionaryError(msg)
     return _read_manifest(manifest)
 
@@ -273,26 +282,3 @@ def _read_manifest(manifest: Path) -> Manifest:
         raise DictionaryError(msg) from error
     check_schema(found.schema, manifest)
     return found
-
-
-def claim_directory(root: Path) -> None:
-    """Make the directory of a dictionary, or see that it is one or may become one.
-
-    Raises
-    ------
-    DictionaryError
-        If it holds something else; nothing is touched then.
-    OSError
-        If it cannot be made.
-    """
-    is_new = root.exists() and not (root / _MANIFEST).exists()
-    if is_new and any(not _is_left_over(path) for path in root.iterdir()):
-        msg = f"{root}: not empty and no dictionary ({_MANIFEST} is missing); name another"
-        raise DictionaryError(msg)
-    root.mkdir(parents=True, exist_ok=True)
-
-
-def _is_left_over(path: Path) -> bool:
-    """Whether a writer that was killed while it made the dictionary left this file."""
-    of_manifest = path.name.startswith(f"{_MANIFEST}.") and path.suffix == ".tmp"
-    return of_manifest or path.name == LOCK_NAME

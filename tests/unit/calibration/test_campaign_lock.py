@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from calibration.campaign_lock import campaign_lock
-from calibration.dictionary import LOCK_NAME, BackgroundDictionary, DictionaryError
+from calibration.dictionary import BackgroundDictionary, DictionaryError
+from calibration.dictionary_directory import LOCK_NAME
 from tests.unit.calibration.crashing_writer import PROVENANCE, entry
 
 ROOT = Path(__file__).parents[3]
