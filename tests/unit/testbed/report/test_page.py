@@ -147,18 +147,23 @@ def test_an_empty_dictionary_has_a_page(tmp_path):
     assert tuple(found.headings) == SECTIONS
 
 
+def header_of(array_path):
+    """Of the entry whose array it is, which is named after its content as well."""
+    return array_path.with_name(f"{array_path.name.rsplit('.', 2)[0]}.entry.json")
+
+
 def test_damaged_and_missing_entries_are_named(tmp_path):
     root = tmp_path / "d"
     simple(root, ["a", "b", "c"])
     arrays = sorted(root.glob("*.npy"))
     arrays[0].write_bytes(b"")  # a -> b
-    arrays[1].with_suffix(".entry.json").unlink()  # a -> c
-    arrays[2].with_suffix(".entry.json").write_bytes(b"{}")  # b -> a
+    header_of(arrays[1]).unlink()  # a -> c
+    header_of(arrays[2]).write_bytes(b"{}")  # b -> a
     found = read(root)
     assert "3 of 6 entries; 2 damaged" in found.words
     assert "Missing: to a from b; to c from a." in found.words
     for path in (arrays[0], arrays[2]):
-        assert str(path.with_suffix(".entry.json")) in found.words
+        assert str(header_of(path)) in found.words
     assert "damaged (1)" in found.words  # the other one does not say what it is of
     assert "missing (2)" in found.words
 
