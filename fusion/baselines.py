@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from fusion.belief import Belief
 from fusion.candidates import Candidates
 from fusion.controller import Controller
 from fusion.error_bound import peb_m
@@ -58,8 +59,7 @@ class RandomSubsets:
             if average is not None:
                 belief = world.new_belief()
             belief.update(world.sense(config))
-            estimate = belief.summary()
-            yield estimate if average is None else average.with_next(estimate)
+            yield belief.summary() if average is None else average.with_next(belief)
             config = _random_config(world)
 
 
@@ -69,9 +69,10 @@ class _Mean:
     def __init__(self) -> None:
         self._found: list[PositionEstimate] = []
 
-    def with_next(self, estimate: PositionEstimate) -> PositionEstimate:
-        """The mean with one more estimate; errors are taken as independent."""
-        if estimate.probability > 0.0:
+    def with_next(self, belief: Belief) -> PositionEstimate:
+        """The mean with one more sensing, by itself; errors are taken as independent."""
+        estimate = belief.summary()
+        if belief.best is not None:
             self._found.append(estimate)
         if not self._found:
             return estimate
