@@ -101,6 +101,7 @@ def run(
         click.echo(msgspec.json.format(msgspec.json.encode(found)).decode())
         return
     out = screen()
+    out.print(_headline(found), soft_wrap=True)
     out.print(_sensing_table(found))
     for line in _summary(found):
         out.print(line, soft_wrap=True)
@@ -123,17 +124,17 @@ def _trial_writer(path: Path | None) -> Iterator[Callable[[Sequence[TrialResult]
         yield write
 
 
-def _title(found: dict[str, Any]) -> str:
-    names = [found["policy"]]
+def _headline(found: dict[str, Any]) -> str:
+    named = [f"{found['site']}: {found['policy']}"]
     if found["paper_literal"]:
-        names.append("as the paper says")
+        named.append("as the paper says")
     if found["knows_truth"]:
-        names.append("told where the target is")
-    return f"{found['site']}, {', '.join(names)}: error after each sensing"
+        named.append("told where the target is")
+    return ", ".join(named)
 
 
 def _sensing_table(found: dict[str, Any]) -> Table:
-    table = Table(title=_title(found), title_justify="left")
+    table = Table(title="error after each sensing", title_justify="left")
     for name in ("sensing", "RMSE", "median", "99 %"):
         table.add_column(name, justify="right")
     rows = zip(found["rmse_m"], found["median_m"], found["p99_m"], strict=True)
