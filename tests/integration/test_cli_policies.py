@@ -62,7 +62,9 @@ def test_the_paper_s_settings_change_what_is_found(study):
     assert ours["rmse_m"] != literal["rmse_m"]
 
 
-def test_an_unknown_policy_is_refused_at_once(study):
-    outcome = call(*study, "--policy", "ob")
+def test_an_unknown_policy_is_refused_before_anything_is_done(study, tmp_path):
+    rows = tmp_path / "trials.csv"
+    outcome = call(*study, "--policy", "ob", "--trials-out", rows)
     assert outcome.code == 2
     assert "no installed package provides a policy 'ob'; known policies: fis, obs" in outcome.err
+    assert not rows.exists()
