@@ -1,9 +1,9 @@
 """Which radios are installed: the project's own and, by entry points, anybody's."""
 
 from collections.abc import Callable, Mapping
-from difflib import get_close_matches
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 
+from drivers.entry_points import installed, known_names
 from drivers.radio import Radio, RadioSpec
 from drivers.radio_errors import UnknownRadioError
 from drivers.vendor_software import vendor_import
@@ -19,7 +19,7 @@ RadioFactory = Callable[[RadioSpec], Radio]
 
 def installed_kinds() -> dict[str, EntryPoint]:
     """Entry points of all radios that installed packages provide, by kind."""
-    return {entry.name: entry for entry in entry_points(group=ENTRY_POINT_GROUP)}
+    return installed(ENTRY_POINT_GROUP)
 
 
 def open_radio(
@@ -43,17 +43,13 @@ def open_radio(
         From the radio itself.
     """
     own = dict(provided or {})
-    installed = installed_kinds()
+    kinds = installed_kinds()
     if kind in own:
         return own[kind](spec)
-    if kind not in installed:
-        known = sorted({*own, *installed}) or ["none"]
-        close = get_close_matches(kind, known, n=1)
-        hint = f"known kinds: {', '.join(known)}" + (
-            f"; did you mean {close[0]!r}?" if close else ""
-        )
+    if kind not in kinds:
+        hint = known_names("kinds", kind, (*own, *kinds))
         msg = f"node {spec.node_id!r}: no installed package provides a radio of kind {kind!r}"
         raise UnknownRadioError(msg, hint)
     with vendor_import(spec.node_id, kind):
-        factory: RadioFactory = installed[kind].load()
+        factory: RadioFactory = kinds[kind].load()
     return factory(spec)

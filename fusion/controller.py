@@ -143,11 +143,7 @@ class Controller:
     def _conclude(self, *, repeated: bool) -> None:
         settings, found = self._settings, self.belief.best
         summary = self.belief.summary()
-        converged = (
-            found is not None
-            and summary.probability >= settings.min_probability
-            and summary.radius_95_m <= settings.tolerance_m
-        )
+        converged = settings.satisfied_by(summary)
         spent = self.num_sensings >= settings.max_sensings
         if settings.stopping == "repeat":
             done = converged = repeated and found is not None

@@ -124,7 +124,7 @@ class LinkEvidence:
         alone = self.rx.array.num_elements == 1
         more = _GHOSTS_OF_HIDDEN / _GHOSTS_PER_MAP if alone else 1.0
         self.hidden_log = len(self.levels) * math.log(more)
-        scale_m2 = snr_scale_m2(self.tx, self.rx, network.grid)
+        scale_m2 = snr_scale_m2(self.tx, self.rx, network.grid) * report.num_averaged
         self.row = np.array(
             (
                 scale_m2, self.miss_snr, self.hidden_log,
@@ -153,7 +153,10 @@ class LinkEvidence:
         return np.asarray(np.log((noise + ghosts) * per_unit * cells_per_sine))
 
     def unit_snr(self, points_m: FloatArray) -> FloatArray:
-        """Predicted SNR for unit RCS, shape of the points, in 1/m^2; as `Network.link_snr`."""
+        """Predicted SNR for unit RCS, shape of the points, in 1/m^2.
+
+        As `Network.link_snr`, times the symbols that the capture is a mean of.
+        """
         return unit_snr(self.row[None], points_m.reshape(-1, 2)).reshape(points_m.shape[:-1])
 
     def hearing(self, points_m: FloatArray) -> tuple[FloatArray, FloatArray]:

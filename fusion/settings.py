@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from fusion.sensing import PositionEstimate
 from fusion.wls import Bearing
 
 Fusion = Literal["accumulate", "latest"]
@@ -49,3 +50,19 @@ class FusionSettings:
     stopping: Stopping = "radius"
     bearing: Bearing = "sine"
     num_scene_samples: int = 128
+
+    def satisfied_by(self, estimate: PositionEstimate) -> bool:
+        """Whether a position is as probable, and as sharp, as is asked for."""
+        return (
+            estimate.probability >= self.min_probability
+            and estimate.radius_95_m <= self.tolerance_m
+        )
+
+
+# What the paper does: the current sensing alone, angles, until the configuration repeats.
+PAPER_LITERAL = {
+    "fusion": "latest",
+    "initialization": "field_of_view",
+    "stopping": "repeat",
+    "bearing": "angle",
+}

@@ -1,5 +1,6 @@
 """Problem P1: position from delays and angles by weighted least squares; eq. (12)."""
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -45,7 +46,9 @@ class WlsSolution:
         """Squared Mahalanobis distance of a point from the solution, dimensionless."""
         x, y = (point_m - self.position_m).tolist()
         (xx, xy), (_, yy) = self.covariance_m2.tolist()
-        return (yy * x * x - 2.0 * xy * x * y + xx * y * y) / (xx * yy - xy * xy)
+        # Rounding may leave nothing of the determinant where one direction is known far better.
+        determinant = max(xx * yy - xy * xy, sys.float_info.epsilon * xx * yy)
+        return (yy * x * x - 2.0 * xy * x * y + xx * y * y) / determinant
 
 
 class WlsProblem:

@@ -70,7 +70,7 @@ class SimulatedSource:
     Parameters
     ----------
     scene
-        The drawn hall with true poses.
+        The drawn hall with true poses; kept as an attribute.
     surveyed
         The same nodes as the edge server knows them.
     grid
@@ -79,6 +79,10 @@ class SimulatedSource:
         ``synthesized``: clutter and direct path are part of every capture.
         ``cancelled``: they are left out, for studies whose background would take exactly the
         same channel away again; `entry_noise` then gives what a learned entry would leave.
+    num_symbols
+        Of one burst that senses; its capture is their mean. They follow one another within a
+        fraction of a coherence time: one draw of the target's RCS holds for all of them, which is
+        what Swerling I says of the pulses of one scan, and only noise is averaged.
     """
 
     def __init__(
@@ -87,11 +91,13 @@ class SimulatedSource:
         surveyed: Sequence[Node],
         grid: OfdmGrid,
         static_model: StaticModel = "synthesized",
+        num_symbols: int = 1,
     ) -> None:
-        self._scene = scene
+        self.scene = scene
         self._nodes = tuple(surveyed)
         self._grid = grid
         self._static_model = static_model
+        self._num_symbols = num_symbols
         self._index = {node.node_id: n for n, node in enumerate(self._nodes)}
         self._pilots = pilot_symbols(grid)
         self._waveform_hash = grid.waveform_hash
@@ -110,7 +116,11 @@ class SimulatedSource:
     @property
     def origin(self) -> str:
         """Seed, and a digest of all that the static channel depends on."""
-        return f"simulated seed {self._scene.seed}, static scene {self._scene.static_hash}"
+        return f"simulated seed {self.scene.seed}, static scene {self.scene.static_hash}"
+
+    def of_symbols(self, num_symbols: int) -> "SimulatedSource":
+        """The same scene, sensed with bursts of so many symbols."""
+        return SimulatedSource(self.scene, self._nodes, self._grid, self._static_model, num_symbols)
 
     def sense(self, tx_id: str, rx_ids: Sequence[str], sensing_index: int) -> tuple[Capture, ...]:
         """Return captures with the target present; the same key gives the same capture."""
@@ -122,29 +132,29 @@ class SimulatedSource:
         rx_ids: Sequence[str],
         capture_index: int,
         *,
-        brief: bool = False,  # noqa: ARG002  all bursts are of one symbol
+        brief: bool = False,  # noqa: ARG002  background bursts are of one symbol
     ) -> tuple[Capture, ...]:
         """Return target-free captures for calibration."""
         return tuple(self._sense_background(tx_id, rx_id, capture_index) for rx_id in rx_ids)
 
     def _sense(self, tx_id: str, rx_id: str, sensing_index: int) -> Capture:
         link = self._index[tx_id], self._index[rx_id]
-        rcs = self._scene.target_rcs_m2(*link, sensing_index)
-        channel = target_channel(self._scene, self._grid, *link, rcs)
+        rcs = self.scene.target_rcs_m2(*link, sensing_index)
+        channel = target_channel(self.scene, self._grid, *link, rcs)
         if self._static_model == "synthesized":
             channel = channel + self.static_channel(*link)
-        rng = random_stream(self._scene.seed, "noise", *link, sensing_index)
-        return self._capture(link, channel, rng)
+        rng = random_stream(self.scene.seed, "noise", *link, sensing_index)
+        return self._capture(link, channel, rng, self._num_symbols)
 
     def _sense_background(self, tx_id: str, rx_id: str, capture_index: int) -> Capture:
         link = self._index[tx_id], self._index[rx_id]
-        rng = random_stream(self._scene.seed, "background", *link, capture_index)
+        rng = random_stream(self.scene.seed, "background", *link, capture_index)
         return self._capture(link, self.static_channel(*link), rng)
 
     def entry_noise(self, tx_id: str, rx_id: str, num_captures: int) -> ComplexArray:
         """Noise that the median (8) of `num_captures` leaves in an entry, shape ``(K, M)``."""
         link = self._index[tx_id], self._index[rx_id]
-        rng = random_stream(self._scene.seed, "entry", *link)
+        rng = random_stream(self.scene.seed, "entry", *link)
         var = self._noise_var(link) * median_var_ratio(num_captures)
         return complex_noise(rng, self._shape(link), var)
 
@@ -152,7 +162,7 @@ class SimulatedSource:
         """Noise-free background of a link, shape ``(K, M)``, complex64."""
         link = tx_index, rx_index
         if link not in self._static:
-            channel = background_channel(self._scene, self._grid, *link)
+            channel = background_channel(self.scene, self._grid, *link)
             self._static[link] = channel.astype(np.complex64)
             if len(self._static) > _NUM_CACHED_LINKS:
                 self._static.popitem(last=False)
@@ -165,15 +175,20 @@ class SimulatedSource:
         return self._grid.num_subcarriers, self._nodes[link[1]].array.num_elements
 
     def _capture(
-        self, link: tuple[int, int], channel: ComplexArray, rng: np.random.Generator
+        self,
+        link: tuple[int, int],
+        channel: ComplexArray,
+        rng: np.random.Generator,
+        num_symbols: int = 1,
     ) -> Capture:
-        received = complex_noise(rng, self._shape(link), self._noise_var(link))
+        var = self._noise_var(link) / num_symbols
+        received = complex_noise(rng, self._shape(link), var)
         received += channel
         received *= self._pilots[:, None]  # eq. (1); noise is circular, so it may turn as well
         return Capture(
             tx_id=self._nodes[link[0]].node_id,
             rx_id=self._nodes[link[1]].node_id,
             rx_pilots=received,
-            num_averaged=1,
+            num_averaged=num_symbols,
             waveform_hash=self._waveform_hash,
         )

@@ -22,12 +22,13 @@ def user_errors() -> tuple[type[Exception], ...]:
     from drivers.capture import CaptureRefusedError
     from drivers.radio_errors import RadioError
     from drivers.recording import RecordingError
+    from fusion.policy import PolicyError
     from fusion.sensing import TooFewNodesError
     from testbed.bus.errors import BusError
     from testbed.yaml_file import YamlFileError
 
     known = (UsageError, YamlFileError, BusError, DictionaryError, RadioError, RecordingError)
-    return (*known, CaptureRefusedError, TooFewNodesError, OSError, MemoryError)
+    return (*known, CaptureRefusedError, PolicyError, TooFewNodesError, OSError, MemoryError)
 
 
 def explain(error: BaseException) -> str:

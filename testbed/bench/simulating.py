@@ -17,7 +17,8 @@ from testbed.bench.case import Counts, Work
 from testbed.bench.literal import literal_module
 from testbed.bench.receiving import map_counts
 from testbed.bench.workload import Workload
-from testbed.runs.study import TrialResult, run_study
+from testbed.runs.study import run_study
+from testbed.runs.trial import TrialResult
 
 _STUDY_JOBS = 2
 

@@ -23,13 +23,13 @@ def command() -> None:
 @command.command("list")
 def list_kinds() -> None:
     """List the kinds of radio that a site file can name."""
+    from drivers.entry_points import package_of
     from drivers.registry import installed_kinds
 
     out = screen()
     out.print("sim: simulated, part of testbed", soft_wrap=True)
     for kind, entry in sorted(installed_kinds().items()):
-        package = entry.dist.name if entry.dist is not None else entry.module
-        out.print(f"{kind}: {entry.value}, from {package}", soft_wrap=True)
+        out.print(f"{kind}: {entry.value}, from {package_of(entry)}", soft_wrap=True)
 
 
 @command.command("check")

@@ -15,8 +15,11 @@ from testbed.commands.options import resolve_site, shared_options
 from testbed.commands.tables import metres, progress_bar, screen
 from testbed.errors import UsageError, written_to
 from testbed.runs.backgrounds import BackgroundKind
+from testbed.runs.paper_literal import paper_literal
+from testbed.runs.policies import PROPOSED, described_policies, new_policy
 from testbed.runs.setup import Fidelity
-from testbed.runs.study import TRIAL_COLUMNS, TrialResult, run_study, study_object, trial_row
+from testbed.runs.study import TRIAL_COLUMNS, run_study, study_object, trial_row
+from testbed.runs.trial import TrialResult
 
 
 @click.group("study")
@@ -24,9 +27,32 @@ def command() -> None:
     """Monte Carlo studies of a site."""
 
 
+@command.command("policies")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
+def list_policies(as_json: bool) -> None:
+    """List the ways to sense that `study run --policy` takes, those of other packages too."""
+    found = list(described_policies())
+    if as_json:
+        click.echo(msgspec.json.format(msgspec.json.encode({"policies": found})).decode())
+        return
+    for policy in found:
+        origin = "" if policy.package is None else f" (from {policy.package})"
+        screen().print(f"{policy.name}: {policy.summary}{origin}", soft_wrap=True)
+
+
 @command.command("run")
 @shared_options
 @click.option("--trials", type=click.IntRange(1, 1_000_000), required=True, help="Seeded scenes.")
+@click.option(
+    "--policy",
+    metavar="NAME",
+    default=PROPOSED,
+    show_default=True,
+    help="What senses; `testbed study policies` lists them.",
+)
+@click.option(
+    "--literal", is_flag=True, help="Fuse, initialize and stop as the paper says, to the letter."
+)
 @click.option(
     "--jobs",
     type=click.IntRange(min=1),
@@ -42,12 +68,14 @@ def command() -> None:
 )
 def run(
     site_path: Path, seed: int, background: BackgroundKind, fidelity: Fidelity, as_json: bool,
-    trials: int, jobs: int, trials_out: Path | None, **options: object,
+    trials: int, policy: str, literal: bool, jobs: int, trials_out: Path | None, **options: object,
 ) -> None:  # fmt: skip
     """Run seeded scenes with the site's statistics and print what came of them."""
     replace_radios = bool(options.pop("simulate"))
     overrides = Overrides(**options)  # type: ignore[arg-type]
     site = resolve_site(site_path, overrides, simulate=replace_radios, fidelity=fidelity)
+    site = paper_literal(site) if literal else site
+    new_policy(policy)  # or it fails in each process
     hardware = radio_kinds(site) - {"sim"}
     if hardware:
         msg = (
@@ -65,12 +93,15 @@ def run(
             write(chunk)
             progress.advance(task, len(chunk))
 
-        results, elapsed_s = run_study(site, trials, seed, background, jobs, finished, fidelity)
+        results, elapsed_s = run_study(
+            site, trials, seed, background, jobs, finished, fidelity, policy
+        )
     found = study_object(site, results, seed, elapsed_s)
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(found)).decode())
         return
     out = screen()
+    out.print(_headline(found), soft_wrap=True)
     out.print(_sensing_table(found))
     for line in _summary(found):
         out.print(line, soft_wrap=True)
@@ -93,8 +124,17 @@ def _trial_writer(path: Path | None) -> Iterator[Callable[[Sequence[TrialResult]
         yield write
 
 
+def _headline(found: dict[str, Any]) -> str:
+    named = [f"{found['site']}: {found['policy']}"]
+    if found["paper_literal"]:
+        named.append("as the paper says")
+    if found["knows_truth"]:
+        named.append("told where the target is")
+    return ", ".join(named)
+
+
 def _sensing_table(found: dict[str, Any]) -> Table:
-    table = Table(title=f"{found['site']}: error after each sensing", title_justify="left")
+    table = Table(title="error after each sensing", title_justify="left")
     for name in ("sensing", "RMSE", "median", "99 %"):
         table.add_column(name, justify="right")
     rows = zip(found["rmse_m"], found["median_m"], found["p99_m"], strict=True)
@@ -121,11 +161,24 @@ def _summary(found: dict[str, Any]) -> list[str]:
             f"{found['throughput_loss_pct']:.2f} % of a frame's symbols"
         ),
         coverage,
+        _bounds(found),
         (
             f"{found['trials']} trials, seed {found['seed']}, {found['elapsed_s']:.1f} s, "
             f"{found['links_per_second']:.1f} links sensed per second"
         ),
     ]
+
+
+def _bounds(found: dict[str, Any]) -> str:
+    if found["conditional_bound_median_m"] is None:
+        return "no bound of what was sensed: nothing was"
+    ratio = found["rmse_over_conditional_bound"]
+    return (
+        f"median bound of what was sensed {metres(found['conditional_bound_median_m'])} for the "
+        f"echoes drawn, {metres(found['mean_rcs_bound_median_m'])} for the mean RCS, of an oracle "
+        f"{metres(found['oracle_bound_median_m'])}; RMSE over the first, of trials that "
+        f"converged: {'-' if ratio is None else f'{ratio:.2f}'}"
+    )
 
 
 def _fraction(found: dict[str, Any], name: str) -> str:

@@ -4,64 +4,30 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import astuple
 from functools import lru_cache
 from multiprocessing import active_children, get_context
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import msgspec
 import numpy as np
 from scipy import special
 from threadpoolctl import threadpool_limits
 
-from drivers.geometry import FloatArray
 from fusion.sensing import CHI2_50, CHI2_95
-from sim_backend.source import SimulatedSource
-from testbed.runs.backgrounds import (
-    BackgroundKind,
-    BackgroundOf,
-    equivalent_background,
-    no_background,
-)
-from testbed.runs.links import LocalLinks, Processors
-from testbed.runs.localize import Localization, throughput_loss_pct
-from testbed.runs.preparation import prepared
-from testbed.runs.setup import Fidelity, opened_setup, simulate
+from testbed.runs.backgrounds import BackgroundKind
+from testbed.runs.links import Processors
+from testbed.runs.localize import throughput_loss_pct
+from testbed.runs.paper_literal import is_paper_literal
+from testbed.runs.policies import PROPOSED
+from testbed.runs.setup import Fidelity
+from testbed.runs.trial import TrialResult, run_trial
+from testbed.runs.trial_bounds import bound_statistics
 from testbed.runs.workers import interrupts_held_back, leave_with_parent
 from testbed.site import Site
 
 WRONG_M = 5.0
 _PERCENTILES = (25, 50, 75, 90, 95, 99)
 _CHUNK = 8
-
-
-@dataclass(frozen=True, slots=True)
-class TrialResult:
-    """One trial of a study.
-
-    Attributes
-    ----------
-    seed
-        Of its scene.
-    error_m
-        After each sensing.
-    converged
-        Whether the run says so.
-    nees
-        Squared error normalized by the stated covariance, two degrees of freedom.
-    peb_m
-        Stated bound at the end.
-    num_links
-        Links sensed.
-    """
-
-    seed: int
-    error_m: tuple[float, ...]
-    converged: bool
-    nees: float
-    peb_m: float
-    num_links: int
 
 
 def trial_seeds(seed: int, trials: int) -> list[int]:
@@ -72,84 +38,13 @@ def trial_seeds(seed: int, trials: int) -> list[int]:
     ]
 
 
-def run_trial(
-    site: Site,
-    seed: int,
-    background: BackgroundKind,
-    processors: Processors,
-    fidelity: Fidelity = "pilot",
-) -> TrialResult:
-    """Localize in one drawn scene.
-
-    At pilot fidelity ``learned`` uses the equivalent form (static channel cancelled, the median's
-    noise drawn), ``none`` synthesizes the whole channel. At IQ fidelity nodes are calibrated and
-    backgrounds learned through the simulated radios, as by `testbed localize`.
-    """
-    if fidelity == "iq":
-        return _run_iq_trial(site, seed, background, processors)
-    simulation = simulate(site, seed, cancel_static=background != "none")
-    run = Localization(
-        site,
-        LocalLinks(
-            site, simulation.source, _background_of(site, simulation.source, background), processors
-        ),
-        simulation.planning_rng(),
-        simulation.target_m,
-    )
-    return _result_of(run, seed, simulation.target_m)
-
-
-def _run_iq_trial(
-    site: Site, seed: int, background: BackgroundKind, processors: Processors
-) -> TrialResult:
-    with (
-        opened_setup(site, seed, "iq") as setup,
-        TemporaryDirectory(prefix="testbed-") as scratch,
-        prepared(site, setup, background, Path(scratch) / "dictionary") as known,
-    ):
-        if setup.target_m is None:
-            msg = "a study needs simulated radios"
-            raise ValueError(msg)
-        run = Localization(
-            site,
-            LocalLinks(site, setup.source, known.background_of, processors, known.calibration),
-            setup.planning_rng(),
-            setup.target_m,
-        )
-        return _result_of(run, seed, setup.target_m)
-
-
-def _result_of(run: Localization, seed: int, target_m: FloatArray) -> TrialResult:
-    errors: list[float] = []
-    num_links = 0
-    for record in run.run():
-        errors.append(float(np.hypot(*(record.estimate.position_m - target_m))))
-        num_links += len(record.reports)
-    estimate = run.controller.estimate
-    offset = estimate.position_m - target_m
-    return TrialResult(
-        seed=seed,
-        error_m=tuple(errors),
-        converged=estimate.status == "converged",
-        nees=float(offset @ np.linalg.solve(estimate.covariance_m2, offset)),
-        peb_m=estimate.peb_m,
-        num_links=num_links,
-    )
-
-
-def _background_of(site: Site, pilots: SimulatedSource, background: BackgroundKind) -> BackgroundOf:
-    if background == "learned":
-        return equivalent_background(pilots, site.calibration.num_captures)
-    return no_background  # perfect: the cancelled static channel leaves nothing to subtract
-
-
 def _run_chunk(
-    site: Site, seeds: Sequence[int], background: BackgroundKind, fidelity: Fidelity
+    site: Site, seeds: Sequence[int], background: BackgroundKind, fidelity: Fidelity, policy: str
 ) -> list[TrialResult]:
     # One thread a process: processes do not fight, and sums do not depend on how many there are.
     with threadpool_limits(limits=1):
         processors = _processors(msgspec.msgpack.encode(site))
-        return [run_trial(site, seed, background, processors, fidelity) for seed in seeds]
+        return [run_trial(site, seed, background, processors, fidelity, policy) for seed in seeds]
 
 
 @lru_cache(maxsize=1)
@@ -166,6 +61,7 @@ def run_study(
     jobs: int,
     progress: Callable[[Sequence[TrialResult]], None] = lambda _finished: None,
     fidelity: Fidelity = "pilot",
+    policy: str = PROPOSED,
 ) -> tuple[list[TrialResult], float]:
     """All trials in order, and the seconds they took; the same whatever `jobs` is.
 
@@ -173,13 +69,15 @@ def run_study(
     ----------
     progress
         Called with the trials just finished, in order.
+    policy
+        Name of what senses, see `testbed.runs.policies`.
     """
     seeds = trial_seeds(seed, trials)
     size = _CHUNK if fidelity == "pilot" else 1
     chunks = [seeds[start : start + size] for start in range(0, trials, size)]
     started = time.monotonic()
     results: list[TrialResult] = []
-    for chunk in _finished_chunks(site, chunks, background, jobs, fidelity):
+    for chunk in _finished_chunks(site, chunks, background, jobs, fidelity, policy):
         results += chunk
         progress(chunk)
     return results, time.monotonic() - started
@@ -191,9 +89,10 @@ def _finished_chunks(
     background: BackgroundKind,
     jobs: int,
     fidelity: Fidelity,
+    policy: str,
 ) -> Iterator[list[TrialResult]]:
     if jobs == 1:
-        yield from (_run_chunk(site, chunk, background, fidelity) for chunk in chunks)
+        yield from (_run_chunk(site, chunk, background, fidelity, policy) for chunk in chunks)
         return
     others = set(active_children())
     pool = ProcessPoolExecutor(
@@ -203,7 +102,10 @@ def _finished_chunks(
         with interrupts_held_back():
             # `map` would cancel what is left, and the pool's thread fails on what is cancelled when
             # it sees its workers die (CPython before 3.12.1).
-            left = deque(pool.submit(_run_chunk, site, c, background, fidelity) for c in chunks)
+            left = deque(
+                pool.submit(_run_chunk, site, chunk, background, fidelity, policy)
+                for chunk in chunks
+            )
         while left:
             yield left.popleft().result()
     except BaseException:
@@ -221,13 +123,17 @@ def study_object(
     errors = held_errors_m(results, site.sensing.max_sensings)
     final = errors[:, -1]
     converged = np.array([r.converged for r in results])
-    nees = np.array([r.nees for r in results])[converged]
+    nees = np.array([r.nees for r in results if r.converged and r.nees is not None])
     counts = np.array([len(r.error_m) for r in results])
+    symbols = np.array([r.num_symbols for r in results])
     wrong = int(np.sum(converged & (final > WRONG_M)))
     unresolved = int(np.sum(~converged))
     trials = len(results)
     return {
         "site": site.name,
+        "policy": results[0].policy,
+        "knows_truth": any(r.knows_truth for r in results),
+        "paper_literal": is_paper_literal(site),
         "rmse_m": np.sqrt(np.mean(errors**2, axis=0)).tolist(),
         "median_m": np.median(errors, axis=0).tolist(),
         "p99_m": np.percentile(errors, 99, axis=0).tolist(),
@@ -237,11 +143,15 @@ def study_object(
         "unresolved_fraction": unresolved / trials,
         "unresolved_interval": clopper_pearson(unresolved, trials),
         "mean_num_sensings": float(counts.mean()),
-        "throughput_loss_pct": throughput_loss_pct(site, float(counts.mean())),
+        "throughput_loss_pct": throughput_loss_pct(site, float(symbols.mean())),
         "coverage_50": _fraction(nees <= CHI2_50),
         "coverage_95": _fraction(nees <= CHI2_95),
         "nees_median": float(np.median(nees)) if len(nees) else None,
         "peb_median_m": float(np.median([r.peb_m for r in results])),
+        **bound_statistics(
+            [r.bounds for r in results if r.bounds is not None],
+            [(r.error_m[-1], r.bounds) for r in results if r.converged and r.bounds is not None],
+        ),
         "links_per_second": sum(r.num_links for r in results) / elapsed_s,
         "elapsed_s": elapsed_s,
         "trials": trials,
@@ -249,14 +159,23 @@ def study_object(
     }
 
 
-TRIAL_COLUMNS = ("seed", "num_sensings", "converged", "error_m", "peb_m", "nees")
+TRIAL_COLUMNS = (
+    "seed", "num_sensings", "converged", "error_m", "peb_m", "nees", "policy", "num_symbols",
+    "conditional_bound_m", "mean_rcs_bound_m", "oracle_bound_m",
+)  # fmt: skip
 
 
-def trial_row(result: TrialResult) -> tuple[int, int, bool, float, float, float]:
-    """One trial as a row of `TRIAL_COLUMNS`; error and bound at its end, in metres."""
-    final_m = result.error_m[-1]
-    count = len(result.error_m)
-    return result.seed, count, result.converged, final_m, result.peb_m, result.nees
+def trial_row(result: TrialResult) -> tuple[object, ...]:
+    """One trial as a row of `TRIAL_COLUMNS`; error and bounds at its end, in metres.
+
+    ``None``, which is written as nothing, where a trial has none.
+    """
+    bounds = result.bounds
+    return (
+        result.seed, len(result.error_m), result.converged, result.error_m[-1], result.peb_m,
+        result.nees, result.policy, result.num_symbols,
+        *((None,) * 3 if bounds is None else astuple(bounds)),
+    )  # fmt: skip
 
 
 def held_errors_m(results: Sequence[TrialResult], max_sensings: int) -> np.ndarray:

@@ -2,49 +2,31 @@
 
 import json
 import os
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.contract.packages import ROOT, installed, run_testbed
+
 PACKAGE = ROOT / "examples" / "cable_radio"
 SITE = PACKAGE / "site.yaml"
 
 
 @pytest.fixture(scope="module")
-def installed(tmp_path_factory) -> dict[str, str]:
-    """An environment in which the example package is installed, and nothing else new."""
-    target = tmp_path_factory.mktemp("site-packages")
-    source = tmp_path_factory.mktemp("source")
-    for name in ("pyproject.toml", "cable_radio.py"):
-        (source / name).write_bytes((PACKAGE / name).read_bytes())
-    subprocess.run(
-        [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index",
-         "--no-build-isolation", "--disable-pip-version-check", "--target", target, source],
-        check=True,
-    )  # fmt: skip
-    return os.environ | {"PYTHONPATH": str(target)}
+def environment(tmp_path_factory) -> dict[str, str]:
+    """One in which the example package is installed."""
+    return installed(
+        PACKAGE, tmp_path_factory.mktemp("site-packages"), tmp_path_factory.mktemp("source")
+    )
 
 
-def run_testbed(
-    environment: dict[str, str], *arguments: object
-) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "testbed.cli", *map(str, arguments)],
-        env=environment, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-
-
-def test_it_is_found(installed):
-    listed = run_testbed(installed, "radio", "list")
+def test_it_is_found(environment):
+    listed = run_testbed(environment, "radio", "list")
     assert "cable: cable_radio:open_radio, from cable-radio" in listed.stdout.splitlines()
 
 
-def test_it_keeps_the_contract(installed):
-    checked = run_testbed(installed, "radio", "check", SITE, "--json")
+def test_it_keeps_the_contract(environment):
+    checked = run_testbed(environment, "radio", "check", SITE, "--json")
     assert checked.returncode == 0, checked.stderr
     radios = json.loads(checked.stdout)["radios"]
     assert [radio["node_id"] for radio in radios] == ["a", "b"]
@@ -57,9 +39,9 @@ def test_it_keeps_the_contract(installed):
         ]
 
 
-def test_it_captures(installed, tmp_path):
+def test_it_captures(environment, tmp_path):
     """The cable's channel: 60 dB of loss and 7 samples of delay, known by construction."""
-    done = run_testbed(installed, "calibrate", SITE, "--out", tmp_path / "entries")
+    done = run_testbed(environment, "calibrate", SITE, "--out", tmp_path / "entries")
     assert done.returncode == 0, done.stderr
     (entry, *_) = sorted((tmp_path / "entries").glob("*.npy"))
     channel = np.load(entry)

@@ -18,7 +18,8 @@ from threadpoolctl import threadpool_limits
 
 from fusion.sensing import CHI2_50, CHI2_95
 from testbed.runs.links import Processors
-from testbed.runs.study import WRONG_M, TrialResult, run_trial
+from testbed.runs.study import WRONG_M
+from testbed.runs.trial import TrialResult, run_trial
 from testbed.site import Site
 from tests.paper.coherence import LAB, site_with
 

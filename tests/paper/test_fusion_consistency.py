@@ -14,12 +14,12 @@ from fusion.sensing import CHI2_95
 from testbed.build import Overrides, overridden
 from testbed.runs.study import (
     WRONG_M,
-    TrialResult,
     clopper_pearson,
     run_study,
     study_object,
     trial_seeds,
 )
+from testbed.runs.trial import TrialResult
 from testbed.site import Site, load_site
 
 ROOT = Path(__file__).parents[2]

@@ -6,7 +6,7 @@ from threadpoolctl import threadpool_limits
 
 from testbed.build import Overrides, overridden
 from testbed.runs.links import Processors
-from testbed.runs.study import run_trial
+from testbed.runs.trial import run_trial
 from testbed.site import load_site
 from tests.paper.coherence import LAB, PLUTO, site_with
 from tests.paper.survey_errors import CASES, line, trials

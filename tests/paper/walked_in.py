@@ -100,7 +100,7 @@ def visited(site: Site, setup: Simulation, share: float) -> Visited:
     x_min, y_min, x_max, y_max = site.area_m
     rng = np.random.default_rng([setup.seed, 9])
     there_m = rng.uniform((x_min, y_min), (x_max, y_max))
-    scene = replace(setup.source._scene, target_m=there_m)
+    scene = replace(setup.source.scene, target_m=there_m)
     visitor = SimulatedSource(scene, setup.source.nodes, build_grid(site))
     return Visited(setup.source, visitor, stay(site.calibration.num_captures, share))
 

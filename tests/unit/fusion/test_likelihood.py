@@ -1,6 +1,7 @@
 """What a report says: detection, miss, false alarm, ghost, against the formulas by hand."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -94,6 +95,13 @@ def test_unit_snr_is_the_network_s():
     link = LinkEvidence(Network([TX, rx], GRID), report_of(TX, rx), SPAN_S)
     point_m = np.array([80.0, 30.0])
     assert link.unit_snr(point_m) == pytest.approx(true_snr(TX, rx, point_m, 1.0))
+
+
+def test_a_mean_of_symbols_has_so_much_more_snr():
+    rx, point_m = make_node("rx", (60.0, 0.0)), np.array([80.0, 30.0])
+    report = replace(report_of(TX, rx), num_averaged=8)
+    link = LinkEvidence(Network([TX, rx], GRID), report, SPAN_S)
+    assert link.unit_snr(point_m) == pytest.approx(8 * true_snr(TX, rx, point_m, 1.0))
 
 
 def test_measurements_carry_the_link_and_its_time_base():

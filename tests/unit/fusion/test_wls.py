@@ -10,7 +10,7 @@ from scipy import optimize, stats
 
 from drivers.node import SurveyUncertainty
 from fusion.measurement import Measurement
-from fusion.wls import WlsProblem
+from fusion.wls import WlsProblem, WlsSolution
 from processing.report import Hypothesis
 from tests.unit.fusion.halls import (
     C_M_PER_S,
@@ -305,3 +305,12 @@ def test_an_angle_at_endfire_and_beyond_keeps_a_finite_weight(sine):
     solution = problem.solve(target_m)
     assert np.isfinite(solution.log_likelihood)
     assert math.dist(solution.position_m, target_m) < 5.0
+
+
+def test_a_covariance_without_a_determinant_has_distances_nevertheless():
+    """Along a line that is known 10^9 times better across: rounding leaves a determinant of 0."""
+    covariance_m2 = np.array([[1.0, 1.0], [1.0, 1.0]]) * 1e4
+    solution = WlsSolution(np.array([10.0, 20.0]), covariance_m2, 0.0, 0.0)
+    along, across = solution.position_m + np.array([[3.0, 3.0], [3.0, -3.0]])
+    assert solution.distance2(along) == 0.0
+    assert 1e6 < solution.distance2(across) < math.inf

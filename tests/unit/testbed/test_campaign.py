@@ -241,7 +241,7 @@ def test_updates_are_of_fresh_captures_and_have_less_noise(tmp_path):
 
 def shifted_hall(setup, by_m):
     """The hall with its machines elsewhere."""
-    scene = setup.source._scene
+    scene = setup.source.scene
     scene = replace(scene, clutter_m=scene.clutter_m + np.array([by_m, 0.0]))
     return SimulatedSource(scene, setup.source.nodes, build_grid(SITE))
 

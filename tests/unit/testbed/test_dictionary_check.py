@@ -34,7 +34,7 @@ def learned(tmp_path_factory):
     root = tmp_path_factory.mktemp("checks") / "d"
     setup = simulate(SITE, 3)
     calibrate(SITE, setup, root)
-    scene = setup.source._scene
+    scene = setup.source.scene
     clutter_m = scene.clutter_m.copy()
     clutter_m[0] += (1.0, 0.0)
     source = SimulatedSource(

@@ -11,24 +11,28 @@ import numpy as np
 import pytest
 
 from testbed.runs.links import Processors
+from testbed.runs.paper_literal import paper_literal
 from testbed.runs.study import (
     TRIAL_COLUMNS,
-    TrialResult,
     clopper_pearson,
     held_errors_m,
     run_study,
-    run_trial,
     study_object,
     trial_row,
     trial_seeds,
 )
+from testbed.runs.trial import TrialResult, run_trial
+from testbed.runs.trial_bounds import TrialBounds
 from tests.unit.testbed.sites import as_site, changed, lab, tiny
 
 SITE = as_site(changed(lab(), {"waveform.num_subcarriers": 200, "sensing.max_sensings": 3}))
 
 
-def trial(errors, *, converged=True, nees=1.0, num_links=2):
-    return TrialResult(0, tuple(errors), converged, nees, 0.1, num_links)
+def trial(errors, *, converged=True, nees=1.0, num_links=2, bounds=None, policy="proposed"):
+    return TrialResult(
+        0, tuple(errors), converged, nees, 0.1, num_links,
+        num_symbols=len(errors), bounds=bounds, policy=policy, knows_truth=policy == "obs",
+    )  # fmt: skip
 
 
 def test_trial_seeds_follow_from_seed_and_number_alone():
@@ -140,10 +144,36 @@ def test_a_study_of_radios_leaves_nothing(tmp_path, monkeypatch):
 
 
 def test_a_row_per_trial():
-    row = dict(zip(TRIAL_COLUMNS, trial_row(trial([3.0, 1.5], nees=0.25)), strict=True))
+    found = trial([3.0, 1.5], nees=0.25, bounds=TrialBounds(0.5, 0.4, 0.3))
+    row = dict(zip(TRIAL_COLUMNS, trial_row(found), strict=True))
     assert row == {
-        "seed": 0, "num_sensings": 2, "converged": True, "error_m": 1.5, "peb_m": 0.1, "nees": 0.25
+        "seed": 0, "num_sensings": 2, "converged": True, "error_m": 1.5, "peb_m": 0.1, "nees": 0.25,
+        "policy": "proposed", "num_symbols": 2, "conditional_bound_m": 0.5,
+        "mean_rcs_bound_m": 0.4, "oracle_bound_m": 0.3,
     }  # fmt: skip
+    row = dict(zip(TRIAL_COLUMNS, trial_row(trial([3.0], nees=None)), strict=True))
+    unknown = ("nees", "conditional_bound_m", "mean_rcs_bound_m", "oracle_bound_m")
+    assert {name for name, value in row.items() if value is None} == set(unknown)
+
+
+def test_bounds_stand_beside_results():
+    """Their medians of all trials; errors over them of those that found the target."""
+    results = [
+        trial([3.0, 0.6], bounds=TrialBounds(0.2, 0.1, 0.05)),
+        trial([0.8], bounds=TrialBounds(0.8, 0.3, 0.06)),
+        trial([90.0], converged=False, bounds=TrialBounds(0.9, 0.4, 0.07)),
+        trial([0.1], policy="obs"),
+    ]
+    found = study_object(SITE, results, seed=5, elapsed_s=2.0)
+    assert found["conditional_bound_median_m"] == 0.8
+    assert found["mean_rcs_bound_median_m"] == 0.3
+    assert found["oracle_bound_median_m"] == 0.06
+    assert found["rmse_over_conditional_bound"] == pytest.approx(np.sqrt((9 + 1) / 2))
+    assert (found["policy"], found["knows_truth"]) == ("proposed", True)
+    assert found["paper_literal"] is False
+    literal = study_object(paper_literal(SITE), [trial([1.0])], seed=5, elapsed_s=2.0)
+    assert literal["paper_literal"] is True
+    assert literal["rmse_over_conditional_bound"] is literal["oracle_bound_median_m"] is None
 
 
 @pytest.fixture

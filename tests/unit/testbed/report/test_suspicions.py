@@ -77,8 +77,8 @@ def test_something_that_moved_while_an_entry_was_learned_is_named(root):
 
     class Moving(Surveyed):
         def sense_background(self, tx_id, rx_ids, index, **options):
-            clutter_m = scene._scene.clutter_m + np.array((0.4 * index, 0.0))
-            moved = replace(scene._scene, clutter_m=clutter_m)
+            clutter_m = scene.scene.clutter_m + np.array((0.4 * index, 0.0))
+            moved = replace(scene.scene, clutter_m=clutter_m)
             return SimulatedSource(moved, scene.nodes, GRID).sense_background(
                 tx_id, rx_ids, index, **options
             )
