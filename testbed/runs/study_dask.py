@@ -52,7 +52,7 @@ def on_cluster(
             for number, chunk in enumerate(chunks)
         }
         try:
-            for future in distributed.as_completed(list(left)):
+            for future in distributed.as_completed(list(left), loop=client.loop):
                 yield left.pop(future), _result_of(distributed, future, address)
         finally:
             client.cancel(list(left), force=True)
