@@ -1,5 +1,6 @@
 """Chunks of a study on a Dask cluster that runs already; Dask only carries them there and back."""
 
+import logging
 import socket
 from collections.abc import Callable, Generator, Mapping, Sequence
 from functools import partial
@@ -39,7 +40,7 @@ def on_cluster(
     ------
     UsageError
         If `distributed` is not installed, the scheduler is out of reach, it has no workers, they
-        have other software, or a chunk has cost too many workers.
+        have other software, a chunk has cost too many workers, or the scheduler is lost.
     """
     distributed = _distributed()
     if not chunks:
@@ -64,6 +65,8 @@ def _distributed() -> Any:
     except ModuleNotFoundError as error:
         msg = f"--scheduler needs {error.name}: pip install 'isac-testbed[dask]'"
         raise UsageError(msg) from error
+    # It would print tracebacks of what ends in one line here.
+    logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
     return distributed
 
 
@@ -118,5 +121,11 @@ def _result_of(distributed: Any, future: Any, address: str) -> Any:
         msg = f"{address}: {error}; install the same version on every worker"
         raise UsageError(msg) from error
     except distributed.KilledWorker as error:
-        msg = f"{address}: a chunk of trials was lost with each worker that had it: {error}"
+        msg = (
+            f"{address}: {error.allowed_failures + 1} workers were lost with the same trials, the "
+            f"last at {error.last_worker.address}; see its log: is there memory enough?"
+        )
+        raise UsageError(msg) from error
+    except distributed.CancelledError as error:
+        msg = f"{address}: the scheduler was lost; with --out, the same command goes on"
         raise UsageError(msg) from error

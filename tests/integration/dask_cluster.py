@@ -17,7 +17,7 @@ class DaskCluster:
     ----------
     address
         Of the scheduler.
-    workers
+    scheduler, workers
         As they were started.
     """
 
@@ -27,7 +27,7 @@ class DaskCluster:
         self._processes: list[subprocess.Popen[bytes]] = []
         port = free_port()
         self.address = f"tcp://127.0.0.1:{port}"
-        self._start("scheduler", "--host", "127.0.0.1", "--port", str(port))
+        self.scheduler = self._start("scheduler", "--host", "127.0.0.1", "--port", str(port))
 
     def add_worker(self, **environment: str) -> None:
         """Start another worker, which comes when it is ready."""

@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from threading import Event
 
 import msgspec
@@ -14,11 +15,14 @@ from testbed.runs.software import software_identity
 from testbed.runs.study import TrialResult
 from tests.integration.dask_cluster import dask_cluster
 from tests.integration.running import own_port
+from tests.integration.test_cli_interrupts import interruptible
 from tests.unit.testbed.sites import call, changed, lab, tiny, write_site
 
 TRIALS = 96
 PATIENCE_S = 60.0
 TIMED = ("elapsed_s", "links_per_second")
+PLAIN = "from testbed.cli import main; main()"
+IMPATIENT = f"from testbed.runs import study_dask; study_dask._WORKERS_WITHIN_S = 0.2; {PLAIN}"
 
 
 @pytest.fixture(scope="module")
@@ -41,12 +45,23 @@ def command(site, root, *options):
     )  # fmt: skip
 
 
-def started(site, root, *options):
-    """In a process: a client of Dask leaves threads behind."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "testbed", *command(site, root, *options)],
+@contextmanager
+def started(site, root, *options, script=PLAIN):
+    """In a process, which never outlives the block: a client of Dask leaves threads behind."""
+    with subprocess.Popen(
+        [sys.executable, "-c", script, *command(site, root, *options)],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+    ) as process:  # fmt: skip
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def ran(*arguments, code=0, script=PLAIN):
+    """What a study leaves that is let run."""
+    with started(*arguments, script=script) as process:
+        return ended(process, code)
 
 
 def ended(process, code=0):
@@ -96,14 +111,14 @@ def test_two_processes_give_the_same(site, alone, tmp_path):
 def test_a_cluster_gives_the_same_also_when_one_of_two_workers_is_lost(
     site, alone, cluster, tmp_path
 ):
-    out, _ = ended(started(site, tmp_path / "whole", "--scheduler", cluster.address))
+    out, _ = ran(site, tmp_path / "whole", "--scheduler", cluster.address)
     assert what_came(tmp_path / "whole", out) == alone
     root = tmp_path / "lost"
-    study = started(site, root, "--scheduler", cluster.address)
-    wait_for_chunks(root, 4)
-    cluster.workers[0].kill()
-    assert num_chunks(root) < TRIALS // 8
-    out, _ = ended(study)
+    with started(site, root, "--scheduler", cluster.address) as study:
+        wait_for_chunks(root, 4)
+        cluster.workers[0].kill()
+        assert num_chunks(root) < TRIALS // 8
+        out, _ = ended(study)
     assert what_came(root, out) == alone
 
 
@@ -111,12 +126,10 @@ def test_a_cluster_gives_the_same_also_when_one_of_two_workers_is_lost(
 @pytest.mark.timeout(120)
 def test_an_interrupted_study_of_a_cluster_goes_on_here(site, alone, cluster, tmp_path):
     root = tmp_path / "study"
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    study = started(site, root, "--scheduler", cluster.address)
-    signal.signal(signal.SIGINT, before)
-    wait_for_chunks(root, 2)
-    study.send_signal(signal.SIGINT)
-    _, err = ended(study, 130)
+    with interruptible(), started(site, root, "--scheduler", cluster.address) as study:
+        wait_for_chunks(root, 2)
+        study.send_signal(signal.SIGINT)
+        _, err = ended(study, 130)
     kept = 8 * num_chunks(root)
     assert 16 <= kept < TRIALS
     assert [line for line in err.splitlines() if line][-2:] == [
@@ -130,17 +143,29 @@ def test_an_interrupted_study_of_a_cluster_goes_on_here(site, alone, cluster, tm
 
 @pytest.mark.slow
 @pytest.mark.timeout(120)
-def test_a_worker_without_this_software_is_refused(site, tmp_path):
+def test_what_a_cluster_lacks_is_said(site, tmp_path):
+    """First it has no worker, then one without this software, in the end no scheduler."""
     pytest.importorskip("distributed")
-    (tmp_path / "testbed").mkdir()
-    (tmp_path / "testbed" / "__init__.py").touch()
+    other = tmp_path / "other"
+    (other / "testbed").mkdir(parents=True)
+    (other / "testbed" / "__init__.py").touch()
+    root = tmp_path / "study"
     with dask_cluster(tmp_path, 0) as cluster:
-        cluster.add_worker(PYTHONPATH=str(tmp_path))
-        _, err = ended(started(site, tmp_path / "s", "--scheduler", cluster.address), 2)
-    assert f"error: {cluster.address}: tcp://127.0.0.1:" in err
-    assert " has no isac-testbed that answers (" in err
-    assert "No module named 'testbed.runs'" in err
-    assert "; install the same version on every worker\n" in err
+        _, err = ran(site, root, "--scheduler", cluster.address, code=2, script=IMPATIENT)
+        assert f"error: {cluster.address}: no worker within 0.2 s; start some with: " in err
+        cluster.add_worker(PYTHONPATH=str(other))
+        _, err = ran(site, root, "--scheduler", cluster.address, code=2)
+        assert f"error: {cluster.address}: tcp://127.0.0.1:" in err
+        assert " has no isac-testbed that answers (" in err
+        assert "No module named 'testbed.runs'" in err
+        cluster.workers[0].kill()
+        cluster.workers[0].wait()
+        cluster.add_worker()
+        with started(site, root, "--scheduler", cluster.address) as study:
+            wait_for_chunks(root, 1)
+            cluster.scheduler.kill()
+            _, err = ended(study, 2)
+    assert f"error: {cluster.address}: the scheduler was lost; with --out, " in err
 
 
 def test_a_worker_of_other_code_computes_nothing():
@@ -168,22 +193,3 @@ def test_a_scheduler_out_of_reach_is_named(tmp_path, monkeypatch):
         outcome = call("study", "run", path, "--trials", 1, "--scheduler", address)
     assert outcome.code == 2
     assert f"error: {address}: no Dask scheduler answers: " in outcome.err
-
-
-def test_a_cluster_without_workers_is_named(tmp_path, monkeypatch):
-    pytest.importorskip("distributed")
-    script = (
-        "import sys; from testbed.runs import study_dask; study_dask._WORKERS_WITHIN_S = 0.2; "
-        "from testbed.cli import main; main()"
-    )
-    path = write_site(tmp_path, tiny())
-    with dask_cluster(tmp_path, 0) as cluster:
-        done = subprocess.run(
-            [
-                sys.executable, "-c", script, "study", "run", str(path), "--trials", "1",
-                "--scheduler", cluster.address,
-            ],
-            capture_output=True, text=True, check=False, timeout=PATIENCE_S,
-        )  # fmt: skip
-    assert done.returncode == 2
-    assert f"error: {cluster.address}: no worker within 0.2 s; start some with: " in done.stderr
