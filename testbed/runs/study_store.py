@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +94,8 @@ class StudyStore(FinishedTrials[TrialResult]):
     def put(self, first: int, chunk: Sequence[TrialResult], took_s: float) -> None:
         """Keep trials that follow each other, from number `first` on."""
         content = msgspec.msgpack.encode(_Chunk(self._study_hash, first, took_s, list(chunk)))
-        write_atomically(self._path(first), _DIGEST(content).digest() + content)
+        with written_to(self._folder):
+            write_atomically(self._path(first), _DIGEST(content).digest() + content)
         super().put(first, chunk, took_s)
 
     def _path(self, first: int) -> Path:
@@ -118,10 +119,13 @@ def opened_store(root: Path, identity: Mapping[str, Any], trials: int) -> Iterat
         If another process runs a study into it, it is of another study or of something else, or it
         cannot be read or written.
     """
-    with written_to(root):
-        _claim(root)
-        with directory_lock(root / LOCK_NAME, "runs a study into it", UsageError):
-            yield StudyStore(root, _manifest_for(root, identity, trials).study_hash)
+    with ExitStack() as stack:
+        with written_to(root):
+            _claim(root)
+            lock = directory_lock(root / LOCK_NAME, "runs a study into it", UsageError)
+            stack.enter_context(lock)
+            store = StudyStore(root, _manifest_for(root, identity, trials).study_hash)
+        yield store
 
 
 def _claim(root: Path) -> None:

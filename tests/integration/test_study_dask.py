@@ -177,6 +177,13 @@ def test_a_worker_of_other_code_computes_nothing():
     assert study_dask._problem_of(dict(expected)) == ""
 
 
+def test_threads_of_a_worker_take_turns():
+    def is_alone(_chunk):
+        return study_dask._ONE_AT_A_TIME.locked()
+
+    assert study_dask._with_the_same_software(software_identity(), is_alone, [1])
+
+
 def test_dask_is_asked_for_where_it_is_missing(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
     path = write_site(tmp_path, tiny())

@@ -5,11 +5,13 @@ import signal
 import sys
 import tempfile
 import threading
+from dataclasses import replace
 from types import FrameType
 
 import numpy as np
 import pytest
 
+from testbed.commands.study import _trial_writer
 from testbed.runs.links import Processors
 from testbed.runs.study import (
     TRIAL_COLUMNS,
@@ -144,6 +146,22 @@ def test_a_row_per_trial():
     assert row == {
         "seed": 0, "num_sensings": 2, "converged": True, "error_m": 1.5, "peb_m": 0.1, "nees": 0.25
     }  # fmt: skip
+
+
+def test_rows_are_in_order_whatever_finishes_first(tmp_path):
+    path, seeds = tmp_path / "trials.csv", [7, 5, 6, 9]
+    results = [replace(trial([1.0]), seed=seed) for seed in seeds]
+
+    def seeds_there():
+        return [int(row.split(",")[0]) for row in path.read_text().splitlines()[1:]]
+
+    with _trial_writer(path, seeds) as write:
+        write(results[2:3])
+        assert seeds_there() == []
+        write(results[:2])
+        assert seeds_there() == seeds[:3]
+        write(results[3:])
+    assert seeds_there() == seeds
 
 
 @pytest.fixture

@@ -203,3 +203,16 @@ def test_a_damaged_manifest_is_refused(tmp_path, content):
     (tmp_path / "study.json").write_bytes(content)
     with pytest.raises(UsageError, match="cannot be used"), opened_store(tmp_path, IDENTITY, 1):
         pass
+
+
+def test_a_disk_that_takes_no_more_is_named(tmp_path, undisturbed):
+    with opened_store(tmp_path, IDENTITY, 8) as store:
+        (tmp_path / "chunks").rename(tmp_path / "gone")
+        with pytest.raises(UsageError, match=f"{tmp_path / 'chunks'}: cannot be written: No such"):
+            store.put(0, undisturbed[:8], 0.1)
+    assert store.results == {}
+
+
+def test_what_others_cannot_write_is_not_said_of_the_directory(tmp_path):
+    with pytest.raises(ConnectionError), opened_store(tmp_path, IDENTITY, 8):
+        raise ConnectionResetError
