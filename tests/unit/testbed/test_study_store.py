@@ -56,7 +56,7 @@ def test_a_chunk_is_read_as_it_was_written(tmp_path):
 
 def test_a_study_goes_on_with_what_is_there(tmp_path, undisturbed):
     """More trials than before, fewer, and the same ones: nothing is computed twice."""
-    for trials, computed in ((11, 11), (19, 8), (5, 0), (19, 0)):
+    for trials, computed in ((11, 11), (19, 8), (19, 0), (5, 0)):
         results, now = study(tmp_path, trials)
         assert bits(results) == bits(undisturbed[:trials])
         assert now == computed
@@ -93,6 +93,7 @@ def test_damaged_chunks_are_named_and_computed_again(tmp_path, undisturbed, dama
     path.write_bytes(damage(path.read_bytes()))
     with opened_store(tmp_path, IDENTITY, 19) as store:
         assert store.damaged == [path]
+        assert not path.exists()
     results, now = study(tmp_path, 19)
     assert now == 8
     assert bits(results) == bits(undisturbed)
@@ -174,7 +175,7 @@ def test_what_killed_studies_left_is_no_obstacle(tmp_path):
     (tmp_path / "study.lock").write_bytes(b"")
     temporary_path(tmp_path / "study.json").write_bytes(b"half")
     study(tmp_path, 3)
-    temporary_path(tmp_path / "chunks" / "0000003.trials").write_bytes(b"half")
+    temporary_path(tmp_path / "chunks" / "0000900.trials").write_bytes(b"half")
     study(tmp_path, 4)
     assert not list(tmp_path.rglob("*.tmp"))
     assert not (tmp_path / "study.lock").exists()
