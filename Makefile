@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 .PHONY: demo test setup usrp-env lock clean help
 
-EXTRAS := --extra emulate --extra figures --extra pluto --extra recording
+EXTRAS := --extra dask --extra emulate --extra figures --extra pluto --extra recording
 LOCK_FLAGS := --universal --python-version 3.11 --fork-strategy fewest $(EXTRAS) \
 	--generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate
 

@@ -1,7 +1,8 @@
 """`testbed study run`: many seeded scenes of one site."""
 
 import csv
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,9 @@ from testbed.runs.backgrounds import BackgroundKind
 from testbed.runs.paper_literal import paper_literal
 from testbed.runs.policies import PROPOSED, described_policies, new_policy
 from testbed.runs.setup import Fidelity
-from testbed.runs.study import TRIAL_COLUMNS, run_study, study_object, trial_row
+from testbed.runs.study import TRIAL_COLUMNS, run_study, study_object, trial_row, trial_seeds
+from testbed.runs.study_finished import FinishedTrials
+from testbed.runs.study_store import TABLE_NAME, opened_store, study_identity
 from testbed.runs.trial import TrialResult
 
 
@@ -56,21 +59,36 @@ def list_policies(as_json: bool) -> None:
 @click.option(
     "--jobs",
     type=click.IntRange(min=1),
-    default=1,
-    show_default=True,
-    help="Processes; the result does not depend on it.",
+    help="Processes, 1 if left out; the result does not depend on it.",
+)
+@click.option(
+    "--scheduler",
+    metavar="tcp://HOST:PORT",
+    help="Compute on the Dask cluster of this scheduler; the result does not depend on it.",
+)
+@click.option(
+    "--out",
+    "root",
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    help="Keep finished trials here; the same command goes on where one was stopped.",
 )
 @click.option(
     "--trials-out",
     metavar="FILE.csv",
     type=click.Path(path_type=Path),
-    help="Write a row per trial, as they finish: to compare runs of one seed in pairs.",
+    help="Write a row per trial, as they finish: to compare runs of one seed in pairs; "
+    f"with --out, {TABLE_NAME} in there if left out.",
 )
 def run(
     site_path: Path, seed: int, background: BackgroundKind, fidelity: Fidelity, as_json: bool,
-    trials: int, policy: str, literal: bool, jobs: int, trials_out: Path | None, **options: object,
+    trials: int, policy: str, literal: bool, jobs: int | None, scheduler: str | None,
+    root: Path | None, trials_out: Path | None, **options: object,
 ) -> None:  # fmt: skip
     """Run seeded scenes with the site's statistics and print what came of them."""
+    if jobs is not None and scheduler is not None:
+        msg = "--jobs says how many processes of this machine compute: leave it out, or --scheduler"
+        raise UsageError(msg)
     replace_radios = bool(options.pop("simulate"))
     overrides = Overrides(**options)  # type: ignore[arg-type]
     site = resolve_site(site_path, overrides, simulate=replace_radios, fidelity=fidelity)
@@ -86,15 +104,32 @@ def run(
     if fidelity == "iq" and background == "perfect":
         msg = "--background perfect needs --fidelity pilot: radios' captures are never perfect"
         raise UsageError(msg)
-    with _trial_writer(trials_out) as write, progress_bar() as progress:
-        task = progress.add_task("trials", total=trials)
+    identity = study_identity(site, seed, background, fidelity, policy)
+    rows = trials_out if trials_out or root is None else root / TABLE_NAME
+    with (
+        _finished_trials(root, identity, trials) as finished,
+        _trial_writer(rows, trial_seeds(seed, trials)) as write,
+        progress_bar() as progress,
+    ):
+        kept = finished.of_first(trials)
+        write(kept)
+        task = progress.add_task("trials", total=trials, completed=len(kept))
 
-        def finished(chunk: Sequence[TrialResult]) -> None:
+        def note(chunk: Sequence[TrialResult]) -> None:
             write(chunk)
             progress.advance(task, len(chunk))
 
         results, elapsed_s = run_study(
-            site, trials, seed, background, jobs, finished, fidelity, policy
+            site,
+            trials,
+            seed,
+            background,
+            jobs or 1,
+            note,
+            fidelity,
+            policy,
+            finished=finished,
+            scheduler=scheduler,
         )
     found = study_object(site, results, seed, elapsed_s)
     if as_json:
@@ -108,17 +143,51 @@ def run(
 
 
 @contextmanager
-def _trial_writer(path: Path | None) -> Iterator[Callable[[Sequence[TrialResult]], None]]:
-    """Append finished trials to a CSV file; what is written stays when the study is stopped."""
+def _finished_trials(
+    root: Path | None, identity: Mapping[str, Any], trials: int
+) -> Iterator[FinishedTrials[TrialResult]]:
+    """What is there already of a study; says so, and how to go on where it is interrupted."""
+    if root is None:
+        yield FinishedTrials()
+        return
+    with opened_store(root, identity, trials) as store:
+        for path in store.damaged:
+            click.echo(f"{path}: damaged, removed; its trials are computed again", err=True)
+        kept = len(store.of_first(trials))
+        if kept:
+            click.echo(f"{root}: goes on with {kept} of {trials} trials", err=True)
+        try:
+            yield store
+        except KeyboardInterrupt:
+            kept = len(store.of_first(trials))
+            click.echo(
+                f"{root}: {kept} of {trials} trials are kept; the same command goes on from there",
+                err=True,
+            )
+            raise
+
+
+@contextmanager
+def _trial_writer(
+    path: Path | None, seeds: Sequence[int]
+) -> Iterator[Callable[[Sequence[TrialResult]], None]]:
+    """Append finished trials to a CSV file; what is written stays when the study is stopped.
+
+    Rows come in the order of `seeds`: one that finished early waits for those before it.
+    """
     if path is None:
         yield lambda _chunk: None
         return
     with written_to(path), path.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream)
         writer.writerow(TRIAL_COLUMNS)
+        waiting: dict[int, TrialResult] = {}
+        left = deque(seeds)
 
         def write(chunk: Sequence[TrialResult]) -> None:
-            writer.writerows(trial_row(result) for result in chunk)
+            waiting.update((result.seed, result) for result in chunk)
+            while left and left[0] in waiting:
+                writer.writerow(trial_row(waiting.pop(left.popleft())))
             stream.flush()
 
         yield write

@@ -1,12 +1,10 @@
-"""Monte Carlo studies: many seeded scenes of one site, on one machine."""
+"""Monte Carlo studies: many seeded scenes of one site."""
 
 import time
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import astuple
-from functools import lru_cache
-from multiprocessing import active_children, get_context
+from functools import lru_cache, partial
 
 import msgspec
 import numpy as np
@@ -20,9 +18,11 @@ from testbed.runs.localize import throughput_loss_pct
 from testbed.runs.paper_literal import is_paper_literal
 from testbed.runs.policies import PROPOSED
 from testbed.runs.setup import Fidelity
+from testbed.runs.study_dask import on_cluster
+from testbed.runs.study_finished import FinishedTrials
+from testbed.runs.study_pool import on_processes
 from testbed.runs.trial import TrialResult, run_trial
 from testbed.runs.trial_bounds import bound_statistics
-from testbed.runs.workers import interrupts_held_back, leave_with_parent
 from testbed.site import Site
 
 WRONG_M = 5.0
@@ -59,61 +59,46 @@ def run_study(
     seed: int,
     background: BackgroundKind,
     jobs: int,
-    progress: Callable[[Sequence[TrialResult]], None] = lambda _finished: None,
+    progress: Callable[[Sequence[TrialResult]], None] = lambda _chunk: None,
     fidelity: Fidelity = "pilot",
     policy: str = PROPOSED,
+    *,
+    finished: FinishedTrials[TrialResult] | None = None,
+    scheduler: str | None = None,
 ) -> tuple[list[TrialResult], float]:
-    """All trials in order, and the seconds they took; the same whatever `jobs` is.
+    """All trials in order, and the seconds they took; the same whatever computes them.
 
     Parameters
     ----------
+    jobs
+        Processes on this machine.
     progress
-        Called with the trials just finished, in order.
+        Called with the trials just finished, whichever are.
     policy
         Name of what senses, see `testbed.runs.policies`.
+    finished
+        Trials that need not be computed; those that are, are added to it.
+    scheduler
+        Address of a Dask cluster that computes in place of this machine.
     """
+    finished = FinishedTrials[TrialResult]() if finished is None else finished
     seeds = trial_seeds(seed, trials)
-    size = _CHUNK if fidelity == "pilot" else 1
-    chunks = [seeds[start : start + size] for start in range(0, trials, size)]
-    started = time.monotonic()
-    results: list[TrialResult] = []
-    for chunk in _finished_chunks(site, chunks, background, jobs, fidelity, policy):
-        results += chunk
-        progress(chunk)
-    return results, time.monotonic() - started
-
-
-def _finished_chunks(
-    site: Site,
-    chunks: Sequence[Sequence[int]],
-    background: BackgroundKind,
-    jobs: int,
-    fidelity: Fidelity,
-    policy: str,
-) -> Iterator[list[TrialResult]]:
-    if jobs == 1:
-        yield from (_run_chunk(site, chunk, background, fidelity, policy) for chunk in chunks)
-        return
-    others = set(active_children())
-    pool = ProcessPoolExecutor(
-        min(jobs, len(chunks)), mp_context=get_context("spawn"), initializer=leave_with_parent
+    missing = finished.missing(trials, _CHUNK if fidelity == "pilot" else 1)
+    compute = partial(_run_chunk, site, background=background, fidelity=fidelity, policy=policy)
+    chunks = [seeds[numbers.start : numbers.stop] for numbers in missing]
+    computed = (
+        on_processes(compute, chunks, jobs)
+        if scheduler is None
+        else on_cluster(compute, chunks, scheduler)
     )
-    try:
-        with interrupts_held_back():
-            # `map` would cancel what is left, and the pool's thread fails on what is cancelled when
-            # it sees its workers die (CPython before 3.12.1).
-            left = deque(
-                pool.submit(_run_chunk, site, chunk, background, fidelity, policy)
-                for chunk in chunks
-            )
-        while left:
-            yield left.popleft().result()
-    except BaseException:
-        for worker in set(active_children()) - others:
-            worker.terminate()  # what it computes is not wanted any more, and may take long
-        raise
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+    before_s = time.monotonic()
+    with closing(computed):
+        for number, chunk in computed:
+            now_s = time.monotonic()
+            finished.put(missing[number].start, chunk, now_s - before_s)
+            before_s = now_s
+            progress(chunk)
+    return finished.of_first(trials), finished.elapsed_s(trials)
 
 
 def study_object(

@@ -57,5 +57,5 @@ def test_imports_are_held_by_contracts():
         for module in contract["forbidden_modules"]
     }
     assert forbidden == {
-        "uhd", "adi", "iio", "msgpack", "zmq", "matplotlib", "sigmf", "jsonschema",
+        "uhd", "adi", "iio", "msgpack", "zmq", "matplotlib", "sigmf", "jsonschema", "distributed",
     }  # fmt: skip

@@ -230,6 +230,30 @@ def test_a_study_does_not_depend_on_jobs(study):
     assert together == {key: found[key] for key in together}
 
 
+def test_a_study_is_kept_and_goes_on(study, tmp_path):
+    path, found = study
+    root, rows = tmp_path / "study", tmp_path / "rows.csv"
+    arguments = ("study", "run", path, "--seed", 2, "--json", "--out", root)
+    first = call(*arguments, "--trials", 5)
+    assert (first.result["trials"], "goes on" in first.err) == (5, False)
+    call(*arguments, "--trials", 9)
+    (chunk,) = root.glob("chunks/*5.trials")
+    chunk.write_bytes(b"damaged")
+    outcome = call(*arguments, "--trials", 9, "--trials-out", rows)
+    assert f"{chunk}: damaged, removed; its trials are computed again\n" in outcome.err
+    assert f"{root}: goes on with 6 of 9 trials\n" in outcome.err
+    kept = outcome.result
+    assert kept.pop("elapsed_s") > first.result["elapsed_s"]  # of all runs together
+    assert kept.pop("links_per_second") > 0.0
+    assert kept == {key: found[key] for key in kept}
+    assert rows.read_bytes() == (root / "trials.csv").read_bytes()
+    refused = call(*arguments, "--trials", 9, "--max-sensings", 1)
+    assert refused.code == 2
+    assert (
+        f"error: {root}: of another study: site.sensing.max_sensings: 3, needed 1;" in refused.err
+    )
+
+
 def test_a_study_as_text_and_as_rows(study, tmp_path):
     path, found = study
     rows = tmp_path / "trials.csv"

@@ -79,6 +79,10 @@ def refused(*arguments):
         (("study", "run", "S", "--trials", "1e3"), ["--trials", "'1e3'"]),
         (("study", "run", "S", "--trials", "1", "--jobs", "0"), ["--jobs", "0", "x>=1"]),
         (("study", "run", "S", "--trials", "1", "--figure", "f.png"), ["--figure"]),
+        (
+            ("study", "run", "S", "--trials", "1", "--jobs", "2", "--scheduler", "tcp://h:1"),
+            ["--jobs", "or --scheduler"],
+        ),
         (("study", "walk"), ["walk", "study --help"]),
         (("study",), ["Usage", "run"]),
         (("calibrate", "S"), ["Missing option", "--out"]),
@@ -173,6 +177,7 @@ def test_a_dictionary_that_cannot_be_written_is_refused(site, tmp_path, command,
         ("localize", "S", "--dictionary", "/proc/d"),
         ("calibrate", "S", "--out", "/proc/d"),
         ("study", "run", "S", "--trials", "1", "--trials-out", "/proc/t.csv"),
+        ("study", "run", "S", "--trials", "1", "--out", "/proc/study"),
         ("init", "/proc/site.yaml"),
     ],
 )

@@ -168,6 +168,25 @@ def test_a_study_stops_and_takes_its_workers_along(start, quick, tmp_path):
     assert (len(text.splitlines()) - 1) % 8 == 0  # whole chunks
 
 
+def test_a_stopped_study_says_how_to_go_on_and_does(start, quick, tmp_path):
+    root = tmp_path / "study"
+    arguments = ("study", "run", quick, "--trials", 160, "--out", root)
+    terminal = start(*arguments)
+    terminal.read_until(b"16/160", b"24/160", b"32/160", b"40/160")
+    code, took_s = terminal.end(signal.SIGINT, to_all=True)
+    assert_interrupted(terminal, code, took_s)
+    kept = 8 * len(list(root.glob("chunks/*.trials")))
+    assert 16 <= kept < 160
+    said = f"{root}: {kept} of 160 trials are kept; the same command goes on from there"
+    assert said.encode() in terminal.shown.replace(b"\r\n", b"\n")
+    found = call(*arguments, "--json")
+    assert f"{root}: goes on with {kept} of 160 trials\n" in found.err
+    alone = call("study", "run", quick, "--trials", 160, "--json").result
+    for timed in ("elapsed_s", "links_per_second"):
+        del alone[timed]
+    assert alone.items() <= found.result.items()
+
+
 def test_a_study_stops_while_its_workers_start(start, quick):
     terminal = start("study", "run", quick, "--jobs", 2, "--trials", 10_000)
     terminal.read_while(lambda: not any(map(is_importing_numpy, terminal.descendants())))

@@ -5,11 +5,13 @@ import signal
 import sys
 import tempfile
 import threading
+from dataclasses import replace
 from types import FrameType
 
 import numpy as np
 import pytest
 
+from testbed.commands.study import _trial_writer
 from testbed.runs.links import Processors
 from testbed.runs.paper_literal import paper_literal
 from testbed.runs.study import (
@@ -174,6 +176,22 @@ def test_bounds_stand_beside_results():
     literal = study_object(paper_literal(SITE), [trial([1.0])], seed=5, elapsed_s=2.0)
     assert literal["paper_literal"] is True
     assert literal["rmse_over_conditional_bound"] is literal["oracle_bound_median_m"] is None
+
+
+def test_rows_are_in_order_whatever_finishes_first(tmp_path):
+    path, seeds = tmp_path / "trials.csv", [7, 5, 6, 9]
+    results = [replace(trial([1.0]), seed=seed) for seed in seeds]
+
+    def seeds_there():
+        return [int(row.split(",")[0]) for row in path.read_text().splitlines()[1:]]
+
+    with _trial_writer(path, seeds) as write:
+        write(results[2:3])
+        assert seeds_there() == []
+        write(results[:2])
+        assert seeds_there() == seeds[:3]
+        write(results[3:])
+    assert seeds_there() == seeds
 
 
 @pytest.fixture
