@@ -19,7 +19,17 @@ from testbed.runs.backgrounds import BackgroundKind
 from testbed.runs.paper_literal import paper_literal
 from testbed.runs.policies import PROPOSED, described_policies, new_policy
 from testbed.runs.setup import Fidelity
+<<<<<<< HEAD
 from testbed.runs.study import TRIAL_COLUMNS, run_study, study_object, trial_row, trial_seeds
+=======
+from testbed.runs.study import (
+    TRIAL_COLUMNS,
+    TrialResult,
+    run_study,
+    study_object,
+    trial_row,
+)
+>>>>>>> h-scale
 from testbed.runs.study_finished import FinishedTrials
 from testbed.runs.study_store import TABLE_NAME, opened_store, study_identity
 from testbed.runs.trial import TrialResult
@@ -108,15 +118,15 @@ def run(
     rows = trials_out if trials_out or root is None else root / TABLE_NAME
     with (
         _finished_trials(root, identity, trials) as finished,
-        _trial_writer(rows, trial_seeds(seed, trials)) as write,
+        _trial_writer(rows, finished.results, trials) as write_rows,
         progress_bar() as progress,
     ):
-        kept = finished.of_first(trials)
-        write(kept)
-        task = progress.add_task("trials", total=trials, completed=len(kept))
+        write_rows()
+        kept = len(finished.of_first(trials))
+        task = progress.add_task("trials", total=trials, completed=kept)
 
         def note(chunk: Sequence[TrialResult]) -> None:
-            write(chunk)
+            write_rows()
             progress.advance(task, len(chunk))
 
         results, elapsed_s = run_study(
@@ -169,25 +179,23 @@ def _finished_trials(
 
 @contextmanager
 def _trial_writer(
-    path: Path | None, seeds: Sequence[int]
-) -> Iterator[Callable[[Sequence[TrialResult]], None]]:
+    path: Path | None, results: Mapping[int, TrialResult], trials: int
+) -> Iterator[Callable[[], None]]:
     """Append finished trials to a CSV file; what is written stays when the study is stopped.
 
-    Rows come in the order of `seeds`: one that finished early waits for those before it.
+    Rows come in the order of trials: one that finished early waits for those before it.
     """
     if path is None:
-        yield lambda _chunk: None
+        yield lambda: None
         return
     with written_to(path), path.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream)
         writer.writerow(TRIAL_COLUMNS)
-        waiting: dict[int, TrialResult] = {}
-        left = deque(seeds)
+        left = deque(range(trials))
 
-        def write(chunk: Sequence[TrialResult]) -> None:
-            waiting.update((result.seed, result) for result in chunk)
-            while left and left[0] in waiting:
-                writer.writerow(trial_row(waiting.pop(left.popleft())))
+        def write() -> None:
+            while left and left[0] in results:
+                writer.writerow(trial_row(results[left.popleft()]))
             stream.flush()
 
         yield write

@@ -179,19 +179,17 @@ def test_bounds_stand_beside_results():
 
 
 def test_rows_are_in_order_whatever_finishes_first(tmp_path):
-    path, seeds = tmp_path / "trials.csv", [7, 5, 6, 9]
-    results = [replace(trial([1.0]), seed=seed) for seed in seeds]
+    path, results = tmp_path / "trials.csv", {}
 
-    def seeds_there():
+    def seeds_after(*numbers):
+        results.update((number, replace(trial([1.0]), seed=9 - number)) for number in numbers)
+        write()
         return [int(row.split(",")[0]) for row in path.read_text().splitlines()[1:]]
 
-    with _trial_writer(path, seeds) as write:
-        write(results[2:3])
-        assert seeds_there() == []
-        write(results[:2])
-        assert seeds_there() == seeds[:3]
-        write(results[3:])
-    assert seeds_there() == seeds
+    with _trial_writer(path, results, 4) as write:
+        assert seeds_after(2) == []
+        assert seeds_after(0, 1) == [9, 8, 7]
+        assert seeds_after(3, 4) == [9, 8, 7, 6]  # not what nobody asked for
 
 
 @pytest.fixture
