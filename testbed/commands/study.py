@@ -19,17 +19,7 @@ from testbed.runs.backgrounds import BackgroundKind
 from testbed.runs.paper_literal import paper_literal
 from testbed.runs.policies import PROPOSED, described_policies, new_policy
 from testbed.runs.setup import Fidelity
-<<<<<<< HEAD
-from testbed.runs.study import TRIAL_COLUMNS, run_study, study_object, trial_row, trial_seeds
-=======
-from testbed.runs.study import (
-    TRIAL_COLUMNS,
-    TrialResult,
-    run_study,
-    study_object,
-    trial_row,
-)
->>>>>>> h-scale
+from testbed.runs.study import TRIAL_COLUMNS, run_study, study_object, trial_row
 from testbed.runs.study_finished import FinishedTrials
 from testbed.runs.study_store import TABLE_NAME, opened_store, study_identity
 from testbed.runs.trial import TrialResult
@@ -130,17 +120,9 @@ def run(
             progress.advance(task, len(chunk))
 
         results, elapsed_s = run_study(
-            site,
-            trials,
-            seed,
-            background,
-            jobs or 1,
-            note,
-            fidelity,
-            policy,
-            finished=finished,
-            scheduler=scheduler,
-        )
+            site, trials, seed, background, jobs or 1, note, fidelity, policy,
+            finished=finished, scheduler=scheduler,
+        )  # fmt: skip
     found = study_object(site, results, seed, elapsed_s)
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(found)).decode())
