@@ -97,7 +97,8 @@ def test_results_do_not_depend_on_the_number_of_processes():
     shared, _ = run_study(site, num_trials, SEED, "learned", 2, done.extend)
     assert shared == alone
     assert [r.seed for r in alone] == trial_seeds(SEED, num_trials)
-    assert done == shared
+    assert len(done) == num_trials
+    assert {r.seed: r for r in done} == {r.seed: r for r in shared}  # whichever ends first
     # And a longer study begins with the shorter one.
     longer, _ = run_study(site, num_trials + 2, SEED, "learned", 1)
     assert longer[:num_trials] == alone
