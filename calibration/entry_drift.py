@@ -17,6 +17,7 @@ import msgspec
 from calibration.beside_entries import read_beside, write_beside
 from calibration.dictionary import BackgroundDictionary
 from calibration.dictionary_entry import EntryHeader, utc_now
+from calibration.entry_checks import Link
 
 SCHEMA = 1
 _FILE, _LOCK = "drift.json", "drift.lock"
@@ -31,8 +32,6 @@ _MOST_OUTSIDE_DB = 6.0
 # An echo that lasts is not in all captures: targets stand before it. Where it is in more than one
 # of four its votes grow. As many are counted as are forgotten in 24 captures, once it has gone.
 _VOTES_FOR, _VOTES_AGAINST, _REPEATED, _MOST_VOTES = 3, 1, 9, 24
-
-Link = tuple[str, str]
 
 
 class Echo(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -5,6 +5,7 @@ Which variant of the paper's or of ours they are, the settings say (`fusion.sett
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import cast
 
 import numpy as np
 
@@ -12,7 +13,6 @@ from fusion.belief import Belief
 from fusion.candidates import Candidates
 from fusion.controller import Controller
 from fusion.error_bound import peb_m
-from fusion.planner import Planner
 from fusion.planning import Plan, best_configuration
 from fusion.policy import Bound, World
 from fusion.sensing import PositionEstimate, SensingConfig
@@ -128,11 +128,8 @@ def _single_shot(world: World, config: SensingConfig) -> PositionEstimate:
 
 def _first_config(world: World) -> SensingConfig:
     """What the proposed scheme would begin with, from the same samples."""
-    planner = Planner(
-        world.network, world.area_m, world.mean_rcs_m2, world.detection_snr, world.settings,
-        world.rng, world.new_belief(),
-    )  # fmt: skip
-    return planner.plan(frozenset()).config
+    # A loop that has not begun has not ended, so that there is one.
+    return cast(SensingConfig, world.new_controller().next_config())
 
 
 def _random_config(world: World) -> SensingConfig:

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 
-from testbed.report.facts import Link
+from calibration.entry_checks import Link
 from testbed.report.html import printable
 from testbed.report.report import Report
 

@@ -12,12 +12,10 @@ import numpy as np
 from calibration.dictionary import BackgroundDictionary, Manifest, manifest_of
 from calibration.dictionary_entry import DictionaryError, Entry, EntryHeader
 from calibration.dictionary_survey import DamagedEntry, EntrySummary, read_entries, summary_of
-from calibration.entry_checks import EntryCheck, EntryChecks, State
+from calibration.entry_checks import EntryCheck, EntryChecks, Link, State
 from calibration.node_files import NodeCalibrationFile, read_node_file
 from drivers.geometry import FloatArray
 from testbed.report.paths import CalibratedNodes, PathFound, errors_of
-
-Link = tuple[str, str]
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import nnls
 
+from calibration.entry_checks import Link
 from drivers.geometry import FloatArray
-from testbed.report.facts import DictionaryFacts, Link
+from testbed.report.facts import DictionaryFacts
 
 # Noise this far over the expected one is worth a look, and no less: that of links barely above
 # noise, whose captures are brought onto each other less surely, is up to 3.6 dB over it.

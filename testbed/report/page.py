@@ -4,12 +4,12 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
 from calibration.dictionary_entry import LearnedWith
-from calibration.entry_checks import EntryCheck
+from calibration.entry_checks import EntryCheck, Link
 from testbed.figures.coverage import coverage_figure
 from testbed.figures.elements import elements_figure
 from testbed.figures.entry_noise import noise_figure, stability_figure
 from testbed.figures.svg import svg_of
-from testbed.report.facts import Link, natural_order
+from testbed.report.facts import natural_order
 from testbed.report.html import Html, joined, table, tag
 from testbed.report.node_tables import array_table, elements_of, node_table
 from testbed.report.report import Origin, Report

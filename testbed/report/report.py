@@ -6,7 +6,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
-from testbed.report.facts import DictionaryFacts, EntryFacts, Link, facts_of
+from calibration.entry_checks import Link
+from testbed.report.facts import DictionaryFacts, EntryFacts, facts_of
 from testbed.report.noise import NoiseFacts, noise_of
 from testbed.report.suspicions import (
     WEAK_ELEMENT_DB,

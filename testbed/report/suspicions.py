@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from calibration.entry_checks import Link
 from drivers.geometry import SPEED_OF_LIGHT_M_PER_S
-from testbed.report.facts import DictionaryFacts, EntryFacts, Link, relative_db
+from testbed.report.facts import DictionaryFacts, EntryFacts, relative_db
 from testbed.report.noise import NoiseFacts
 from testbed.report.paths import PathFound
 

@@ -1,7 +1,8 @@
 """Entries of a dictionary as seen from a site: which are of its links as they are now."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from functools import cached_property
+from itertools import permutations
 
 from calibration.dictionary import BackgroundDictionary
 from calibration.dictionary_entry import (
@@ -27,13 +28,6 @@ class SiteEntries:
         Of the site's captures; its nodes as surveyed.
     radios
         Which radios the nodes have, by node id, where it is known.
-
-    Attributes
-    ----------
-    changed
-        Links, by node ids, whose entries are of another geometry, and what has changed.
-    learned_by
-        Links whose entries other elements heard than the receiver has now, and whose.
     """
 
     def __init__(
@@ -46,11 +40,27 @@ class SiteEntries:
         self._radios = radios
         self._node = {node.node_id: node for node in source.nodes}
         self._node_at = {node.location_id: node.node_id for node in source.nodes}
-        self.changed: dict[Link, str] = {}
-        self.learned_by: dict[Link, str] = {}
-        for link in self._links():
-            if self.locations(link) in dictionary:
-                self._compare(link)
+
+    @cached_property
+    def _compared(self) -> tuple[dict[Link, str], dict[Link, str]]:
+        changed, learned_by = dict[Link, str](), dict[Link, str]()
+        for link, header in self._headers():
+            other = header.learned_with.receiver
+            if why := self._changes(link, header):
+                changed[link] = why
+            elif other is not None and not self._listened(header, link[1]):
+                learned_by[link] = other
+        return changed, learned_by
+
+    @property
+    def changed(self) -> dict[Link, str]:
+        """Links, by node ids, whose entries are of another geometry, and what has changed."""
+        return self._compared[0]
+
+    @property
+    def learned_by(self) -> dict[Link, str]:
+        """Links whose entries other elements heard than the receiver has now, and whose."""
+        return self._compared[1]
 
     def locations(self, link: Link) -> Link:
         """What the dictionary calls a link."""
@@ -81,14 +91,15 @@ class SiteEntries:
         DictionaryError
             If it has none.
         """
-        if len(self._dictionary) and not any(link in self for link in self._links()):
-            why = (
-                f"for example {self._example()}"
-                if self.changed
-                else "no link of this site is there"
-            )
+        example = "no link of this site is there"
+        for link, header in self._headers():
+            changes = self._changes(link, header)
+            if not changes:
+                return  # the others are compared once that is needed
+            example = f"for example {' -> '.join(self.locations(link))}: {changes}"
+        if len(self._dictionary):
             msg = (
-                f"{self._dictionary.root}: learned with other node poses or arrays, {why}; "
+                f"{self._dictionary.root}: learned with other node poses or arrays, {example}; "
                 "calibrate again into another directory"
             )
             raise DictionaryError(msg)
@@ -106,19 +117,22 @@ class SiteEntries:
         """Which elements a node listens with."""
         return hardware_name(node_id, self._radios.get(node_id))
 
-    def _links(self) -> Iterator[Link]:
-        return ((tx, rx) for tx in self._node for rx in self._node if tx != rx)
+    def _headers(self) -> Iterator[tuple[Link, EntryHeader]]:
+        """Of this site's links, as far as they are there and can be read."""
+        for link in permutations(self._node, 2):
+            locations = self.locations(link)
+            if locations not in self._dictionary:
+                continue
+            try:
+                header = self._dictionary.header_of(*locations)
+            except DictionaryError:
+                continue  # who reads the entry hears of that
+            yield link, header
 
-    def _compare(self, link: Link) -> None:
-        """Note how an entry differs from the link as it is now."""
-        with suppress(DictionaryError):  # who reads the entry hears of that
-            header = self._dictionary.header_of(*self.locations(link))
-            if header.geometry and (why := header.geometry.changes(self.geometry(link))):
-                self.changed[link] = " and ".join(why)
-            elif (learned_by := header.learned_with.receiver) and not self._listened(
-                header, link[1]
-            ):
-                self.learned_by[link] = learned_by
+    def _changes(self, link: Link, header: EntryHeader) -> str:
+        """How a link is otherwise now than its entry was learned, in words; empty if it is not."""
+        learned = header.geometry
+        return "" if learned is None else " and ".join(learned.changes(self.geometry(link)))
 
     def _listened(self, header: EntryHeader, node_id: str) -> bool:
         """Whether an entry was heard by the elements of a node: as far as radios are known."""
@@ -126,8 +140,3 @@ class SiteEntries:
         if then is None or now is None:
             return header.learned_with.rx_id == node_id
         return then == now
-
-    def _example(self) -> str:
-        link, why = next(iter(self.changed.items()))
-        tx, rx = self.locations(link)
-        return f"{tx} -> {rx}: {why}"

@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from tests.chaos.killed_campaign import ended_by_itself
 from tests.unit.testbed.sites import changed, lab, write_site
 
 ROOT = Path(__file__).parents[2]
@@ -108,11 +109,7 @@ class Killer:
                 [*command, *map(str, options)], cwd=ROOT, stdout=out, stderr=log,
                 env=os.environ | {"OPENBLAS_NUM_THREADS": "1"},
             )  # fmt: skip
-            try:
-                process.wait(within_s)
-            except subprocess.TimeoutExpired:
-                process.send_signal(signal.SIGKILL)
-                process.wait()
+            ended_by_itself(process, within_s)
         if process.returncode not in (0, -signal.SIGKILL):
             msg = f"a study ended with {process.returncode}; see {root}.log"
             raise RuntimeError(msg)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from testbed.site import load_site
-from tests.unit.testbed.sites import call, changed, contents, lab, write_site
+from tests.unit.testbed.sites import call, changed, contents, header_of, lab, write_site
 
 QUICK = ("--max-sensings", "1", "--background", "perfect")
 
@@ -274,17 +274,12 @@ def test_a_campaign_names_every_damaged_entry_and_learns_them_again_when_they_ar
     assert message.count("cannot be read") == message.count("calibrate this link again") == 3
     for path in damaged:
         path.unlink()
-        path.with_name(header_name(path)).unlink()
+        header_of(path).unlink()
     assert "27 kept" in call("calibrate", learned / "site.yaml", "--out", root).out
     after = contents(root)
     again = {name for name, content in whole.items() if after[name] != content}
     assert {name for name in whole if name.endswith(".npy")}.isdisjoint(again)
-    assert again <= {header_name(path) for path in damaged}  # by their time, at most
-
-
-def header_name(array_path):
-    """Of the entry whose array it is, which is named after its content as well."""
-    return f"{array_path.name.rsplit('.', 2)[0]}.entry.json"
+    assert again <= {header_of(path).name for path in damaged}  # by their time, at most
 
 
 @contextmanager

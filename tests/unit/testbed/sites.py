@@ -128,3 +128,8 @@ def contents(folder: Path) -> dict[str, bytes | None]:
         str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None
         for path in sorted(folder.rglob("*"))
     }
+
+
+def header_of(array_path: Path) -> Path:
+    """Header of the entry whose array it is, which is named after its content as well."""
+    return array_path.with_name(f"{array_path.name.rsplit('.', 2)[0]}.entry.json")

@@ -16,6 +16,7 @@ from testbed.report.html import Html, tag
 from testbed.report.page import page_of
 from testbed.report.report import report_of
 from tests.unit.testbed.report.halls import copied, hall, replaced
+from tests.unit.testbed.sites import header_of
 
 HOSTILE = '</style><script>alert("x")</script>&amp;$\\frac{'
 SECTIONS = (
@@ -145,11 +146,6 @@ def test_an_empty_dictionary_has_a_page(tmp_path):
     assert "0 of 0 entries; nothing to judge" in found.words
     assert "There is no entry yet." in found.words
     assert tuple(found.headings) == SECTIONS
-
-
-def header_of(array_path):
-    """Of the entry whose array it is, which is named after its content as well."""
-    return array_path.with_name(f"{array_path.name.rsplit('.', 2)[0]}.entry.json")
 
 
 def test_damaged_and_missing_entries_are_named(tmp_path):
