@@ -45,6 +45,8 @@ class SiteEntries:
     def _compared(self) -> tuple[dict[Link, str], dict[Link, str]]:
         changed, learned_by = dict[Link, str](), dict[Link, str]()
         for link, header in self._headers():
+            if header is None:
+                continue
             other = header.learned_with.receiver
             if why := self._changes(link, header):
                 changed[link] = why
@@ -93,7 +95,7 @@ class SiteEntries:
         """
         example = "no link of this site is there"
         for link, header in self._headers():
-            changes = self._changes(link, header)
+            changes = "" if header is None else self._changes(link, header)
             if not changes:
                 return  # the others are compared once that is needed
             example = f"for example {' -> '.join(self.locations(link))}: {changes}"
@@ -117,17 +119,16 @@ class SiteEntries:
         """Which elements a node listens with."""
         return hardware_name(node_id, self._radios.get(node_id))
 
-    def _headers(self) -> Iterator[tuple[Link, EntryHeader]]:
-        """Of this site's links, as far as they are there and can be read."""
+    def _headers(self) -> Iterator[tuple[Link, EntryHeader | None]]:
+        """Of this site's links that have entries; ``None`` of one that cannot be read."""
         for link in permutations(self._node, 2):
             locations = self.locations(link)
             if locations not in self._dictionary:
                 continue
             try:
-                header = self._dictionary.header_of(*locations)
+                yield link, self._dictionary.header_of(*locations)
             except DictionaryError:
-                continue  # who reads the entry hears of that
-            yield link, header
+                yield link, None  # who reads the entry hears of that
 
     def _changes(self, link: Link, header: EntryHeader) -> str:
         """How a link is otherwise now than its entry was learned, in words; empty if it is not."""
