@@ -187,7 +187,12 @@ class Sender:
             self._sounding, self._outcome = set(), Outcome()
             return
         metadata.end_of_burst = True
-        streamer.send(chunk[:, :0], metadata, _SEND_WAIT_S)
+        # A sample of silence: an end without one is not said to be lost where the device is full.
+        silence = np.zeros((len(chunk), 1), np.complex64)
+        while not streamer.send(silence, metadata, _SEND_WAIT_S):
+            if time.monotonic() > self._end_s:
+                self._problem = RadioLostError("the device does not take the end of the burst")
+                return
 
     def prepare(self) -> None:
         """Make the streamer, where a change of source or rate has made the last one useless."""

@@ -108,10 +108,12 @@ def test_an_underflow_is_reported(radio):
     assert radio.transmit_report().first_sample_tick == at_tick
 
 
-def test_a_burst_that_is_stopped_ends(radio):
+@pytest.mark.parametrize("after_s", [0.0, 0.5], ids=["at once", "when the device is full"])
+def test_a_burst_that_is_stopped_ends(radio, after_s):
     """What the device's buffer holds is sent; the rest of 0.3 s is not."""
     begin_tick = radio.time_ticks() + 20_000_000
     radio.transmit(LONG_BURST, begin_tick)
+    time.sleep(after_s)
     radio.stop_transmit()
     radio.transmit_report()
     assert radio.time_ticks() < begin_tick + len(LONG_BURST)
