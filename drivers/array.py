@@ -59,6 +59,11 @@ class ElementPattern:
         behind = 10.0 ** (-self.front_to_back_db / 10.0)
         return np.where(self.in_view(angle), peak, peak * behind)
 
+    def seeing_everywhere(self) -> "ElementPattern":
+        """The pattern with the gain ahead in every direction."""
+        peak_dbi = 10.0 * float(np.log10(self.power_gain(0.0)))
+        return ElementPattern("omnidirectional", gain_dbi=peak_dbi)
+
 
 @dataclass(frozen=True, slots=True)
 class UniformLinearArray:

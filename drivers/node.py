@@ -1,6 +1,6 @@
 """A radio node as the edge server knows it."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from drivers.array import ElementPattern, UniformLinearArray
 from drivers.geometry import Pose
@@ -55,3 +55,11 @@ class Node:
     tx_power_dbm: float = 23.0
     noise_figure_db: float = 0.0
     survey: SurveyUncertainty = field(default_factory=SurveyUncertainty)
+
+    def seeing_everywhere(self) -> "Node":
+        """The node with `ElementPattern.seeing_everywhere` for both of its patterns."""
+        return replace(
+            self,
+            receive_pattern=self.receive_pattern.seeing_everywhere(),
+            transmit_pattern=self.transmit_pattern.seeing_everywhere(),
+        )

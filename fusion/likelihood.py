@@ -155,7 +155,7 @@ class LinkEvidence:
     def unit_snr(self, points_m: FloatArray) -> FloatArray:
         """Predicted SNR for unit RCS, shape of the points, in 1/m^2.
 
-        As `Network.link_snr`, times the symbols that the capture is a mean of.
+        As `Network.link_snr`, for as many symbols as the capture is a mean of.
         """
         return unit_snr(self.row[None], points_m.reshape(-1, 2)).reshape(points_m.shape[:-1])
 

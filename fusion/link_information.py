@@ -1,9 +1,14 @@
 """SNR and Fisher information of many links from what each node sees of points, compiled."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from drivers.compiled import compiled
 from drivers.geometry import FloatArray
+from drivers.link_budget import snr_scale_m2
+from drivers.node import Node
+from drivers.waveform import OfdmGrid
 
 
 @compiled
@@ -86,3 +91,16 @@ def links_information(
                 information[p, row, column, 1] = x * y * delay + sine_square[p, j, 1] * sine
                 information[p, row, column, 2] = y * y * delay + sine_square[p, j, 2] * sine
     return information
+
+
+def snr_scales_m2(nodes: Sequence[Node], grid: OfdmGrid) -> FloatArray:
+    """SNR scale of every link, shape ``(N, N)``; equal radios are evaluated once."""
+    known: dict[tuple[float, float, int], float] = {}
+    scales = np.empty((len(nodes), len(nodes)))
+    for i, tx in enumerate(nodes):
+        for j, rx in enumerate(nodes):
+            key = tx.tx_power_dbm, rx.noise_figure_db, rx.array.num_elements
+            if key not in known:
+                known[key] = snr_scale_m2(tx, rx, grid)
+            scales[i, j] = known[key]
+    return scales

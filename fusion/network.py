@@ -1,21 +1,18 @@
 """The nodes as the fusion sees them: predicted SNR and Fisher information of every link."""
 
 from collections.abc import Collection, Iterator, Sequence
+from copy import copy
 
 import numpy as np
 from numpy.typing import NDArray
 
-from drivers.geometry import (
-    SPEED_OF_LIGHT_M_PER_S,
-    FloatArray,
-    distance_m,
-)
-from drivers.link_budget import delay_var_s2, leg_gain_per_m2, sine_var, snr_scale_m2
+from drivers.geometry import SPEED_OF_LIGHT_M_PER_S, FloatArray, distance_m
+from drivers.link_budget import delay_var_s2, leg_gain_per_m2, sine_var
 from drivers.node import Node
 from drivers.node_errors import BORESIGHT_RAD, SINE, X_M, Y_M, NodeErrors, survey_errors
 from drivers.waveform import OfdmGrid
 from fusion.alignment_loss import AlignmentLoss, Phasors
-from fusion.link_information import links_information, links_snr
+from fusion.link_information import links_information, links_snr, snr_scales_m2
 from fusion.patterns import NodePatterns
 from fusion.sensing import MIN_NODES
 
@@ -55,6 +52,8 @@ class Network:
     scale_m2
         `drivers.link_budget.snr_scale_m2` of every link, shape ``(N, N)`` as tx, rx; evaluated
         here, if left out.
+    num_symbols
+        Of one burst: what is predicted is the SNR of their mean.
     unusable
         Links, by the ids of transmitter and receiver, that bring nothing: none is planned with.
     """
@@ -68,6 +67,7 @@ class Network:
         *,
         aligned: bool = False,
         scale_m2: FloatArray | None = None,
+        num_symbols: int = 1,
         unusable: Collection[tuple[str, str]] = (),
     ) -> None:
         self.nodes = tuple(nodes)
@@ -77,7 +77,9 @@ class Network:
         self._position_m = np.array([node.pose.position_m for node in self.nodes])
         self._boresight_rad = np.array([node.pose.boresight_rad for node in self.nodes])
         self._ahead = np.stack((np.cos(self._boresight_rad), np.sin(self._boresight_rad)), axis=-1)
-        self._scale_m2 = _snr_scales_m2(self.nodes, grid) if scale_m2 is None else scale_m2.copy()
+        self.num_symbols = num_symbols
+        scale_m2 = snr_scales_m2(self.nodes, grid) if scale_m2 is None else scale_m2
+        self._scale_m2 = num_symbols * scale_m2
         for tx_id, rx_id in unusable:
             self._scale_m2[self.index[tx_id], self.index[rx_id]] = 0.0
         self._unit_delay_var = float(delay_var_s2(1.0, grid.rms_bandwidth_hz))
@@ -117,6 +119,13 @@ class Network:
             self._parts[wanted] = self._part(wanted)
         return self._parts[wanted]
 
+    def without_fields_of_view(self) -> "Network":
+        """The same with antennas that see everywhere alike: (17) to (19) as they are written."""
+        blind = copy(self)
+        blind.nodes = tuple(node.seeing_everywhere() for node in self.nodes)
+        blind._patterns, blind._parts = NodePatterns(blind.nodes), {}
+        return blind
+
     def _part(self, wanted: frozenset[str]) -> "Network":
         nodes = [node for node in self.nodes if node.node_id in wanted]
         node_ids = tuple(node.node_id for node in nodes)
@@ -128,7 +137,8 @@ class Network:
             NodeErrors(node_ids, self.errors.of(node_ids)),
             None if shared is None else shared[kept],
             aligned=self._loss is not None,
-            scale_m2=self._scale_m2[kept],
+            scale_m2=self._scale_m2[kept] / self.num_symbols,
+            num_symbols=self.num_symbols,
         )
 
     def _link_range_var_m2(self, link_delay_var_s2: FloatArray | None) -> FloatArray:
@@ -278,16 +288,3 @@ class Network:
         products = np.stack((across_x**2, across_x * across_y, across_y**2), axis=-1)
         sine_var = cosine**2 * bearing_var + self._constant_sine_var
         return unit / SPEED_OF_LIGHT_M_PER_S, products, sine_var
-
-
-def _snr_scales_m2(nodes: Sequence[Node], grid: OfdmGrid) -> FloatArray:
-    """SNR scale of every link, shape ``(N, N)``; equal radios are evaluated once."""
-    known: dict[tuple[float, float, int], float] = {}
-    scales = np.empty((len(nodes), len(nodes)))
-    for i, tx in enumerate(nodes):
-        for j, rx in enumerate(nodes):
-            key = tx.tx_power_dbm, rx.noise_figure_db, rx.array.num_elements
-            if key not in known:
-                known[key] = snr_scale_m2(tx, rx, grid)
-            scales[i, j] = known[key]
-    return scales

@@ -44,6 +44,8 @@ class Planner:
         belief: Belief,
     ) -> None:
         self._network = network
+        is_blind = settings.selection == "blind"
+        self._facing = network.without_fields_of_view() if is_blind else network  # for P2
         self._area_m = area_m
         self._mean_rcs_m2 = mean_rcs_m2
         self._detection_snr = detection_snr
@@ -58,7 +60,7 @@ class Planner:
         """Go on to the next sensing, from what is believed after the last one."""
         self._belief = belief
         self._first = False
-        self._samples = None
+        self._order = self._samples = None
 
     def plan(self, absent: frozenset[str]) -> Plan:
         """Best configuration of the nodes that are not absent.
@@ -77,24 +79,24 @@ class Planner:
                 f"present: {present}, absent: {sorted(absent)}; see why they are, or wait"
             )
             raise TooFewNodesError(msg)
-        network = self._network.only(present)
         num_receivers = min(self._settings.num_receivers, len(present) - 1)
-        return (self._initial_plan if self._first else self._next_plan)(network, num_receivers)
+        return (self._initial_plan if self._first else self._next_plan)(present, num_receivers)
 
-    def _initial_plan(self, network: Network, num_receivers: int) -> Plan:
+    def _initial_plan(self, present: list[str], num_receivers: int) -> Plan:
         if self._settings.initialization == "random":
-            tx, *rx = [node_id for node_id in self._random_order() if node_id in network.index]
-            return Plan(SensingConfig(tx, tuple(rx[:num_receivers])), float("inf"))
+            return self._random_plan(present, num_receivers)
+        network = self._network.only(present)
         if self._settings.initialization == "field_of_view":
             points_m = self._uniform_points_m()
             return field_of_view_plan(network, points_m, self._mean_rcs_m2, num_receivers)
         return self._search_plan(network, num_receivers)
 
-    def _random_order(self) -> list[str]:
+    def _random_plan(self, present: list[str], num_receivers: int) -> Plan:
         if self._order is None:
             picked = self._rng.permutation(len(self._network.nodes))
             self._order = [self._network.nodes[int(n)].node_id for n in picked]
-        return self._order
+        tx, *rx = [node_id for node_id in self._order if node_id in present]
+        return Plan(SensingConfig(tx, tuple(rx[:num_receivers])), float("inf"))
 
     def _uniform_points_m(self) -> FloatArray:
         if self._samples is None:
@@ -103,11 +105,15 @@ class Planner:
             self._samples = points_m, np.full(len(points_m), self._mean_rcs_m2)
         return self._samples[0]
 
-    def _next_plan(self, network: Network, num_receivers: int) -> Plan:
-        found, literal = self._belief.best, self._settings.fusion == "latest"
-        if found is None or (not literal and found[1] < _REFINE_PROBABILITY):
+    def _next_plan(self, present: list[str], num_receivers: int) -> Plan:
+        found, network = self._belief.best, self._network.only(present)
+        if self._settings.recovery == "random":
+            if found is None:
+                return self._random_plan(present, num_receivers)
+        elif found is None or found[1] < _REFINE_PROBABILITY:
             return self._search_plan(network, num_receivers)
-        return self._refine_plan(network, num_receivers, found[0])
+        plan = self._refine_plan(self._facing.only(present), num_receivers, found[0])
+        return plan if np.isfinite(plan.peb_m) else self._search_plan(network, num_receivers)
 
     def _search_plan(self, network: Network, num_receivers: int) -> Plan:
         if self._samples is None:
@@ -119,22 +125,25 @@ class Planner:
         )
 
     def _refine_plan(self, network: Network, num_receivers: int, mode: Mode) -> Plan:
-        """P2 at the mode, averaged over its covariance, on top of what is known already."""
-        literal = self._settings.fusion == "latest"
-        prior = np.zeros(3) if literal else _entries(np.asarray(np.linalg.inv(mode.covariance_m2)))
+        """P2 at the mode, on top of what is known already where sensings are accumulated."""
+        latest = self._settings.fusion == "latest"
+        prior = np.zeros(3) if latest else _entries(np.asarray(np.linalg.inv(mode.covariance_m2)))
+        mean = self._expected_information(network, mode)
+        return best_configuration(network, mean, prior, num_receivers)
+
+    def _expected_information(self, network: Network, mode: Mode) -> FloatArray:
+        """What each link is expected to bring about the mode, shape ``(N, N, 3)``."""
+        at_a_point = self._settings.selection != "visible"
         points, weights = mode.points_m, mode.weights
-        if literal or np.trace(mode.covariance_m2) < _NARROW_M**2:
+        if at_a_point or np.trace(mode.covariance_m2) < _NARROW_M**2:
             points, weights = mode.position_m[None], np.ones(1)
         snr = network.snr(points, np.full(len(points), mode.rcs_m2))
-        if literal:
-            information = network.information(points, snr)
-        else:
-            snr *= self._link_memory(network, mode)
-            seen = detection_probability(snr, self._detection_snr)
-            information = network.information(points, snr) * seen[..., None]
-        mean = np.tensordot(weights, information, axes=1)
-        plan = best_configuration(network, mean, prior, num_receivers)
-        return plan if np.isfinite(plan.peb_m) else self._search_plan(network, num_receivers)
+        if at_a_point:
+            return np.asarray(network.information(points, snr)[0])
+        snr *= self._link_memory(network, mode)
+        seen = detection_probability(snr, self._detection_snr)
+        information = network.information(points, snr) * seen[..., None]
+        return np.asarray(np.tensordot(weights, information, axes=1))
 
     def _link_memory(self, network: Network, mode: Mode) -> FloatArray:
         """What each link has shown over what was predicted, drawn towards one; ``(N, N)``.

@@ -9,6 +9,8 @@ from fusion.wls import Bearing
 Fusion = Literal["accumulate", "latest"]
 Initialization = Literal["expected_error", "field_of_view", "random"]
 Stopping = Literal["radius", "repeat"]
+Recovery = Literal["belief", "random"]
+Selection = Literal["visible", "point", "blind"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,13 @@ class FusionSettings:
         ``expected_error``; ``field_of_view`` (the paper's SFI); ``random`` (without SFI).
     stopping
         ``radius``; ``repeat``: when the configuration repeats (the paper).
+    recovery
+        What is sensed while no mode is more probable than not: ``belief``, where the target may
+        still be; ``random``, nodes at random if nothing was detected, else P2 at the best mode.
+    selection
+        Whom P2 chooses. ``visible``: the bound averaged over where the target may be, with the
+        probability that each link detects it there. ``point``: (19) at the estimate, of the nodes
+        that face it. ``blind``: (19) as it is written, which knows no field of view.
     bearing
         Residual of P1: ``sine``, or ``angle`` (the paper).
     num_scene_samples
@@ -48,6 +57,8 @@ class FusionSettings:
     fusion: Fusion = "accumulate"
     initialization: Initialization = "expected_error"
     stopping: Stopping = "radius"
+    recovery: Recovery = "belief"
+    selection: Selection = "visible"
     bearing: Bearing = "sine"
     num_scene_samples: int = 128
 
@@ -64,5 +75,7 @@ PAPER_LITERAL = {
     "fusion": "latest",
     "initialization": "field_of_view",
     "stopping": "repeat",
+    "recovery": "random",
+    "selection": "point",
     "bearing": "angle",
 }

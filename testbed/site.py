@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Meta
 
 from drivers.array import PatternKind
-from fusion.settings import Fusion, Initialization, Stopping
+from fusion.settings import Fusion, Initialization, Recovery, Selection, Stopping
 from fusion.wls import Bearing
 from testbed.site_services import ServicesSection
 from testbed.site_simulation import SimulationSection
@@ -145,6 +145,8 @@ class SensingSection(Section, frozen=True):
     fusion: Fusion = "accumulate"
     initialization: Initialization = "expected_error"
     stopping: Stopping = "radius"
+    recovery: Recovery = "belief"
+    selection: Selection = "visible"
     bearing: Bearing = "sine"
     num_scene_samples: Annotated[int, Meta(ge=1, le=10_000)] = 128
     mean_rcs_dbsm: Decibels = 0.0

@@ -133,7 +133,9 @@ class LinkReporter:
         self._area_m = site.area_m
         self._processors = processors
         self._calibration = calibration
-        self.network = network_of(nodes, build_grid(site), calibration, unusable)
+        self.network = network_of(
+            nodes, build_grid(site), calibration, unusable, site.waveform.num_symbols
+        )
 
     @property
     def aligns(self) -> bool:
@@ -260,18 +262,20 @@ def network_of(
     grid: OfdmGrid,
     calibration: NodeCalibration | None,
     unusable: Collection[tuple[str, str]] = (),
+    num_symbols: int = 1,
 ) -> Network:
-    """Nodes and waveform as planning sees them."""
+    """Nodes, waveform and bursts of so many symbols as planning sees them."""
     if calibration is None:
-        return Network(nodes, grid, unusable=unusable)
+        return Network(nodes, grid, unusable=unusable, num_symbols=num_symbols)
     nodes = calibration.nodes
     timed = bool(calibration.time_s)
     shared_var_s2 = [
         [0.0 if timed else expected_delay_var_s2(tx, rx, grid) for rx in nodes] for tx in nodes
     ]
     return Network(
-        nodes, grid, calibration.errors, np.array(shared_var_s2), aligned=True, unusable=unusable
-    )
+        nodes, grid, calibration.errors, np.array(shared_var_s2),
+        aligned=True, unusable=unusable, num_symbols=num_symbols,
+    )  # fmt: skip
 
 
 def unusable_links(background_of: BackgroundOf) -> Collection[tuple[str, str]]:

@@ -96,7 +96,7 @@ def simulate(site: Site, seed: int, *, cancel_static: bool = False) -> Simulatio
     nodes = build_nodes(site, seed)
     scene = build_scene(site, nodes, seed)
     model: StaticModel = "cancelled" if cancel_static else "synthesized"
-    pilots = SimulatedSource(scene, nodes, build_grid(site), model)
+    pilots = SimulatedSource(scene, nodes, build_grid(site), model, site.waveform.num_symbols)
     return Simulation(pilots, seed, scene.target_m, pilots, pause=lambda _seconds: None)
 
 

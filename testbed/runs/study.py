@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import astuple
 from functools import lru_cache, partial
 
 import msgspec
@@ -134,8 +133,12 @@ def study_object(
         "nees_median": float(np.median(nees)) if len(nees) else None,
         "peb_median_m": float(np.median([r.peb_m for r in results])),
         **bound_statistics(
-            [r.bounds for r in results if r.bounds is not None],
-            [(r.error_m[-1], r.bounds) for r in results if r.converged and r.bounds is not None],
+            [end for r in results if (end := r.bounds[-1]) is not None],
+            [
+                (r.error_m[-1], end)
+                for r in results
+                if r.converged and (end := r.bounds[-1]) is not None
+            ],
         ),
         "links_per_second": sum(r.num_links for r in results) / elapsed_s,
         "elapsed_s": elapsed_s,
@@ -155,11 +158,12 @@ def trial_row(result: TrialResult) -> tuple[object, ...]:
 
     ``None``, which is written as nothing, where a trial has none.
     """
-    bounds = result.bounds
+    end = result.bounds[-1]
+    bounds = () if end is None else (end.conditional_m, end.mean_rcs_m, end.oracle_m)
     return (
         result.seed, len(result.error_m), result.converged, result.error_m[-1], result.peb_m,
         result.nees, result.policy, result.num_symbols,
-        *((None,) * 3 if bounds is None else astuple(bounds)),
+        *(bounds or (None,) * 3),
     )  # fmt: skip
 
 

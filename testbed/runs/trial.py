@@ -27,7 +27,7 @@ from testbed.runs.trial_bounds import TrialBounds, TruthBounds
 from testbed.site import Site
 
 LinksOf = Callable[[int], LocalLinks]
-"""Links that are sensed with bursts of so many symbols."""
+"""Links that are sensed with so many of the site's bursts in one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,8 @@ class TrialResult:
     num_symbols
         Spent on sensing.
     bounds
-        What could have been reached; ``None`` where nothing was sensed.
+        What could have been reached by then, after each sensing, as `error_m`; ``None`` where
+        nothing was heard yet.
     knows_truth
         Whether the policy asked where the target is.
     """
@@ -67,7 +68,7 @@ class TrialResult:
     num_links: int
     policy: str = PROPOSED
     num_symbols: int = 0
-    bounds: TrialBounds | None = None
+    bounds: tuple[TrialBounds | None, ...] = ()
     knows_truth: bool = False
 
 
@@ -98,8 +99,9 @@ def run_trial(
     source = simulation.source
     background_of = _background_of(site, source, background)
 
-    def links_of(num_symbols: int) -> LocalLinks:
-        return LocalLinks(site, source.of_symbols(num_symbols), background_of, processors)
+    def links_of(num_bursts: int) -> LocalLinks:
+        bursts = source.of_symbols(num_bursts * site.waveform.num_symbols)
+        return LocalLinks(site, bursts, background_of, processors)
 
     return _Trial(site, simulation, links_of).result(policy)
 
@@ -114,10 +116,10 @@ def _run_iq_trial(
     ):
         links = LocalLinks(site, setup.source, known.background_of, processors, known.calibration)
 
-        def links_of(num_symbols: int) -> LocalLinks:
-            if num_symbols == 1:
+        def links_of(num_bursts: int) -> LocalLinks:
+            if num_bursts == 1:
                 return links
-            msg = f"radios send the site's burst: {num_symbols} in one need --fidelity pilot"
+            msg = f"radios send the site's burst: {num_bursts} in one need --fidelity pilot"
             raise PolicyError(msg)
 
         return _Trial(site, setup, links_of).result(policy)
@@ -153,8 +155,12 @@ class _Trial:
     def result(self, name: str) -> TrialResult:
         """Let a policy run to its end."""
         world = self._world
+        outcomes: list[Outcome] = []
+        spent: list[int] = []
         try:
-            outcomes = list(new_policy(name).run(world))
+            for outcome in new_policy(name).run(world):
+                outcomes.append(outcome)
+                spent.append(world.num_sensings)
         except PolicyError as error:
             msg = f"policy {name!r}: {error}"
             raise PolicyError(msg) from error
@@ -171,7 +177,7 @@ class _Trial:
             num_links=len(world.reports),
             policy=name,
             num_symbols=world.num_symbols,
-            bounds=self._bounds(world.reports) if world.reports else None,
+            bounds=self._bounds(world.reports, spent),
             knows_truth=world.knows_truth,
         )
 
@@ -191,15 +197,20 @@ class _Trial:
             return outcome.error_m
         return float(np.hypot(*(outcome.position_m - self._target_m)))
 
-    def _bounds(self, reports: Sequence[LinkReport]) -> TrialBounds:
+    def _bounds(
+        self, reports: Sequence[LinkReport], spent: Sequence[int]
+    ) -> tuple[TrialBounds | None, ...]:
+        """After so many sensings each."""
         scene = self._scene
         index = {node.node_id: n for n, node in enumerate(scene.nodes)}
-        return TruthBounds(
+        bounds = TruthBounds(
             self._world.network,
             self._target_m,
             scene.statistics.mean_rcs_m2,
             lambda tx_id, rx_id, look: scene.target_rcs_m2(index[tx_id], index[rx_id], look),
-        ).of(reports)
+        )
+        known: list[tuple[int, TrialBounds | None]] = [(-1, None), *bounds.of(reports)]
+        return tuple([own for at, own in known if at < count][-1] for count in spent)
 
 
 def _background_of(site: Site, pilots: SimulatedSource, background: BackgroundKind) -> BackgroundOf:

@@ -1,19 +1,21 @@
 """How accurate a trial could have been: bounds that only the simulator can know."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 
 import numpy as np
 
 from drivers.geometry import FloatArray
-from fusion.error_bound import peb_m
+from fusion.error_bound import REGULARIZATION_PER_M2, peb_m
 from fusion.network import Network
 from fusion.planning import best_configuration
 from processing.report import LinkReport
 
 RcsOf = Callable[[str, str, int], float]
 """RCS of the target that a look at a link saw, by transmitter, receiver and sensing index."""
+
+BOUND_NAMES = ("conditional", "mean_rcs", "oracle")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +36,14 @@ class TrialBounds:
         Of an oracle that knew the position from the start: as many looks of as many receivers and
         symbols, each of the configuration that P2 gives for the mean RCS on top of what the
         earlier ones brought, given the RCS that these looks would have seen.
+    oracle_axes_m
+        Standard deviations of the oracle's error along its principal axes.
     """
 
     conditional_m: float
     mean_rcs_m: float
     oracle_m: float
+    oracle_axes_m: tuple[float, float]
 
 
 class TruthBounds:
@@ -63,18 +68,19 @@ class TruthBounds:
         self._point_m = target_m[None]
         self._mean_rcs_m2 = mean_rcs_m2
         self._rcs_of = rcs_of
-        self._unit_snr = network.snr(self._point_m, np.ones(1))
+        self._unit_snr = network.snr(self._point_m, np.ones(1)) / network.num_symbols
 
-    def of(self, reports: Sequence[LinkReport]) -> TrialBounds:
-        """Bounds of a trial from all that was reported in it, by sensing."""
+    def of(self, reports: Sequence[LinkReport]) -> Iterator[tuple[int, TrialBounds]]:
+        """Bounds after each sensing that anything was reported of, and its index."""
         conditional, mean, oracle = np.zeros(3), np.zeros(3), np.zeros(3)
-        for _, sensed in groupby(reports, key=lambda report: report.sensing_index):
+        for index, sensed in groupby(reports, key=lambda report: report.sensing_index):
             looks = list(sensed)
             for look in looks:
                 mean += self._link(look.tx_id, look.rx_id, self._mean_rcs_m2, look.num_averaged)
                 conditional += self._drawn(look.tx_id, look.rx_id, look)
             oracle += self._best(looks, oracle)
-        return TrialBounds(*(float(peb_m(total)) for total in (conditional, mean, oracle)))
+            bounds = (float(peb_m(total)) for total in (conditional, mean, oracle))
+            yield index, TrialBounds(*bounds, _axes_m(oracle))
 
     def _best(self, looks: Sequence[LinkReport], prior: FloatArray) -> FloatArray:
         """What the best configuration would have brought in place of the one that was sensed."""
@@ -96,6 +102,14 @@ class TruthBounds:
         return self._network.information(self._point_m, self._unit_snr * rcs_m2)[0]
 
 
+def _axes_m(information: FloatArray) -> tuple[float, float]:
+    """Of the error ellipse of an information with entries ``xx, xy, yy``, as (18) bounds it."""
+    xx, xy, yy = information
+    matrix = np.array([[xx, xy], [xy, yy]]) + REGULARIZATION_PER_M2 * np.eye(2)
+    long, short = 1.0 / np.sqrt(np.linalg.eigvalsh(matrix))
+    return float(long), float(short)
+
+
 def bound_statistics(
     bounds: Sequence[TrialBounds], found: Sequence[tuple[float, TrialBounds]]
 ) -> dict[str, float | None]:
@@ -113,10 +127,10 @@ def bound_statistics(
     """
     ratios = [error_m / own.conditional_m for error_m, own in found]
     medians = {
-        f"{field.name.removesuffix('_m')}_bound_median_m": (
-            float(np.median([getattr(own, field.name) for own in bounds])) if bounds else None
+        f"{name}_bound_median_m": (
+            float(np.median([getattr(own, f"{name}_m") for own in bounds])) if bounds else None
         )
-        for field in fields(TrialBounds)
+        for name in BOUND_NAMES
     }
     rms = float(np.sqrt(np.mean(np.square(ratios)))) if ratios else None
     return medians | {"rmse_over_conditional_bound": rms}

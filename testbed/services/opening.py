@@ -26,7 +26,8 @@ def pilot_stations(site: Site, seed: int) -> OpenNode:
 
     def open_node(node_id: str, _session: int) -> Station:
         # A source of its own each, because nodes have threads of their own.
-        return PilotStation(SimulatedSource(scene, nodes, grid), node_id)
+        source = SimulatedSource(scene, nodes, grid, num_symbols=site.waveform.num_symbols)
+        return PilotStation(source, node_id)
 
     return open_node
 

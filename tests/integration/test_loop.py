@@ -24,6 +24,7 @@ from testbed.runs.backgrounds import (
 )
 from testbed.runs.links import LocalLinks, Processors
 from testbed.runs.localize import Localization, SensingRecord
+from testbed.runs.paper_literal import paper_literal
 from testbed.runs.setup import Setup, simulate
 from testbed.site import Site, load_site
 
@@ -187,10 +188,7 @@ def test_variants_of_the_lab_converge_on_the_target(lab, overrides):
 
 @pytest.mark.parametrize("seed", [41, 42])
 def test_the_paper_s_loop_runs_on_captures(lab, processors, seed):
-    site = changed(
-        lab, "sensing", fusion="latest", stopping="repeat", initialization="field_of_view",
-        bearing="angle",
-    )  # fmt: skip
+    site = paper_literal(lab)
     simulation = simulate(site, seed, cancel_static=True)
     records, _ = localize(
         site, simulation, equivalent_background(simulation.source, 70), processors

@@ -27,11 +27,11 @@ STRONG = random_hall(3, random_nodes(3, NUM_NODES), rcs_m2=10.0)
 
 def begun(kind, seed: int = 0, hall: Hall = WEAK, **fields) -> Controller:
     initialization, num_receivers, fusion = kind
-    stopping = "repeat" if fusion == "latest" else "radius"
+    if fusion == "latest":
+        fields = {"stopping": "repeat", "selection": "point"} | fields
     return hall.controller(
-        seed, initialization=initialization, num_receivers=num_receivers, fusion=fusion,
-        stopping=stopping, **fields,
-    )  # fmt: skip
+        seed, initialization=initialization, num_receivers=num_receivers, fusion=fusion, **fields
+    )
 
 
 def nodes_of(config: SensingConfig) -> set[str]:

@@ -10,6 +10,7 @@ from scipy import stats
 
 from drivers.node import SurveyUncertainty
 from fusion.sensing import CHI2_95, SensingConfig
+from fusion.settings import PAPER_LITERAL
 from tests.unit.fusion.halls import (
     AREA_M,
     OMNIDIRECTIONAL,
@@ -21,14 +22,6 @@ from tests.unit.fusion.halls import (
     report_of,
     run,
 )
-
-# What the paper does: the current sensing alone, angles, until the configuration repeats.
-PAPER_LITERAL = {
-    "fusion": "latest",
-    "stopping": "repeat",
-    "initialization": "field_of_view",
-    "bearing": "angle",
-}
 
 
 def empty_reports(hall: Hall, config: SensingConfig, index: int):
@@ -140,7 +133,9 @@ def test_the_paper_s_loop_locates_a_strong_steady_target():
 def test_the_latest_sensing_alone_counts_with_latest():
     """With ``latest`` the covariance is one sensing's; with ``accumulate`` it never grows back."""
     hall = random_hall(4, random_nodes(4, 20), rcs_m2=100.0, fading=False)
-    controller = hall.controller(4, fusion="latest", tolerance_m=1e-9, max_sensings=4)
+    controller = hall.controller(
+        4, fusion="latest", selection="point", tolerance_m=1e-9, max_sensings=4
+    )
     run(hall, controller)
     assert len(controller.belief.explained(controller.belief.modes[0])) == 1
     controller = hall.controller(4, fusion="accumulate", tolerance_m=1e-9, max_sensings=4)

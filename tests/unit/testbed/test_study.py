@@ -33,7 +33,8 @@ SITE = as_site(changed(lab(), {"waveform.num_subcarriers": 200, "sensing.max_sen
 def trial(errors, *, converged=True, nees=1.0, num_links=2, bounds=None, policy="proposed"):
     return TrialResult(
         0, tuple(errors), converged, nees, 0.1, num_links,
-        num_symbols=len(errors), bounds=bounds, policy=policy, knows_truth=policy == "obs",
+        num_symbols=len(errors), bounds=(bounds,) * len(errors), policy=policy,
+        knows_truth=policy == "obs",
     )  # fmt: skip
 
 
@@ -146,7 +147,7 @@ def test_a_study_of_radios_leaves_nothing(tmp_path, monkeypatch):
 
 
 def test_a_row_per_trial():
-    found = trial([3.0, 1.5], nees=0.25, bounds=TrialBounds(0.5, 0.4, 0.3))
+    found = trial([3.0, 1.5], nees=0.25, bounds=TrialBounds(0.5, 0.4, 0.3, (0.3, 0.0)))
     row = dict(zip(TRIAL_COLUMNS, trial_row(found), strict=True))
     assert row == {
         "seed": 0, "num_sensings": 2, "converged": True, "error_m": 1.5, "peb_m": 0.1, "nees": 0.25,
@@ -161,9 +162,9 @@ def test_a_row_per_trial():
 def test_bounds_stand_beside_results():
     """Their medians of all trials; errors over them of those that found the target."""
     results = [
-        trial([3.0, 0.6], bounds=TrialBounds(0.2, 0.1, 0.05)),
-        trial([0.8], bounds=TrialBounds(0.8, 0.3, 0.06)),
-        trial([90.0], converged=False, bounds=TrialBounds(0.9, 0.4, 0.07)),
+        trial([3.0, 0.6], bounds=TrialBounds(0.2, 0.1, 0.05, (0.05, 0.0))),
+        trial([0.8], bounds=TrialBounds(0.8, 0.3, 0.06, (0.06, 0.0))),
+        trial([90.0], converged=False, bounds=TrialBounds(0.9, 0.4, 0.07, (0.07, 0.0))),
         trial([0.1], policy="obs"),
     ]
     found = study_object(SITE, results, seed=5, elapsed_s=2.0)
