@@ -1,55 +1,24 @@
 """Monte Carlo studies: many seeded scenes of one site."""
 
-import time
 from collections.abc import Callable, Sequence
-from contextlib import closing
-from functools import lru_cache, partial
 
-import msgspec
 import numpy as np
 from scipy import special
-from threadpoolctl import threadpool_limits
 
 from fusion.sensing import CHI2_50, CHI2_95
 from testbed.runs.backgrounds import BackgroundKind
-from testbed.runs.links import Processors
+from testbed.runs.cases import Case, run_cases
 from testbed.runs.localize import throughput_loss_pct
 from testbed.runs.paper_literal import is_paper_literal
 from testbed.runs.policies import PROPOSED
 from testbed.runs.setup import Fidelity
-from testbed.runs.study_dask import on_cluster
 from testbed.runs.study_finished import FinishedTrials
-from testbed.runs.study_pool import on_processes
-from testbed.runs.trial import TrialResult, run_trial
+from testbed.runs.trial import TrialResult
 from testbed.runs.trial_bounds import bound_statistics
 from testbed.site import Site
 
 WRONG_M = 5.0
 _PERCENTILES = (25, 50, 75, 90, 95, 99)
-_CHUNK = 8
-
-
-def trial_seeds(seed: int, trials: int) -> list[int]:
-    """Scene seeds of a study: they follow from its seed and the trial's number alone."""
-    return [
-        int(np.random.SeedSequence(entropy=seed, spawn_key=(n,)).generate_state(1, np.uint64)[0])
-        for n in range(trials)
-    ]
-
-
-def _run_chunk(
-    site: Site, seeds: Sequence[int], background: BackgroundKind, fidelity: Fidelity, policy: str
-) -> list[TrialResult]:
-    # One thread a process: processes do not fight, and sums do not depend on how many there are.
-    with threadpool_limits(limits=1):
-        processors = _processors(msgspec.msgpack.encode(site))
-        return [run_trial(site, seed, background, processors, fidelity, policy) for seed in seeds]
-
-
-@lru_cache(maxsize=1)
-def _processors(encoded_site: bytes) -> Processors:
-    """Processors of a site, planned once a process."""
-    return Processors(msgspec.msgpack.decode(encoded_site, type=Site))
 
 
 def run_study(
@@ -81,22 +50,8 @@ def run_study(
         Address of a Dask cluster that computes in place of this machine.
     """
     finished = FinishedTrials[TrialResult]() if finished is None else finished
-    seeds = trial_seeds(seed, trials)
-    missing = finished.missing(trials, _CHUNK if fidelity == "pilot" else 1)
-    compute = partial(_run_chunk, site, background=background, fidelity=fidelity, policy=policy)
-    chunks = [seeds[numbers.start : numbers.stop] for numbers in missing]
-    computed = (
-        on_processes(compute, chunks, jobs)
-        if scheduler is None
-        else on_cluster(compute, chunks, scheduler)
-    )
-    before_s = time.monotonic()
-    with closing(computed):
-        for number, chunk in computed:
-            now_s = time.monotonic()
-            finished.put(missing[number].start, chunk, now_s - before_s)
-            before_s = now_s
-            progress(chunk)
+    case = Case(site, background, fidelity, policy)
+    run_cases([case], [finished], trials, seed, jobs, progress, scheduler)
     return finished.of_first(trials), finished.elapsed_s(trials)
 
 

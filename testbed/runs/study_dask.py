@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from testbed.errors import UsageError
 from testbed.runs.software import differences, software_identity
 
+Chunk = TypeVar("Chunk")
 Result = TypeVar("Result")
 _CONNECT_S = 10.0
 _WORKERS_WITHIN_S = 30.0
@@ -23,7 +24,7 @@ class _OtherSoftwareError(Exception):
 
 
 def on_cluster(
-    compute: Callable[[Sequence[int]], Result], chunks: Sequence[Sequence[int]], address: str
+    compute: Callable[[Chunk], Result], chunks: Sequence[Chunk], address: str
 ) -> Generator[tuple[int, Result], None, None]:
     """Number and result of each chunk as it is finished, whichever comes first.
 
@@ -103,7 +104,7 @@ def _problem_of(said: object) -> str:
 
 
 def _with_the_same_software(
-    expected: Mapping[str, str], compute: Callable[[Sequence[int]], Result], chunk: Sequence[int]
+    expected: Mapping[str, str], compute: Callable[[Chunk], Result], chunk: Chunk
 ) -> Result:
     """What a worker does; also one that joined when the others had been asked."""
     other = differences(dict(software_identity()), dict(expected))

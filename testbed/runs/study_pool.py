@@ -7,11 +7,12 @@ from typing import TypeVar
 
 from testbed.runs.workers import interrupts_held_back, leave_with_parent
 
+Chunk = TypeVar("Chunk")
 Result = TypeVar("Result")
 
 
 def on_processes(
-    compute: Callable[[Sequence[int]], Result], chunks: Sequence[Sequence[int]], jobs: int
+    compute: Callable[[Chunk], Result], chunks: Sequence[Chunk], jobs: int
 ) -> Generator[tuple[int, Result], None, None]:
     """Number and result of each chunk as it is finished, whichever comes first.
 

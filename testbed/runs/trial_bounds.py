@@ -79,8 +79,13 @@ class TruthBounds:
                 mean += self._link(look.tx_id, look.rx_id, self._mean_rcs_m2, look.num_averaged)
                 conditional += self._drawn(look.tx_id, look.rx_id, look)
             oracle += self._best(looks, oracle)
-            bounds = (float(peb_m(total)) for total in (conditional, mean, oracle))
-            yield index, TrialBounds(*bounds, _axes_m(oracle))
+            yield (
+                index,
+                TrialBounds(
+                    float(peb_m(conditional)), float(peb_m(mean)), float(peb_m(oracle)),
+                    _axes_m(oracle),
+                ),
+            )  # fmt: skip
 
     def _best(self, looks: Sequence[LinkReport], prior: FloatArray) -> FloatArray:
         """What the best configuration would have brought in place of the one that was sensed."""

@@ -12,12 +12,12 @@ from scipy import stats
 
 from fusion.sensing import CHI2_95
 from testbed.build import Overrides, overridden
+from testbed.runs.cases import trial_seeds
 from testbed.runs.study import (
     WRONG_M,
     clopper_pearson,
     run_study,
     study_object,
-    trial_seeds,
 )
 from testbed.runs.trial import TrialResult
 from testbed.site import Site, load_site

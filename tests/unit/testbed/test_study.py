@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from testbed.commands.study import _trial_writer
+from testbed.runs.cases import trial_seeds
 from testbed.runs.links import Processors
 from testbed.runs.paper_literal import paper_literal
 from testbed.runs.study import (
@@ -21,7 +22,6 @@ from testbed.runs.study import (
     run_study,
     study_object,
     trial_row,
-    trial_seeds,
 )
 from testbed.runs.trial import TrialResult, run_trial
 from testbed.runs.trial_bounds import TrialBounds

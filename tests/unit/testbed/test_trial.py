@@ -10,11 +10,12 @@ from drivers.link_budget import channel_noise_var
 from fusion.network import Network
 from fusion.policy import Bound, PolicyError
 from fusion.sensing import PositionEstimate, SensingConfig
+from testbed.runs.cases import trial_seeds
 from testbed.runs.links import Processors
 from testbed.runs.paper_literal import is_paper_literal, paper_literal
 from testbed.runs.policies import BUILT_IN
 from testbed.runs.setup import simulate
-from testbed.runs.study import run_study, trial_seeds
+from testbed.runs.study import run_study
 from testbed.runs.trial import run_trial
 from testbed.runs.trial_bounds import TruthBounds
 from tests.unit.fusion.halls import report_of
