@@ -4,19 +4,18 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from functools import lru_cache
+from dataclasses import dataclass
+from functools import lru_cache, partial
 from itertools import islice
 
 import numpy as np
 
-from drivers.capture import Capture
-from processing.suppression import Background
+from fusion.controller import Controller
 from testbed.bench.case import Counts, Work
 from testbed.bench.measuring import timed
 from testbed.bench.receiving import map_counts
 from testbed.bench.workload import Workload
-from testbed.runs.links import LocalLinks
-from testbed.runs.localize import Localization
+from testbed.runs.links import Look
 
 _NUM_STARTS = 7
 # Sensings of other scenes that are done before any is measured: all code has run by then.
@@ -48,11 +47,8 @@ def _loop(load: Workload, *, aligned: bool) -> Work:
 
 @lru_cache(maxsize=2)  # both percentiles are of the same sensings
 def _all_times_s(load: Workload, aligned: bool) -> Sequence[float]:
-    other = ready_sensings(load, load.seed + _OTHER_SCENES, aligned=aligned)
-    for sensing in islice(other, _NUM_WARM_UP):
-        sensing()
     times_s: list[float] = []
-    for sensing in ready_sensings(load, load.seed, aligned=aligned):
+    for sensing in warm_sensings(load, aligned=aligned):
         time_s, goes_on = timed(sensing)
         if goes_on:
             times_s.append(time_s)
@@ -61,14 +57,33 @@ def _all_times_s(load: Workload, aligned: bool) -> Sequence[float]:
     return times_s
 
 
-def ready_sensings(
-    load: Workload, seed: int, *, aligned: bool = False
-) -> Iterator[Callable[[], bool]]:
-    """What is left to do of each sensing once its capture and background are there.
+@dataclass(frozen=True, slots=True)
+class ReadySensing:
+    """What is left to do of one sensing once its captures and backgrounds are there.
 
-    Over as many scenes as are asked for; each is to be done before the next one is taken. Each says
-    whether there is a next configuration: after the last of a scene nothing is planned.
+    Attributes
+    ----------
+    looks
+        One a receiver: from its capture to its report.
+    controller
+        Of the run that it is of.
     """
+
+    looks: Sequence[Callable[[], Look]]
+    controller: Controller
+
+    def conclude(self, looks: Sequence[Look]) -> bool:
+        """Fuse what was found; whether there is a next configuration."""
+        self.controller.update([look.report for look in looks])
+        return self.controller.next_config() is not None
+
+    def __call__(self) -> bool:
+        """All of it, one receiver after the other."""
+        return self.conclude([look() for look in self.looks])
+
+
+def ready_sensings(load: Workload, seed: int, *, aligned: bool = False) -> Iterator[ReadySensing]:
+    """Sensings of scene after scene, each to be done before the next one is taken."""
     while True:
         run, links, simulation = load.localization(seed, aligned=aligned)
         source, controller = simulation.source, run.controller
@@ -81,21 +96,17 @@ def ready_sensings(
             for _, background in ready:
                 if aligned and background is not None:
                     load.processor.prepared(background, ())
-
-            def sensing(
-                ready: Sequence[tuple[Capture, Background | None]] = ready,
-                run: Localization = run,
-                links: LocalLinks = links,
-                index: int = index,
-            ) -> bool:
-                looks = [
-                    links.reporter.look(capture, background, index) for capture, background in ready
-                ]
-                run.controller.update([look.report for look in looks])
-                return run.controller.next_config() is not None
-
-            yield sensing
+            look = links.reporter.look
+            yield ReadySensing([partial(look, *parts, index) for parts in ready], controller)
         seed += 1
+
+
+def warm_sensings(load: Workload, *, aligned: bool = False) -> Iterator[ReadySensing]:
+    """Those of the workload's own scenes, after some of others have been done."""
+    other = ready_sensings(load, load.seed + _OTHER_SCENES, aligned=aligned)
+    for sensing in islice(other, _NUM_WARM_UP):
+        sensing()
+    return ready_sensings(load, load.seed, aligned=aligned)
 
 
 def help_text(_load: Workload) -> Work:
