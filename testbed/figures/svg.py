@@ -6,14 +6,15 @@ import warnings
 from typing import Any
 
 import matplotlib as mpl
-from matplotlib.figure import Figure
+
+from testbed.figure_files import Savable
 
 # Groups are named alike in all figures; nothing refers to them, and a page has each id once.
 _GROUP_ID = re.compile(r'<g id="[^"]*"')
 _STYLE: Any = {"svg.fonttype": "none", "font.family": "sans-serif", "text.parse_math": False}
 
 
-def svg_of(figure: Figure, name: str) -> str:
+def svg_of(figure: Savable, name: str) -> str:
     """The ``<svg>`` element of a figure: text as text, and the same for the same figure.
 
     Parameters
