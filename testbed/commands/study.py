@@ -11,8 +11,10 @@ import click
 import msgspec
 from rich.table import Table
 
-from testbed.build import Overrides, radio_kinds
+from testbed.build import Overrides
 from testbed.commands.options import resolve_site, shared_options
+from testbed.commands.study_options import check_pool, going_on, pool_options, refuse_hardware
+from testbed.commands.study_sweep import sweep
 from testbed.commands.tables import metres, progress_bar, screen
 from testbed.errors import UsageError, written_to
 from testbed.runs.backgrounds import BackgroundKind
@@ -28,6 +30,9 @@ from testbed.runs.trial import TrialResult
 @click.group("study")
 def command() -> None:
     """Monte Carlo studies of a site."""
+
+
+command.add_command(sweep)
 
 
 @command.command("policies")
@@ -56,16 +61,7 @@ def list_policies(as_json: bool) -> None:
 @click.option(
     "--literal", is_flag=True, help="Fuse, initialize and stop as the paper says, to the letter."
 )
-@click.option(
-    "--jobs",
-    type=click.IntRange(min=1),
-    help="Processes, 1 if left out; the result does not depend on it.",
-)
-@click.option(
-    "--scheduler",
-    metavar="tcp://HOST:PORT",
-    help="Compute on the Dask cluster of this scheduler; the result does not depend on it.",
-)
+@pool_options
 @click.option(
     "--out",
     "root",
@@ -86,21 +82,13 @@ def run(
     root: Path | None, trials_out: Path | None, **options: object,
 ) -> None:  # fmt: skip
     """Run seeded scenes with the site's statistics and print what came of them."""
-    if jobs is not None and scheduler is not None:
-        msg = "--jobs says how many processes of this machine compute: leave it out, or --scheduler"
-        raise UsageError(msg)
+    check_pool(jobs, scheduler)
     replace_radios = bool(options.pop("simulate"))
     overrides = Overrides(**options)  # type: ignore[arg-type]
     site = resolve_site(site_path, overrides, simulate=replace_radios, fidelity=fidelity)
     site = paper_literal(site) if literal else site
     new_policy(policy)  # or it fails in each process
-    hardware = radio_kinds(site) - {"sim"}
-    if hardware:
-        msg = (
-            f"{site_path}: a study simulates, but its radios are of kind "
-            f"{', '.join(sorted(hardware))}; add --simulate to replace every radio"
-        )
-        raise UsageError(msg)
+    refuse_hardware(site, site_path)
     if fidelity == "iq" and background == "perfect":
         msg = "--background perfect needs --fidelity pilot: radios' captures are never perfect"
         raise UsageError(msg)
@@ -145,18 +133,8 @@ def _finished_trials(
     with opened_store(root, identity, trials) as store:
         for path in store.damaged:
             click.echo(f"{path}: damaged, removed; its trials are computed again", err=True)
-        kept = len(store.of_first(trials))
-        if kept:
-            click.echo(f"{root}: goes on with {kept} of {trials} trials", err=True)
-        try:
+        with going_on(root, lambda: len(store.of_first(trials)), trials):
             yield store
-        except KeyboardInterrupt:
-            kept = len(store.of_first(trials))
-            click.echo(
-                f"{root}: {kept} of {trials} trials are kept; the same command goes on from there",
-                err=True,
-            )
-            raise
 
 
 @contextmanager

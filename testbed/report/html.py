@@ -4,6 +4,21 @@ from collections.abc import Iterable, Sequence
 from html import escape
 
 _VOID = frozenset({"meta", "br"})
+_STYLE = """
+body { font: 15px/1.45 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem;
+  color: #1a1a1a; background: #fff; }
+h1 { font-size: 1.6rem; margin-bottom: .2rem; } h2 { font-size: 1.2rem; margin-top: 2.2rem; }
+.verdict { font-size: 1.15rem; padding: .6rem .9rem; border-left: .35rem solid #0072B2;
+  background: #f3f6f9; }
+table { border-collapse: collapse; font-size: .86rem; } th { text-align: left; }
+th, td { padding: .15rem .6rem; border-bottom: 1px solid #ddd; vertical-align: top; }
+.facts td:first-child { color: #555; white-space: nowrap; }
+td { overflow-wrap: break-word; } td.number { white-space: nowrap; }
+.number { text-align: right; } .wide { overflow-x: auto; }
+svg { max-width: 100%; height: auto; font-family: sans-serif; }
+@media print { body { margin: 0; max-width: none; font-size: 11px; } h2 { break-after: avoid; }
+  svg, tr { break-inside: avoid; } .wide { overflow: visible; } }
+"""
 
 
 class Html(str):
@@ -43,6 +58,16 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[str]], numbers_from: int
     body = joined(cells("td", row) for row in rows)
     head = [tag("thead", cells("th", heads))] if heads else []
     return tag("table", *head, tag("tbody", body))
+
+
+def whole_page(title: str, *children: str) -> str:
+    """A page under a title, which stands alone: it opens from disk and prints."""
+    head = tag(
+        "head", tag("meta", charset="utf-8"), tag("title", title), tag("style", Html(_STYLE)),
+        tag("meta", name_="viewport", content="width=device-width"),
+    )  # fmt: skip
+    body = tag("body", tag("h1", title), *children)
+    return f"<!DOCTYPE html>\n{tag('html', head, body, lang='en')}\n"
 
 
 def _escaped(text: str) -> str:

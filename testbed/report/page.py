@@ -10,40 +10,20 @@ from testbed.figures.elements import elements_figure
 from testbed.figures.entry_noise import noise_figure, stability_figure
 from testbed.figures.svg import svg_of
 from testbed.report.facts import natural_order
-from testbed.report.html import Html, joined, table, tag
+from testbed.report.html import Html, joined, table, tag, whole_page
 from testbed.report.node_tables import array_table, elements_of, node_table
 from testbed.report.report import Origin, Report
 from testbed.report.suspicions import CRITERIA
 
 # Rows of a table, and links of a list: who has more has one reason for all of them.
 _MOST_ROWS, _MOST_LINKS = 200, 400
-_STYLE = """
-body { font: 15px/1.45 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem;
-  color: #1a1a1a; background: #fff; }
-h1 { font-size: 1.6rem; margin-bottom: .2rem; } h2 { font-size: 1.2rem; margin-top: 2.2rem; }
-.verdict { font-size: 1.15rem; padding: .6rem .9rem; border-left: .35rem solid #0072B2;
-  background: #f3f6f9; }
-table { border-collapse: collapse; font-size: .86rem; } th { text-align: left; }
-th, td { padding: .15rem .6rem; border-bottom: 1px solid #ddd; vertical-align: top; }
-.facts td:first-child { color: #555; white-space: nowrap; }
-td { overflow-wrap: break-word; } td.number { white-space: nowrap; }
-.number { text-align: right; } .wide { overflow-x: auto; }
-svg { max-width: 100%; height: auto; font-family: sans-serif; }
-@media print { body { margin: 0; max-width: none; font-size: 11px; } h2 { break-after: avoid; }
-  svg, tr { break-inside: avoid; } .wide { overflow: visible; } }
-"""
 
 
 def page_of(report: Report) -> str:
     """The whole page; the same of the same dictionary."""
     title = f"Calibration of {report.facts.name}"
-    head = tag(
-        "head", tag("meta", charset="utf-8"), tag("title", title), tag("style", Html(_STYLE)),
-        tag("meta", name_="viewport", content="width=device-width"),
-    )  # fmt: skip
-    body = tag(
-        "body",
-        tag("h1", title),
+    return whole_page(
+        title,
         tag("p", report.verdict, class_="verdict"),
         _origin(report),
         *_coverage(report),
@@ -54,7 +34,6 @@ def page_of(report: Report) -> str:
         *_arrays(report),
         *_nodes(report),
     )
-    return f"<!DOCTYPE html>\n{tag('html', head, body, lang='en')}\n"
 
 
 def _origin(report: Report) -> Html:

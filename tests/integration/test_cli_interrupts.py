@@ -187,6 +187,28 @@ def test_a_stopped_study_says_how_to_go_on_and_does(start, quick, tmp_path):
     assert alone.items() <= found.result.items()
 
 
+def test_a_sweep_that_is_interrupted_keeps_what_it_has_and_goes_on(start, quick, tmp_path):
+    sweep, root = tmp_path / "sweep.yaml", tmp_path / "swept"
+    sweep.write_text(
+        "{schema: 1, site: site.yaml, trials: 80, vary: "
+        "[{parameter: sensing.num_receivers, values: [1, 2]}]}",
+        encoding="utf-8",
+    )
+    arguments = ("study", "sweep", sweep, "--out", root)
+    terminal = start(*arguments)
+    terminal.read_until(b"16/160", b"24/160", b"32/160", b"40/160")
+    code, took_s = terminal.end(signal.SIGINT, to_all=True)
+    assert_interrupted(terminal, code, took_s)
+    kept = 8 * len(list(root.glob("cases/*/chunks/*.trials")))
+    assert 16 <= kept < 160
+    said = f"{root}: {kept} of 160 trials are kept; the same command goes on from there"
+    assert said.encode() in terminal.shown.replace(b"\r\n", b"\n")
+    assert not (root / "sweep.csv").exists()
+    found = call(*arguments)
+    assert f"{root}: goes on with {kept} of 160 trials\n" in found.err
+    assert (root / "sweep.csv").exists()
+
+
 def test_a_study_stops_while_its_workers_start(start, quick):
     terminal = start("study", "run", quick, "--jobs", 2, "--trials", 10_000)
     terminal.read_while(lambda: not any(map(is_importing_numpy, terminal.descendants())))

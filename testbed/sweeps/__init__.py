@@ -1,0 +1,1 @@
+"""Sweeps: any parameter of a site against any other, from a file."""
