@@ -14,11 +14,12 @@ from calibration.entry_checks import EntryCheck
 from testbed.build import Overrides
 from testbed.commands.live_options import live_options
 from testbed.commands.options import fidelity_options, resolve_site
-from testbed.commands.tables import decibels, metres, progress_bar, screen
+from testbed.commands.tables import decibels, progress_bar, screen
 from testbed.errors import written_to
 from testbed.runs.dictionary_check import check_dictionary
 from testbed.runs.setup import Fidelity, opened_setup
 from testbed.site import Site
+from testbed.units import metres
 
 
 @click.command("check")

@@ -14,8 +14,9 @@ from rich.table import Table
 from testbed.build import Overrides
 from testbed.commands.options import resolve_site, shared_options
 from testbed.commands.study_options import check_pool, going_on, pool_options, refuse_hardware
+from testbed.commands.study_paper import paper
 from testbed.commands.study_sweep import sweep
-from testbed.commands.tables import metres, progress_bar, screen
+from testbed.commands.tables import progress_bar, screen
 from testbed.errors import UsageError, written_to
 from testbed.runs.backgrounds import BackgroundKind
 from testbed.runs.paper_literal import paper_literal
@@ -25,6 +26,7 @@ from testbed.runs.study import TRIAL_COLUMNS, run_study, study_object, trial_row
 from testbed.runs.study_finished import FinishedTrials
 from testbed.runs.study_store import TABLE_NAME, opened_store, study_identity
 from testbed.runs.trial import TrialResult
+from testbed.units import metres
 
 
 @click.group("study")
@@ -32,6 +34,7 @@ def command() -> None:
     """Monte Carlo studies of a site."""
 
 
+command.add_command(paper)
 command.add_command(sweep)
 
 

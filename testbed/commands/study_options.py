@@ -1,6 +1,6 @@
 """What the studies' commands share: what computes them, what they refuse, how they go on."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -8,7 +8,10 @@ from typing import Any
 import click
 
 from testbed.build import radio_kinds
+from testbed.commands.tables import progress_bar
 from testbed.errors import UsageError
+from testbed.runs.cases import Case, Finished, opened_cases, run_cases
+from testbed.runs.trial import TrialResult
 from testbed.site import Site
 
 _POOL = (
@@ -60,3 +63,32 @@ def going_on(root: Path, count_kept: Callable[[], int], trials: int) -> Iterator
             err=True,
         )
         raise
+
+
+def computed_cases(
+    root: Path,
+    cases: Mapping[str, Case],
+    trials: int,
+    seed: int,
+    jobs: int | None,
+    scheduler: str | None,
+) -> dict[str, Finished]:
+    """So many trials of each case by its name, computed where they are not in the directory yet."""
+
+    def say(text: str) -> None:
+        click.echo(text, err=True)
+
+    with opened_cases(root, cases, trials, seed, say) as finished:
+
+        def count_kept() -> int:
+            return sum(len(known.of_first(trials)) for known in finished)
+
+        total = trials * len(cases)
+        with going_on(root, count_kept, total), progress_bar() as progress:
+            task = progress.add_task("trials", total=total, completed=count_kept())
+
+            def note(chunk: Sequence[TrialResult]) -> None:
+                progress.advance(task, len(chunk))
+
+            run_cases(list(cases.values()), finished, trials, seed, jobs or 1, note, scheduler)
+        return dict(zip(cases, finished, strict=True))

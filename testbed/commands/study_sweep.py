@@ -9,17 +9,22 @@ from rich.table import Table
 
 from calibration.whole_files import write_atomically
 from testbed.build import simulated
-from testbed.commands.study_options import check_pool, going_on, pool_options, refuse_hardware
-from testbed.commands.tables import metres, progress_bar, screen
+from testbed.commands.study_options import (
+    check_pool,
+    computed_cases,
+    pool_options,
+    refuse_hardware,
+)
+from testbed.commands.tables import screen
 from testbed.errors import written_to
 from testbed.figure_files import save_figure
-from testbed.runs.cases import Finished, opened_cases, run_cases
-from testbed.runs.trial import TrialResult
+from testbed.runs.cases import Finished
 from testbed.site import load_site
 from testbed.sweeps.combinations import SweptCase, short_titles, swept_cases
 from testbed.sweeps.page import page_of
 from testbed.sweeps.results import SweepRow, row_object, sweep_row, table_text, without_effect
 from testbed.sweeps.sweep_file import SweepFile, load_sweep, shown
+from testbed.units import metres
 
 _ON_PAGE_ONLY = 2  # last columns, which a terminal has no room for
 _TABLE_WIDTH = 200  # where there is no terminal to ask
@@ -63,7 +68,9 @@ def sweep(
     swept = swept_cases(wanted, simulated(site) if simulate else site, sweep_path)
     for own in swept:
         refuse_hardware(own.case.site, sweep_path.parent / wanted.site)
-    rows = _computed(root, wanted, swept, jobs or 1, scheduler)
+    cases = {own.name: own.case for own in swept}
+    finished = computed_cases(root, cases, wanted.trials, wanted.seed, jobs, scheduler)
+    rows = [_row(own, finished[own.name], wanted) for own in swept]
     for title in without_effect(wanted, rows):
         click.echo(f"{title}: changed nothing, all its values came to the same", err=True)
     heads, cells = _table(wanted, rows)
@@ -81,32 +88,6 @@ def sweep(
         click.echo(msgspec.json.format(msgspec.json.encode(found)).decode())
         return
     _print(root, wanted, heads, cells)
-
-
-def _computed(
-    root: Path, wanted: SweepFile, swept: Sequence[SweptCase], jobs: int, scheduler: str | None
-) -> list[SweepRow]:
-    """A row a case, whose trials are computed where they are not there."""
-    cases = {own.name: own.case for own in swept}
-    trials, seed = wanted.trials, wanted.seed
-    all_trials = trials * len(cases)
-
-    def say(text: str) -> None:
-        click.echo(text, err=True)
-
-    with opened_cases(root, cases, trials, seed, say) as finished:
-
-        def count_kept() -> int:
-            return sum(len(known.of_first(trials)) for known in finished)
-
-        with going_on(root, count_kept, all_trials), progress_bar() as progress:
-            task = progress.add_task("trials", total=all_trials, completed=count_kept())
-
-            def note(chunk: Sequence[TrialResult]) -> None:
-                progress.advance(task, len(chunk))
-
-            run_cases(list(cases.values()), finished, trials, seed, jobs, note, scheduler)
-        return [_row(own, known, wanted) for own, known in zip(swept, finished, strict=True)]
 
 
 def _row(own: SweptCase, known: Finished, wanted: SweepFile) -> SweepRow:

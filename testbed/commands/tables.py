@@ -17,6 +17,7 @@ from rich.table import Table
 from fusion.sensing import CHI2_95
 from testbed.runs.localize import Scene, SensingRecord, throughput_loss_pct
 from testbed.site import Site
+from testbed.units import metres
 
 # Time left is told from this much of the past: one step of a campaign may take minutes.
 _SPEED_OF_S = 3600.0
@@ -34,13 +35,6 @@ def progress_bar() -> Progress:
         TextColumn("elapsed"), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(),
         console=Console(stderr=True), speed_estimate_period=_SPEED_OF_S,
     )  # fmt: skip
-
-
-def metres(value: float | None) -> str:
-    """A length for people, in the unit that suits it: 1.23 m, 45.6 mm; a dash for ``None``."""
-    if value is None:
-        return "-"
-    return f"{value:.2f} m" if abs(value) >= 1.0 else f"{1e3 * value:.2f} mm"
 
 
 def decibels(value: float | None) -> str:

@@ -67,8 +67,10 @@ def error_curves_figure(
             ax.grid(lw=0.4, color="0.88")
         axes[0].set(ylim=_limits_m(panels))
         axes[0].yaxis.set_major_formatter(FuncFormatter(_length))
-        figure.supxlabel(x_label, fontsize=8.5)
-        figure.supylabel(y_label, fontsize=8.5)
+        for ax in grid[-1]:
+            ax.set_xlabel(x_label)
+        for ax in grid[:, 0]:
+            ax.set_ylabel(y_label)
         handles = {
             label: handle
             for ax in axes

@@ -44,7 +44,7 @@ NEW: Mapping[str, tuple[str, str]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)  # a key: one object a case
 class PaperCase:
     """One case of the paper's study.
 

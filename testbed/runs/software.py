@@ -11,7 +11,7 @@ from calibration.dictionary_entry import software
 _PACKAGES = ("calibration", "drivers", "fusion", "processing", "sim_backend", "testbed")
 _LIBRARIES = ("numba", "numpy", "scipy")
 # What only asks for results, and shows them: no trial passes through it.
-_SHOWING = frozenset({"commands", "figures", "paper", "report"})
+_SHOWING = frozenset({"commands", "figures", "paper", "report", "sweeps"})
 
 
 @cache
