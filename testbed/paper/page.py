@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from testbed.paper.cases import MOST_SENSINGS
 from testbed.paper.notes import NOTES
 from testbed.paper.page_tables import (
     fig2_table,
@@ -11,9 +12,11 @@ from testbed.paper.page_tables import (
     table1,
     worth_table,
 )
+from testbed.paper.published import FIG2_RMSE_M
 from testbed.paper.statements import Statement, statements
 from testbed.paper.study import Reproduction, tables_of
 from testbed.report.html import Html, table, tag, whole_page
+from testbed.runs.policies import PROPOSED
 from testbed.units import metres
 
 _METHOD = (
@@ -168,12 +171,14 @@ def _total(found: Reproduction) -> int:
 
 def verdict_of(found: Reproduction) -> str:
     """What the proposed scheme reaches, in a sentence."""
-    ours = found.ending("fig2", "proposed", "ours") or found.ending("table1", "proposed", "ours")
+    ours = found.ending("fig2", PROPOSED, "ours") or found.ending("table1", PROPOSED, "ours")
     if ours is None:
         return f"{_total(found):,} trials"
-    over = "" if ours.rmse_over_bound is None else f", {ours.rmse_over_bound:.2f} of its bound"
+    published = FIG2_RMSE_M[PROPOSED][MOST_SENSINGS] if ours.part == "fig2" else None
+    against = "" if published is None else f"; the paper states {metres(published)}"
+    over = "" if ours.rmse_over_bound is None else f", {ours.rmse_over_bound:.2f} of the bound"
     return (
-        f"{ours.num_elements} elements, {ours.num_receivers} receiver(s): RMSE "
-        f"{metres(ours.rmse_m)} ({metres(ours.median_m)} in the median{over}) after "
-        f"{ours.num_sensings:.1f} sensings on average; {100.0 * ours.unresolved:.1f} % not found"
+        f"{ours.num_elements} elements, N_r = {ours.num_receivers}: RMSE {metres(ours.rmse_m)}"
+        f"{over}, median {metres(ours.median_m)}, after {ours.num_sensings:.1f} sensings on "
+        f"average, {100.0 * ours.unresolved:.1f} % not found{against}"
     )
