@@ -132,14 +132,18 @@ def _ends_better(n: _Numbers) -> Finding:
 
 
 def _fis_above(n: _Numbers) -> Finding:
+    first, *_, last = n.line_m("fis")
     ratio = n.rmse_m("fis", _SATURATED) / n.rmse_m("proposed", _SATURATED)
-    return Finding(f"{ratio:,.0f} times the proposed at 6", ratio > 1.0)
+    said = f"from {first:.3g} to {last:.3g} m; {ratio:,.3g} times the proposed at 6"
+    return Finding(said, last < first and ratio > 1.0)
 
 
 def _rsa(n: _Numbers) -> Finding:
     rises = sum(after > before for before, after in pairwise(n.line_m("rsa")))
     above = n.rmse_m("rsa", 10) / n.rmse_m("proposed", 10)
-    return Finding(f"rises {rises} times; ends {above:.3g} times above the proposed", rises > 0)
+    return Finding(
+        f"rises {rises} times; ends at {above:.3g} times the proposed", rises > 0 and above > 1.0
+    )
 
 
 def _obs(n: _Numbers) -> Finding:
@@ -157,7 +161,7 @@ def _elements(n: _Numbers) -> Finding:
 def _upper_tail(n: _Numbers) -> Finding:
     lines = [[n.cells[m, r, _UPPER_PERCENT] for r in (1, 2, 3)] for m in (4, 16)]
     falls = sum(line[2] < line[0] for line in lines)
-    shown = "; ".join(" > ".join(f"{1e3 * v:.3g}" for v in line) for line in lines)
+    shown = "; ".join(", ".join(f"{1e3 * v:.3g}" for v in line) for line in lines)
     return Finding(f"95 %, N_r 1 to 3, in mm: {shown}", falls == len(lines))
 
 
@@ -169,7 +173,7 @@ def _not_monotonic(n: _Numbers) -> Finding:
 
 def _loss_by_elements(n: _Numbers) -> Finding:
     pairs = [(n.loss_pct[4, r], n.loss_pct[16, r]) for r in (1, 2, 3)]
-    shown = ", ".join(f"{few:.2f} > {many:.2f}" for few, many in pairs)
+    shown = ", ".join(f"{few:.2f} to {many:.2f}" for few, many in pairs)
     return Finding(f"{shown} %", all(many < few for few, many in pairs))
 
 
@@ -180,7 +184,7 @@ def _loss_by_receivers(n: _Numbers) -> Finding:
 
 
 def _below(n: _Numbers) -> Finding:
-    most = max(n.loss_pct.values())
+    most = max(n.loss_pct[size] for size in TABLE1_M)
     return Finding(f"at most {most:.2f} %", most < 3.5)
 
 
