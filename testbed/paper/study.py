@@ -1,5 +1,7 @@
 """The paper's study: everything that is told of its trials, and the tables of that."""
 
+import csv
+import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
 from typing import Any
@@ -98,6 +100,8 @@ def tables_of(found: Reproduction) -> dict[str, str]:
 
 
 def _csv(kind: type, rows: Sequence[Any]) -> str:
-    heads = ",".join(field.name for field in fields(kind))
-    lines = (",".join("" if v is None else f"{v}" for v in astuple(row)) for row in rows)
-    return "\n".join((heads, *lines, ""))
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(field.name for field in fields(kind))
+    writer.writerows(map(astuple, rows))
+    return stream.getvalue()
