@@ -106,11 +106,13 @@ def paper_cases(
 
 
 def _fig2(hall: Site, policies: Sequence[str]) -> Iterator[PaperCase]:
+    shown = (PROPOSED, *_ITERATIVE, *SINGLE_SHOT)
+    more = [name for name in dict.fromkeys(policies) if name not in shown]
     for column in COLUMNS:
         site = _sized(hall, column, FIG2_ELEMENTS, FIG2_RECEIVERS, MOST_SENSINGS)
         for scheme, background in _BACKGROUNDS.items():
             yield PaperCase("fig2", scheme, column, Case(site, background))
-        for policy in (*_ITERATIVE, *policies):
+        for policy in (*_ITERATIVE, *more):
             yield PaperCase("fig2", policy, column, Case(site, policy=policy))
         for policy, budget in product(SINGLE_SHOT, range(1, MOST_SENSINGS + 1)):
             site = _sized(hall, column, FIG2_ELEMENTS, FIG2_RECEIVERS, budget)
