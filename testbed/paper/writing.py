@@ -18,9 +18,9 @@ def write_report(root: Path, found: Reproduction) -> tuple[Path, str]:
         write_atomically(root / name, text.encode())
     figures = {}
     for name, figure in figures_of(found):
+        figures[name] = svg_of(figure, name)  # first: a layout is settled anew by each drawing
+        write_atomically(root / f"{name}.svg", figures[name].encode())
         save_figure(figure, root / f"{name}.png")
-        figures[name] = svg_of(figure, name)
-        write_atomically(root / f"{name}.svg", f"{figures[name]}\n".encode())
     verdict = verdict_of(found)
     page = root / PAGE_NAME
     write_atomically(page, page_of(found, verdict, figures).encode())
