@@ -1,9 +1,6 @@
 """The page: one file that is whole, stands alone, escapes what it is told, and says what is so."""
 
 import json
-import re
-from html.parser import HTMLParser
-from xml.etree import ElementTree as ET
 
 import msgspec
 import numpy as np
@@ -15,6 +12,7 @@ from calibration.entry_checks import EntryCheck, EntryChecks
 from testbed.report.html import Html, tag
 from testbed.report.page import page_of
 from testbed.report.report import report_of
+from tests.unit.testbed.pages import Reader
 from tests.unit.testbed.report.halls import copied, hall, replaced
 from tests.unit.testbed.sites import header_of
 
@@ -23,52 +21,10 @@ SECTIONS = (
     "Coverage", "Suspicious links", "Links without absolute delay", "Noise", "Stability", "Arrays",
     "Times, powers and poses of nodes",
 )  # fmt: skip
-VOID = {"meta", "br"}
-
-
-class Reader(HTMLParser):
-    """What a browser would find; elements that are not closed, or in no order, are an error."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.tags: list[str] = []
-        self.attributes: list[tuple[str, str | None]] = []
-        self.text: list[str] = []
-        self.headings: list[str] = []
-        self.feed(page)
-        self.close()
-        assert not self.open
-
-    def handle_starttag(self, name, attrs):
-        self.tags.append(name)
-        self.attributes += attrs
-        if name not in VOID:
-            self.open.append(name)
-
-    def handle_startendtag(self, name, attrs):
-        self.tags.append(name)
-        self.attributes += attrs
-
-    def handle_endtag(self, name):
-        assert self.open.pop() == name
-
-    def handle_data(self, data):
-        if "style" not in self.open:
-            self.text.append(data)
-        if self.open and self.open[-1] == "h2":
-            self.headings.append(data)
-
-    @property
-    def words(self) -> str:
-        return " ".join(" ".join(self.text).split())
 
 
 def read(root) -> Reader:
-    page = page_of(report_of(root))
-    for figure in re.findall(r"<svg.*?</svg>", page, flags=re.DOTALL):
-        ET.fromstring(figure)  # noqa: S314  our own
-    return Reader(page)
+    return Reader(page_of(report_of(root)))
 
 
 def simple(root, names, num_elements=2, **options):
