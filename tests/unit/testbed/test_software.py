@@ -1,8 +1,13 @@
 """Which code computes, and what differs."""
 
+import re
+import shutil
 from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
+import pytest
 
 from testbed.runs import software
 from testbed.runs.software import differences, software_identity
@@ -28,6 +33,45 @@ def test_other_code_has_another_hash(tmp_path, monkeypatch):
     (module.parent / "notes.txt").write_text("not code")
     assert len(set(hashes)) == 4
     assert software._code_hash() == hashes[-1]
+
+
+def test_code_that_only_shows_is_no_part_of_it(tmp_path, monkeypatch):
+    """So that a page may be changed while its study runs; what a trial passes through may not."""
+    root = tmp_path / "above" / "report"  # where the packages are does not matter
+    monkeypatch.setattr(software, "_folders_of", lambda package: [root / package])
+    for package in software._PACKAGES:
+        own = Path(find_spec(package).submodule_search_locations[0])
+        shutil.copytree(own, root / package, ignore=shutil.ignore_patterns("__pycache__"))
+    real = software._code_hash()
+
+    def changes(path):
+        before = path.read_text()
+        path.write_text(f"{before}\nx = 1\n")
+        changed = software._code_hash() != real
+        path.write_text(before)
+        return changed
+
+    testbed = root / "testbed"
+    for shows in (
+        "commands/study_paper.py", "figures/worth.py", "paper/page.py", "report/html.py",
+        "sweeps/page.py",
+    ):  # fmt: skip
+        assert not changes(testbed / shows)
+    for computes in ("runs/trial.py", "runs/study.py", "build.py", "site.py", "bus/errors.py"):
+        assert changes(testbed / computes)
+    for package in software._PACKAGES:
+        assert changes(root / package / "__init__.py")
+    assert changes(root / "processing" / "report.py")
+    assert software._code_hash() == real
+
+
+@pytest.mark.parametrize("shows", sorted(software._SHOWING))
+def test_nothing_that_computes_imports_what_only_shows(shows):
+    """Or results could change, and their identity not."""
+    name = re.compile(rf"^\s*(?:from|import) testbed\.{shows}\b", re.MULTILINE)
+    folder = Path(find_spec("testbed").submodule_search_locations[0])
+    for path in (folder / "runs").rglob("*.py"):
+        assert not name.search(path.read_text(encoding="utf-8")), path
 
 
 def test_differences_have_their_place():

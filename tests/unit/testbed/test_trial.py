@@ -173,6 +173,57 @@ def test_radios_send_no_other_burst_than_the_site_s():
     assert 0.0 < result.bounds[-1].oracle_m < result.bounds[-1].conditional_m
 
 
+def noise_of(source, num_bursts):
+    """What a look at a target far too small hears, and of how many symbols."""
+    tx, rx = source.nodes[:2]
+    (capture,) = source.sense(tx.node_id, [rx.node_id], 0)
+    var = np.mean(np.abs(capture.rx_pilots) ** 2) / channel_noise_var(tx, rx, source.grid)
+    assert capture.num_averaged == num_bursts
+    return var
+
+
+def test_a_burst_has_the_site_s_symbols_and_as_much_less_noise():
+    silent = changed(lab(), {"simulation.mean_rcs_dbsm": -200.0})
+    for num_symbols in (1, 8):
+        site = as_site(changed(silent, {"waveform.num_symbols": num_symbols}))
+        source = simulate(site, 7, cancel_static=True).source
+        # 600 tones of 4 elements: the mean power's standard deviation is a fiftieth
+        assert noise_of(source, num_symbols) == pytest.approx(1 / num_symbols, rel=0.08)
+
+
+class Twice:
+    """Senses once with the site's burst, once with two in one."""
+
+    def run(self, world):
+        first, second, *_ = world.network.index
+        belief = world.new_belief()
+        for num_bursts in (1, 2):
+            reports = world.sense(SensingConfig(first, (second,)), num_bursts)
+            self.num_averaged.append([report.num_averaged for report in reports])
+            belief.update(reports)
+            yield belief.summary()
+
+
+def test_bursts_of_a_sensing_have_the_site_s_symbols_each(monkeypatch):
+    monkeypatch.setattr(Twice, "num_averaged", [], raising=False)
+    monkeypatch.setitem(BUILT_IN, "Twice", Twice)
+    site = as_site(changed(lab(), {"waveform.num_symbols": 8, "waveform.num_subcarriers": 200}))
+    result = run_trial(site, 5, "learned", Processors(site), policy="Twice")
+    assert Twice.num_averaged == [[8], [16]]
+    assert result.num_symbols == 3
+
+
+def test_bounds_of_several_symbols_are_of_all_of_them(monkeypatch):
+    """A bound follows the square root of the information where nothing else limits it."""
+    exact = {"node_defaults.survey": {}, "waveform.num_subcarriers": 200}
+    found = {}
+    for num_symbols in (1, 4):
+        site = as_site(changed(lab(), exact | {"waveform.num_symbols": num_symbols}))
+        result = run_trial(site, 5, "perfect", Processors(site), policy="obs")
+        found[num_symbols] = result.bounds[-1].mean_rcs_m
+    assert found[1] == pytest.approx(2.0 * found[4], rel=0.01)
+
+
 def test_averaging_symbols_takes_noise_alone_away():
     source = simulate(SITE, 7, cancel_static=True).source
     tx, rx = source.nodes[:2]
