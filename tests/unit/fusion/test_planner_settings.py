@@ -109,13 +109,13 @@ def test_in_doubt_belief_searches_on_and_otherwise_p2_takes_the_best():
         assert found == in_doubt(recovery="belief").next_config() != best
 
 
-def config_once_found(**settings):
-    """What is sensed after the target was found by those that see it."""
+def config_once_found(absent=(), **settings):
+    """What is sensed, without some, after the target was found by those that see it."""
     hall = Hall([*SEEING, AVERTED], CENTRE_M, 1, rcs_m2=30.0, fading=False)
     controller = hall.controller(0, tolerance_m=1e-4, **settings)
     controller.set_absent(["averted"])
     controller.update(hall.sense(controller.next_config(), 0))
-    controller.set_absent([])
+    controller.set_absent(absent)
     assert hall.error_m(controller.estimate) < 1.0
     return controller.next_config()
 
@@ -131,6 +131,11 @@ def test_only_blind_selection_chooses_who_faces_away(fusion, recovery):
     for sighted in ("visible", "point"):
         assert chosen[sighted].tx_id == "averted"  # nearest
         assert chosen[sighted].rx_ids != ("averted",)
+
+
+def test_blind_selection_chooses_of_those_that_are_present():
+    config = config_once_found(absent=["averted"], selection="blind")
+    assert "averted" not in {config.tx_id, *config.rx_ids}
 
 
 def test_blind_selection_keeps_the_initialization_and_the_search():
