@@ -64,7 +64,7 @@ def rows_of(root, name):
 def test_it_writes_what_it_says(made):
     root, outcome = made
     assert outcome.code == 0, outcome.err
-    assert outcome.out.startswith(f"{root / 'index.html'}: 2 elements, 1 receiver(s): RMSE ")
+    assert outcome.out.startswith(f"{root / 'index.html'}: 2 elements, N_r = 1: RMSE ")
     assert {path.name for path in root.iterdir()} == SHOWN
     iterative, single, columns = 5, 4, 2
     cases = columns * (iterative + single * MOST_SENSINGS) + 10
