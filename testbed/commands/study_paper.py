@@ -64,6 +64,9 @@ def paper(
     for policy in policies:
         new_policy(policy)  # or it fails in each process
     wanted, hall = parts or PARTS, paper_hall()
+    if policies and "fig2" not in wanted:
+        msg = "--policy shows a policy in figure 2: leave --only out, or add --only fig2"
+        raise UsageError(msg)
     cases = {case.name: case for case in paper_cases(wanted, policies, hall)}
     finished = computed_cases(
         root, {name: own.case for name, own in cases.items()}, trials, seed, jobs, scheduler

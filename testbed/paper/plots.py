@@ -33,6 +33,7 @@ _BOUNDS: Mapping[str, tuple[str, Line]] = {
     "conditional_bound": ("bound of the proposed scheme's looks", "dotted"),
     "oracle_bound": ("bound of an oracle's looks", "dashed"),
 }
+FIGURES = ("fig2_rmse", "fig2_median", "table1", "fig3_runtimes", "worth")
 _SYMBOLS = "symbols spent on sensing, J_max"
 
 

@@ -16,6 +16,9 @@ from testbed.runs.software import software_identity
 from testbed.site import Site
 
 _NUM_TIMED = 20
+TABLES: Mapping[str, type] = {
+    "curves.csv": CurvePoint, "table1.csv": Cell, "endings.csv": Ending, "runtimes.csv": StageBar,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -90,13 +93,9 @@ def reproduction_of(
 
 def tables_of(found: Reproduction) -> dict[str, str]:
     """The numbers as tidy CSV by name of file; none that would be empty."""
-    tables: dict[str, tuple[type, Sequence[Any]]] = {
-        "curves.csv": (CurvePoint, found.points),
-        "table1.csv": (Cell, found.cells),
-        "endings.csv": (Ending, found.endings),
-        "runtimes.csv": (StageBar, found.runtimes),
-    }
-    return {name: _csv(kind, rows) for name, (kind, rows) in tables.items() if rows}
+    rows: tuple[Sequence[Any], ...] = (found.points, found.cells, found.endings, found.runtimes)
+    pairs = zip(TABLES.items(), rows, strict=True)
+    return {name: _csv(kind, own) for (name, kind), own in pairs if own}
 
 
 def _csv(kind: type, rows: Sequence[Any]) -> str:

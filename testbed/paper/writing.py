@@ -1,19 +1,27 @@
 """Writing what came of the paper's study: tables, figures and the page, in one directory."""
 
+from itertools import product
 from pathlib import Path
 
 from calibration.whole_files import write_atomically
 from testbed.figure_files import save_figure
 from testbed.figures.svg import svg_of
 from testbed.paper.page import page_of, verdict_of
-from testbed.paper.plots import figures_of
-from testbed.paper.study import Reproduction, tables_of
+from testbed.paper.plots import FIGURES, figures_of
+from testbed.paper.study import TABLES, Reproduction, tables_of
 
 PAGE_NAME = "index.html"
 
 
 def write_report(root: Path, found: Reproduction) -> tuple[Path, str]:
-    """Write all of it, each file whole or not at all; the page, and its verdict."""
+    """Write all of it, each file whole or not at all; the page, and its verdict.
+
+    What an earlier page had beside it is taken away: it may be of other parts.
+    """
+    for name, kind in product(FIGURES, ("png", "svg")):
+        (root / f"{name}.{kind}").unlink(missing_ok=True)
+    for name in TABLES:
+        (root / name).unlink(missing_ok=True)
     for name, text in tables_of(found).items():
         write_atomically(root / name, text.encode())
     figures = {}
