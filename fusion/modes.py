@@ -38,6 +38,8 @@ _UNIT_POINTS = _unit_points()
 # Each point stands for a neighbourhood with this share of the whole covariance, so that weight
 # collapsing onto one point of a wide mode never passes for certainty.
 _KERNEL_SHARE = 0.1
+# A micrometre: what is known in one direction only still has an inverse.
+_LEAST_COVARIANCE_M2 = 1e-12 * np.eye(2)
 
 
 @dataclass(frozen=True)
@@ -235,7 +237,8 @@ class ModeFinder:
         return Mode(
             position_m=position,
             covariance_m2=(offset * weights[:, None]).T @ offset
-            + _KERNEL_SHARE * solution.covariance_m2,
+            + _KERNEL_SHARE * solution.covariance_m2
+            + _LEAST_COVARIANCE_M2,
             points_m=points,
             weights=weights,
             choice=tuple(choice),
