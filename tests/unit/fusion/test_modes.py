@@ -1,6 +1,7 @@
 """Modes: points that stand for a Gaussian, and weights that are evidence."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -193,3 +194,17 @@ def test_a_mode_cut_off_by_the_border_keeps_a_share_of_its_spread(deviations):
         assert np.sum(mode.weights > 0.0) < 16
         least = np.linalg.eigvalsh(mode.covariance_m2 - 0.99 * KERNEL_SHARE * start.covariance_m2)
         assert (least > 0.0).all()
+
+
+def test_a_mode_known_in_one_direction_only_has_an_inverse():
+    """Echoes of 90 dB and more: as a scene without suppression had it, singular in rounding."""
+    links = [evidence(RX, hypothesis_at(TX, RX, TARGET_M, 3000.0))]
+    solution = FINDER.start([links[0].measurements[0]], TARGET_M)
+    assert solution is not None
+    along = np.array([3.24e-5, 3.34e-5])
+    flat = replace(solution, covariance_m2=np.outer(along, along))
+    mode = FINDER.extend(flat, {0: 0}, links, [])
+    assert mode is not None
+    information = np.linalg.inv(mode.covariance_m2)
+    np.testing.assert_allclose(information @ mode.covariance_m2, np.eye(2), atol=1e-3)
+    np.testing.assert_allclose(mode.covariance_m2, flat.covariance_m2, rtol=0.05)
