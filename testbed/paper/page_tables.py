@@ -6,7 +6,7 @@ from testbed.paper.cases import COLUMNS, NEW, Column, worth_schemes
 from testbed.paper.plots import COLUMN_TITLES, SCHEME_NAMES, worth_name
 from testbed.paper.published import FIG2_RMSE_M, TABLE1_M, THROUGHPUT_LOSS_PCT
 from testbed.paper.results import Cell, Ending
-from testbed.paper.statements import Statement
+from testbed.paper.statements import Finding, Statement
 from testbed.paper.study import Reproduction
 from testbed.report.html import Html, joined, table, tag
 from testbed.units import metres
@@ -82,14 +82,19 @@ def _with_band(cell: Cell) -> str:
 
 def statement_table(judged: Sequence[Statement]) -> Html:
     """What the paper says, a row a statement."""
-    marks = {True: "yes", False: "no", None: "-"}
     rows = []
     for statement in judged:
         findings = [statement.findings[column] for column in COLUMNS]
-        cells = (text for one in findings for text in (marks[one.holds], one.said))
-        refer = statement.notes if not all(one.holds for one in findings) else ()
-        rows.append((statement.text, *cells, notes(refer)))
+        cells = (text for one in findings for text in (_mark(one), one.said))
+        plain = all(one.holds and not one.of_best for one in findings)
+        rows.append((statement.text, *cells, notes(() if plain else statement.notes)))
     return table(("the paper", "letter", "", "ours", "", "notes"), rows, 6)
+
+
+def _mark(finding: Finding) -> str:
+    if finding.of_best:
+        return "of 99 %"
+    return {True: "yes", False: "no", None: "-"}[finding.holds]
 
 
 def loss_table(found: Reproduction) -> Html:

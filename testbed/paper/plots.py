@@ -33,14 +33,16 @@ _BOUNDS: Mapping[str, tuple[str, Line]] = {
     "conditional_bound": ("bound of the proposed scheme's looks", "dotted"),
     "oracle_bound": ("bound of an oracle's looks", "dashed"),
 }
-FIGURES = ("fig2_rmse", "fig2_median", "table1", "fig3_runtimes", "worth")
+FIGURES = ("fig2_rmse", "fig2_rmse_best_99", "fig2_median", "table1", "fig3_runtimes", "worth")
 _SYMBOLS = "symbols spent on sensing, J_max"
 
 
 def figures_of(found: Reproduction) -> Iterator[tuple[str, Savable]]:
     """All figures that there are numbers for, by the name of their file."""
     if found.points:
-        yield "fig2_rmse", _rmse(found.points)
+        yield "fig2_rmse", _rmse(found.points, "rmse", "RMSE")
+        best = "RMSE of the best 99 % of trials"
+        yield "fig2_rmse_best_99", _rmse(found.points, "rmse_best_99", best)
         yield "fig2_median", _medians(found.points)
     if found.cells:
         yield "table1", _percentiles(found.cells)
@@ -50,11 +52,11 @@ def figures_of(found: Reproduction) -> Iterator[tuple[str, Savable]]:
         yield "worth", worth_figure(rows)
 
 
-def _rmse(points: Sequence[CurvePoint]) -> Savable:
+def _rmse(points: Sequence[CurvePoint], statistic: str, said: str) -> Savable:
     """As the paper draws it; crosses are its text."""
-    lines = by_scheme(points, "rmse")
+    lines = by_scheme(points, statistic)
     panels = [Panel(COLUMN_TITLES[column], list(_curves(lines, column))) for column in COLUMNS]
-    return error_curves_figure(panels, _SYMBOLS, "RMSE; crosses: the paper's text")
+    return error_curves_figure(panels, _SYMBOLS, f"{said}; crosses: the paper's text")
 
 
 def _curves(

@@ -22,10 +22,13 @@ class Finding:
     ----------
     holds
         ``None`` where that cannot be told.
+    of_best
+        Whether it holds of the best 99 % of trials only.
     """
 
     said: str
     holds: bool | None
+    of_best: bool = False
 
 
 @dataclass(frozen=True)
@@ -51,12 +54,12 @@ _Judge = Callable[["_Numbers"], Finding]
 
 
 class _Numbers:
-    """Numbers of one column by name."""
+    """Numbers of one column by name, with one kind of RMSE."""
 
-    def __init__(self, found: Reproduction, column: Column) -> None:
+    def __init__(self, found: Reproduction, column: Column, rmse: str) -> None:
         self._lines = {
             scheme: {point.num_symbols: point.value_m for point in line}
-            for (own, scheme), line in by_scheme(found.points, "rmse").items()
+            for (own, scheme), line in by_scheme(found.points, rmse).items()
             if own == column
         }
         self.cells = {
@@ -85,11 +88,22 @@ class _Numbers:
 
 def statements(found: Reproduction) -> Iterator[Statement]:
     """All that can be judged by the numbers that there are."""
-    numbers = {column: _Numbers(found, column) for column in COLUMNS}
+    numbers = {column: _Numbers(found, column, "rmse") for column in COLUMNS}
+    of_best = {column: _Numbers(found, column, "rmse_best_99") for column in COLUMNS}
     for asked, notes, text, judge in _STATEMENTS:
         if asked(found):
-            findings = {column: _judged(judge, own) for column, own in numbers.items()}
+            findings = {
+                column: _finding(judge, numbers[column], of_best[column]) for column in COLUMNS
+            }
             yield Statement(text, findings, notes)
+
+
+def _finding(judge: _Judge, numbers: _Numbers, of_best: _Numbers) -> Finding:
+    """Of all trials; where it fails and only rare ones are to blame, that is said as well."""
+    of_all, best = _judged(judge, numbers), _judged(judge, of_best)
+    if of_all.holds is False and best.holds:
+        return Finding(f"{best.said} (of all trials: {of_all.said})", True, of_best=True)
+    return of_all
 
 
 def _judged(judge: _Judge, numbers: _Numbers) -> Finding:

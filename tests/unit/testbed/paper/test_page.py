@@ -101,10 +101,10 @@ def test_files_are_what_the_page_links_to(written):
     found = Reader(page.read_text(encoding="utf-8"))
     links = {value for name, value in found.attributes if name in ("href", "xlink:href")}
     files = {link for link in links if not link.startswith("#")}
-    assert len(files) == 2 * 5
+    assert len(files) == 2 * 6
     assert {path.name for path in root.iterdir()} == {page.name, *files, *tables_of(WHOLE)}
     assert not {"script", "link", "iframe", "img"} & set(found.tags)
-    assert found.tags.count("svg") == 5
+    assert found.tags.count("svg") == 6
     assert verdict in found.words
     for name in files:
         assert len((root / name).read_bytes()) > 1000
@@ -172,7 +172,7 @@ def test_numbers_stand_beside_the_paper_s():
 def test_the_verdict_is_of_figure_2_or_else_of_the_table():
     assert verdict_of(WHOLE) == (
         "32 elements, N_r = 1: RMSE 450.00 mm, 1.05 of the bound, median 100.00 mm, after 4.6 "
-        "sensings on average, 10.0 % not found; the paper states 450.00 mm"
+        "sensings on average, 10.0 % not found; the paper states 0.45 m"
     )
     table = verdict_of(reproduction(endings=of_part("table1")))
     assert table.startswith("16 elements, N_r = 3: RMSE 450.00 mm")
@@ -189,14 +189,14 @@ def test_policies_of_other_packages_are_in_figures_and_tables(tmp_path):
     page, _ = write_report(tmp_path, replace(found, endings=endings))
     seen = Reader(page.read_text(encoding="utf-8"))
     assert "script" not in seen.tags
-    # The table, both figures, and the command.
-    assert [seen.text.count(name) for name in names] == [1 + 2, 1 + 2 + 1]
-    for figure in ("fig2_rmse.svg", "fig2_median.svg"):
+    # The table, three figures, and the command.
+    assert [seen.text.count(name) for name in names] == [1 + 3, 1 + 3 + 1]
+    for figure in ("fig2_rmse.svg", "fig2_rmse_best_99.svg", "fig2_median.svg"):
         legend = Reader((tmp_path / figure).read_text(encoding="utf-8")).text
         assert [legend.count(name) for name in names] == [1, 1]  # an entry for both columns
     with (tmp_path / "curves.csv").open(encoding="utf-8", newline="") as stream:
         schemes = [row["scheme"] for row in csv.DictReader(stream)]
-    assert [schemes.count(name) for name in names] == 2 * [2 * 3 * 10]
+    assert [schemes.count(name) for name in names] == 2 * [2 * 4 * 10]
 
 
 def lines_of(ax):
@@ -220,7 +220,7 @@ def test_figure_2_shows_both_columns_bands_and_the_paper_s_text():
 
 def test_figures_are_of_the_parts_that_there_are():
     assert [name for name, _ in figures_of(WHOLE)] == [
-        "fig2_rmse", "fig2_median", "table1", "fig3_runtimes", "worth"
+        "fig2_rmse", "fig2_rmse_best_99", "fig2_median", "table1", "fig3_runtimes", "worth"
     ]  # fmt: skip
     alone = reproduction(points=[], cells=[], runtimes=[], endings=of_part("fig2"))
     assert not list(figures_of(alone))

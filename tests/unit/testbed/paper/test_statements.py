@@ -7,6 +7,7 @@ import pytest
 
 from testbed.paper.cases import COLUMNS
 from testbed.paper.notes import NOTES
+from testbed.paper.page import page_of
 from testbed.paper.statements import statements
 from tests.unit.testbed.paper.numbers import LINES_M, reproduction, with_line
 
@@ -131,6 +132,24 @@ def test_columns_are_judged_on_their_own():
     assert {column: one.holds for column, one in obs.findings.items()} == {
         "literal": True, "ours": False
     }  # fmt: skip
+
+
+def test_what_only_rare_trials_spoil_is_said_to_hold_of_the_others():
+    spoilt = [
+        replace(point, value_m=7.0)
+        if (point.scheme, point.column, point.statistic) == ("proposed", "literal", "rmse")
+        else point
+        for point in PAPER.points
+    ]
+    said = said_of(replace(PAPER, points=spoilt))
+    (falls,) = [own for text, own in said.items() if text.startswith("Six sensings")]
+    letter, ours = falls.findings["literal"], falls.findings["ours"]
+    assert (letter.holds, letter.of_best, ours.of_best) == (True, True, False)
+    assert letter.said == (
+        "RMSE falls 44 times from 1 to 6 (of all trials: RMSE falls 1 times from 1 to 6)"
+    )
+    page = page_of(replace(PAPER, points=spoilt), "", {})
+    assert page.count("<td>of 99 %</td>") >= 1
 
 
 def test_findings_are_told_in_numbers():
