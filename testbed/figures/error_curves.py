@@ -13,7 +13,7 @@ from matplotlib.ticker import FuncFormatter
 Line = Literal["solid", "dashed", "dotted"]
 _STYLE: Any = {"font.size": 8.5, "axes.titlesize": 9.0, "text.parse_math": False}
 # From the least value that is shown to the largest, in metres.
-_WIDEST_M = 1e-3, 300.0
+_WIDEST_M = 5e-4, 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ def error_curves_figure(
             ax.set(title=panel.title, yscale="log")
             ax.grid(lw=0.4, color="0.88")
         axes[0].set(ylim=_limits_m(panels))
-        axes[0].yaxis.set_major_formatter(FuncFormatter(_length))
+        axes[0].yaxis.set_major_formatter(FuncFormatter(length_tick))
         for ax in grid[-1]:
             ax.set_xlabel(x_label)
         for ax in grid[:, 0]:
@@ -106,7 +106,8 @@ def _limits_m(panels: Sequence[Panel]) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def _length(value_m: float, _position: object) -> str:
+def length_tick(value_m: float, _position: object) -> str:
+    """A length in the unit that suits it, for axes of lengths."""
     if value_m >= 1.0:
         return f"{value_m:g} m"
     return f"{1e2 * value_m:g} cm" if value_m >= 0.01 else f"{1e3 * value_m:g} mm"

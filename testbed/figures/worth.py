@@ -8,6 +8,9 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
+
+from testbed.figures.error_curves import length_tick
 
 _MEDIAN, _P95, _RMSE, _BAR = "#0072B2", "#E69F00", "#D55E00", "#6F6F6F"
 _STYLE: Any = {"font.size": 8.5, "axes.titlesize": 9.0, "text.parse_math": False}
@@ -49,10 +52,11 @@ def worth_figure(rows: Sequence[WorthRow]) -> Figure:
             values_m = [getattr(row, f"{name}_m") for row in rows]
             label = {"median": "median", "p95": "95 %", "rmse": "RMSE"}[name]
             errors.plot(values_m, at, marker, color=color, label=label)
-        errors.set(xscale="log", xlabel="error at the end (m)", yticks=at)
+        errors.set(xscale="log", xlabel="error at the end", yticks=at)
+        errors.xaxis.set_major_formatter(FuncFormatter(length_tick))
         errors.set_yticklabels([row.label for row in rows])
         errors.invert_yaxis()
-        errors.legend(loc="upper right")
+        errors.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, frameon=False)
         _bars(sensings, at, [row.num_sensings for row in rows], "sensings on average")
         _bars(unresolved, at, [row.unresolved_pct for row in rows], "not found (%)")
         for ax in (errors, sensings, unresolved):
