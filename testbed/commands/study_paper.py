@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -10,7 +11,6 @@ from testbed.bench.workload import paper_hall
 from testbed.commands.study_options import check_pool, computed_cases, pool_options
 from testbed.errors import UsageError, written_to
 from testbed.paper.cases import PARTS, Part, paper_cases
-from testbed.paper.results import endings
 from testbed.paper.study import measured_runtimes, reproduction_of
 from testbed.runs.policies import new_policy
 
@@ -73,13 +73,13 @@ def paper(
     )
     results = {own: finished[name].of_first(trials) for name, own in cases.items()}
     elapsed_s = sum(known.elapsed_s(trials) for known in finished.values())
-    runtimes = []
+    found = reproduction_of(
+        results, _command(parts, trials, seed, policies), trials, seed, elapsed_s
+    )
     if "fig3" in wanted:
         click.echo("runtimes: measured on this machine, now", err=True)
-        runtimes = list(measured_runtimes(hall, endings(results), seed))
-    again = _command(parts, trials, seed, policies)
+        found = replace(found, runtimes=list(measured_runtimes(hall, found.endings, seed)))
     with written_to(root):
-        found = reproduction_of(results, runtimes, again, trials, seed, elapsed_s)
         page, verdict = write_report(root, found)
     click.echo(f"{page}: {verdict}")
 

@@ -1,13 +1,14 @@
 """Figure of runtimes until convergence: single-link sensing beside selection of nodes."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+
+from testbed.paper.runtimes import StageTimes
 
 _STAGES = (("sensing_s", "single-link sensing", "#0072B2"),
            ("selection_s", "selection of nodes", "#D55E00"))  # fmt: skip
@@ -18,29 +19,10 @@ _WIDTH = 0.4
 _ABOVE, _BELOW = 2.5, 2.0
 
 
-@dataclass(frozen=True, slots=True)
-class StageBar:
-    """Seconds until convergence of both stages.
-
-    Attributes
-    ----------
-    num_elements, num_receivers
-        ``M_a`` and ``N_r``.
-    evaluation
-        ``"ours"`` or ``"literal"``.
-    sensing_s, selection_s
-        Above zero.
-    """
-
-    num_elements: int
-    num_receivers: int
-    evaluation: str
-    sensing_s: float
-    selection_s: float
-
-
-def runtimes_figure(rows: Sequence[StageBar]) -> Figure:
+def runtimes_figure(rows: Sequence[StageTimes]) -> Figure:
     """One panel an evaluation, of one scale: milliseconds by elements and receivers.
+
+    Times are until convergence, above zero.
 
     The axis is logarithmic, on which the stages of one bar would not add up: they are side by side.
     """
@@ -59,7 +41,7 @@ def runtimes_figure(rows: Sequence[StageBar]) -> Figure:
     return figure
 
 
-def _draw(ax: Axes, rows: Sequence[StageBar]) -> None:
+def _draw(ax: Axes, rows: Sequence[StageTimes]) -> None:
     ax.set_yscale("log")
     places = np.arange(len(rows))
     for side, (field, label, color) in zip((-0.5, 0.5), _STAGES, strict=True):

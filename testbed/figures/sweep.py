@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import product
 from typing import Any
 
@@ -79,14 +80,22 @@ def _curves(sweep: SweepFile, rows: Sequence[SweepRow]) -> tuple[list[_Curve], i
     if len(columns) > 1 or len(sweep.vary) == 1:
         names = [f"{policy}, to the letter" if literal else policy for policy, literal in columns]
         return [
-            _Curve(name, color, lambda row, own=own: (row.policy, row.literal) == own)  # type: ignore[misc]
+            _Curve(name, color, partial(_follows, own))
             for name, color, own in zip(names, _colors(len(columns)), columns, strict=True)
         ], 1
     values, name = sweep.vary[1].values, short_titles(sweep)[1]
     return [
-        _Curve(f"{name} = {shown(own)}", color, lambda row, own=own: row.values[1] == own)  # type: ignore[misc]
+        _Curve(f"{name} = {shown(own)}", color, partial(_has_second, own))
         for color, own in zip(_colors(len(values)), values, strict=True)
     ], 2
+
+
+def _follows(column: tuple[str, bool], row: SweepRow) -> bool:
+    return (row.policy, row.literal) == column
+
+
+def _has_second(value: Value, row: SweepRow) -> bool:
+    return row.values[1] == value
 
 
 def _colors(count: int) -> Sequence[str]:

@@ -1,7 +1,7 @@
 """How long the two stages of one sensing take; section VI, Fig. 3."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
@@ -20,7 +20,7 @@ _NUM_LITERAL_REPORTS = 3
 
 @dataclass(frozen=True, slots=True)
 class StageTimes:
-    """Median seconds of one sensing: its single-link stage and its selection stage.
+    """Seconds of the single-link stage and of the selection stage: of one sensing, in the median.
 
     Attributes
     ----------
@@ -39,6 +39,14 @@ class StageTimes:
     evaluation: str
     sensing_s: float
     selection_s: float
+
+    def of(self, num_sensings: float) -> "StageTimes":
+        """The seconds of so many sensings."""
+        return replace(
+            self,
+            sensing_s=num_sensings * self.sensing_s,
+            selection_s=num_sensings * self.selection_s,
+        )
 
 
 def stage_times(

@@ -2,22 +2,21 @@
 
 import csv
 import io
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
 from typing import Any
 
-from testbed.figures.runtimes import StageBar
 from testbed.paper.cases import COLUMNS, Part
 from testbed.paper.published import TABLE1_M
 from testbed.paper.results import Cell, CurvePoint, Ending, Results, cells, curves, endings
-from testbed.paper.runtimes import literal_stage_times, stage_times
+from testbed.paper.runtimes import StageTimes, literal_stage_times, stage_times
 from testbed.runs.policies import PROPOSED
 from testbed.runs.software import software_identity
 from testbed.site import Site
 
 _NUM_TIMED = 20
 TABLES: Mapping[str, type] = {
-    "curves.csv": CurvePoint, "table1.csv": Cell, "endings.csv": Ending, "runtimes.csv": StageBar,
+    "curves.csv": CurvePoint, "table1.csv": Cell, "endings.csv": Ending, "runtimes.csv": StageTimes,
 }  # fmt: skip
 
 
@@ -44,7 +43,7 @@ class Reproduction:
     points: Sequence[CurvePoint]
     cells: Sequence[Cell]
     endings: Sequence[Ending]
-    runtimes: Sequence[StageBar]
+    runtimes: Sequence[StageTimes]
     software: Mapping[str, str]
 
     def ending(self, part: Part, scheme: str, column: str, *size: int) -> Ending | None:
@@ -58,7 +57,7 @@ class Reproduction:
         return found[-1] if found else None
 
 
-def measured_runtimes(hall: Site, ends: Sequence[Ending], seed: int) -> Iterator[StageBar]:
+def measured_runtimes(hall: Site, ends: Sequence[Ending], seed: int) -> Iterator[StageTimes]:
     """Time until convergence of both stages for each cell of Table I, on this machine, now.
 
     A sensing's time, times the sensings that the cell's trials took on average.
@@ -72,22 +71,16 @@ def measured_runtimes(hall: Site, ends: Sequence[Ending], seed: int) -> Iterator
         both = literal_stage_times(hall, *size, seed), stage_times(hall, *size, seed, _NUM_TIMED)
         for column, times in zip(COLUMNS, both, strict=True):
             if times is not None:
-                count = sensings[column, *size]
-                yield StageBar(*size, column, count * times.sensing_s, count * times.selection_s)
+                yield times.of(sensings[column, *size])
 
 
 def reproduction_of(
-    results: Results,
-    runtimes: Iterable[StageBar],
-    command: str,
-    trials: int,
-    seed: int,
-    elapsed_s: float,
+    results: Results, command: str, trials: int, seed: int, elapsed_s: float
 ) -> Reproduction:
-    """Everything that is told of the trials."""
+    """Everything that is told of the trials; runtimes are not."""
     return Reproduction(
         command, trials, seed, elapsed_s, curves(results), cells(results), endings(results),
-        list(runtimes), software_identity(),
+        [], software_identity(),
     )  # fmt: skip
 
 

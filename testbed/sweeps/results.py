@@ -4,6 +4,7 @@ import csv
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -54,10 +55,10 @@ def sweep_row(swept: SweptCase, finished: Finished, trials: int, seed: int) -> S
         percentile_band(errors_m, 50.0, CONFIDENCE),
         percentile_band(errors_m, 95.0, CONFIDENCE),
     )
-    found = study_object(swept.case.site, results, seed, finished.elapsed_s(trials))
+    found: dict[str, Any] = study_object(swept.case.site, results, seed, finished.elapsed_s(trials))
     numbers = (trials, *(end for band in bands for end in band), *(found[n] for n in _OF_STUDY))
     statistics = dict(zip(STATISTICS, numbers, strict=True))
-    return SweepRow(swept.values, swept.policy, swept.literal, statistics)  # type: ignore[arg-type]
+    return SweepRow(swept.values, swept.policy, swept.literal, statistics)
 
 
 def row_object(sweep: SweepFile, row: SweepRow) -> dict[str, Value | Statistic]:

@@ -8,7 +8,7 @@ from tests.unit.testbed.sites import tiny, write_site
 
 @pytest.mark.slow
 @pytest.mark.timeout(180)
-@pytest.mark.parametrize(("num_kills", "spread"), [(6, False), (4, True)])
+@pytest.mark.parametrize(("num_kills", "spread"), [(10, False), (6, True)])
 def test_a_campaign_that_is_killed_on_and_on_ends_as_one_that_was_not(tmp_path, num_kills, spread):
     toll = killed_campaigns(num_kills, 1, tmp_path, spread=spread)
     assert not toll.problems, str(toll)

@@ -45,7 +45,7 @@ absentees = st.sets(st.sampled_from(IDS), max_size=NUM_NODES - 2)
     kind=st.sampled_from(KINDS), seed=st.integers(0, 3),
     steps=st.lists(st.tuples(absentees, absentees, st.booleans()), min_size=1, max_size=4),
 )  # fmt: skip
-@settings(max_examples=25)
+@settings(max_examples=60)
 def test_no_plan_uses_an_absent_node(kind, seed, steps):
     """Whether it went before the plan, after it, or while the sensing was under way."""
     controller = begun(kind, seed)

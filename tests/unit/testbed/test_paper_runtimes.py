@@ -7,9 +7,9 @@ from matplotlib.colors import to_hex
 
 from testbed.bench import literal
 from testbed.figure_files import save_figure
-from testbed.figures.runtimes import StageBar, runtimes_figure
+from testbed.figures.runtimes import runtimes_figure
 from testbed.paper import runtimes
-from testbed.paper.runtimes import literal_stage_times, stage_times
+from testbed.paper.runtimes import StageTimes, literal_stage_times, stage_times
 from testbed.runs.links import Look
 from testbed.site import SiteError
 from tests.unit.testbed.sites import as_site, changed, hall
@@ -63,8 +63,8 @@ def test_more_receivers_than_nodes_are_refused(site, measure):
         measure(site, 2, 12, 1)
 
 
-BARS = [StageBar(4, count, "ours", 0.004, 0.002 * count) for count in (1, 2, 3)]
-LITERAL = [StageBar(4, count, "literal", 0.4, 0.01 * 40**count) for count in (1, 2, 3)]
+BARS = [StageTimes(4, count, "ours", 0.004, 0.002 * count) for count in (1, 2, 3)]
+LITERAL = [StageTimes(4, count, "literal", 0.4, 0.01 * 40**count) for count in (1, 2, 3)]
 
 
 def test_panels_have_one_scale_and_show_milliseconds(tmp_path):

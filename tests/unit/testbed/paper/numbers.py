@@ -4,10 +4,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from testbed.figures.runtimes import StageBar
 from testbed.paper.cases import COLUMNS, worth_schemes
 from testbed.paper.published import TABLE1_M
 from testbed.paper.results import Cell, CurvePoint, Ending
+from testbed.paper.runtimes import StageTimes
 from testbed.paper.study import Reproduction
 from testbed.runs.trial import TrialResult
 from testbed.runs.trial_bounds import TrialBounds
@@ -93,7 +93,7 @@ def reproduction(**parts: Any) -> Reproduction:
               for column, size in both),
             *(ending("worth", scheme, "ours", 4, 1) for scheme in worth_schemes()),
         ],
-        "runtimes": [StageBar(*size, column, *TIMES_S[size]) for column, size in both],
+        "runtimes": [StageTimes(*size, column, *TIMES_S[size]) for column, size in both],
     }  # fmt: skip
     software = {"version": "isac-testbed 1.0", "code": "0123456789abcdef"}
     whole = Reproduction("testbed study paper", 50, 1, 90.0, **known, software=software)
