@@ -38,14 +38,14 @@ ELEMENTS_PER_SCATTERER = 4
 # the sine's for each element. Nodes that hear each other measure these factors anew
 # (`calibration.timing`).
 _DELAY_MODEL_VAR = 2.5
-_ONE_ELEMENT_VAR = 2.0  # and more where no array tells anything
+_ONE_ELEMENT_VAR = 3.2  # and more where no array tells anything
 _SINE_MODEL_VAR = 0.9
 # No direction is surer among scatterers, however well the fit explains them: nodes that look
 # surest are chosen. Beams; and beams for each unit of amplitude besides the path's.
 _LEAST_BEAMS, _BEAMS_BY_OTHERS = 0.012, 0.25
 # A scatterer too near to be told from the path changes amplitude, delay and direction together:
-# cells and beams off for each unit of relative amplitude.
-_PULL_CELLS, _PULL_BEAMS = 0.05, 0.13
+# cells and beams off for each unit of relative amplitude (decision 23).
+_PULL_CELLS, _PULL_BEAMS = 0.04, 0.13
 # Relative amplitude of such scatterers: 0.11 to 0.35 at 18 and 40 MHz in a hall of 24 x 20 m with
 # 10 and 30 scatterers (decision 16).
 _MOST_SCATTERED, _SCATTERED_BY_OTHERS = 0.2, 2.0
@@ -176,7 +176,9 @@ class DirectPath:
     element_var
         Variance of each entry of `element_gain`.
     pull_s, pull_sine
-        How far scatterers that double the amplitude pull at the delay, and at the sine.
+        How far scatterers that double the amplitude pull at the delay, and at the sine: the delay
+        later, as they come later, and as much earlier where they take as much away; the sine to
+        either side.
     scattered
         What scatterers too near to be told from the path add to its amplitude, relative: the
         standard deviation that those further off suggest.
@@ -198,7 +200,7 @@ class DirectPath:
         return float(np.sqrt(np.mean(np.abs(self.element_gain) ** 2)))
 
     def expected_at(self, amplitude: float, std: float = 0.0) -> "DirectPath":
-        """The same, with variances that account for an amplitude other than expected.
+        """The same, without the pull of what an amplitude other than expected tells of.
 
         Parameters
         ----------
@@ -209,9 +211,11 @@ class DirectPath:
         """
         ratio = self.amplitude / amplitude
         # Over what is left of the path: where they take most of it away, they are what is found.
-        excess_square = ((ratio - 1.0) ** 2 + std**2) / ratio**2
+        excess = (ratio - 1.0) / ratio
+        excess_square = excess**2 + (std / ratio) ** 2
         return replace(
             self,
+            delay_s=self.delay_s - excess * self.pull_s,
             delay_var_s2=self.delay_var_s2 + excess_square * self.pull_s**2,
             sine_var=self.sine_var + excess_square * self.pull_sine**2,
         )

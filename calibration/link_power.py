@@ -15,8 +15,9 @@ from drivers.geometry import FloatArray
 
 Link = tuple[str, str]
 
-# Powers and gains off nominal, before they are measured: data sheets give typical values.
-_RADIO_STD_DB = 3.0
+# Powers and gains off nominal, before they are measured: uncalibrated radios are 1 to 2 dB off
+# (docs/nuisances.md).
+_RADIO_STD_DB = 2.0
 # A path and its way back pass the same scatterers; patterns at both ends differ.
 _RECIPROCITY = 0.9
 # What scatterers add has heavy tails, above all where they take most of a path away: Student's t

@@ -159,10 +159,13 @@ def test_an_amplitude_not_expected_tells_of_scatterers_that_nothing_else_tells_o
     assert path.amplitude == pytest.approx(amplitude, rel=1e-3)
     as_expected, not_expected = path.expected_at(amplitude), path.expected_at(1.0)
     assert as_expected.delay_var_s2 == pytest.approx(path.delay_var_s2, rel=1e-3)
-    # A twentieth of a cell for each unit of what they added over what was found
+    # A 25th of a cell for each unit of what they added over what was found, later if they added
     added_s = np.sqrt(not_expected.delay_var_s2 - path.delay_var_s2)
-    expected = 0.05 * abs(amplitude - 1.0) / amplitude
-    assert added_s * GRID.bandwidth_hz == pytest.approx(expected, rel=0.05)
+    expected = 0.04 * (amplitude - 1.0) / amplitude
+    assert added_s * GRID.bandwidth_hz == pytest.approx(abs(expected), rel=0.05)
+    later_s = path.delay_s - not_expected.delay_s
+    assert later_s * GRID.bandwidth_hz == pytest.approx(expected, rel=0.05)
+    assert as_expected.delay_s == pytest.approx(path.delay_s, abs=1e-6 / GRID.bandwidth_hz)
     assert not_expected.sine_var > path.sine_var
 
 
