@@ -139,7 +139,7 @@ class NodeCalibrator:
     def add_pair(self, first: Capture, second: Capture) -> None:
         """Take two soundings of one link in, whose difference is noise."""
         tx, rx = self._nodes[first.tx_id], self._nodes[first.rx_id]
-        nominal = channel_noise_var(tx, rx, self._grid)
+        nominal = channel_noise_var(tx, rx, self._grid) / first.num_averaged
         one, other = (channel_estimate(c.rx_pilots, self._pilots) for c in (first, second))
         measured = repetition_var(one, other, self._grid, first.coherent_groups)
         self._noise_db.setdefault(first.rx_id, []).append(10.0 * np.log10(measured / nominal))
