@@ -19,6 +19,8 @@ _NEGLIGIBLE_LOG = 35.0
 _NEAR_MAHALANOBIS2 = 16.0
 # A mode with less of the posterior cannot state a 95 % ellipse alone.
 _NEARLY_ALL = 0.95
+# Modes as wide as this (root of the trace) are bent; narrower ones by less than a twentieth of it.
+_BENT_M = 0.5
 # Detections, newest first, that one which fixes no position is paired with: enough for the true
 # pair to be among them, and the work stays proportional to the number of reports.
 _NUM_PARTNERS = 6
@@ -162,16 +164,25 @@ class Belief:
     def summary(self) -> PositionEstimate:
         """Best position now: the most probable mode, or the mean where nothing was detected.
 
-        The covariance is that of the mode where it holds nearly all of the posterior; otherwise
-        the posterior's mean square about it, which knows of everywhere else.
+        The covariance is that of the mode where it holds nearly all of the posterior, and covers
+        how it bends; otherwise the posterior's mean square about it, which knows of everywhere
+        else.
         """
         if self.best is None:
             mean_m = self.grid.cell_probability() @ self.grid.points_m
             return PositionEstimate(mean_m, self._spread_m2(mean_m), 0.0, "searching")
         mode, probability = self.best
         sure = probability >= _NEARLY_ALL
-        covariance = mode.covariance_m2 if sure else self._spread_m2(mode.position_m)
+        covariance = self._covariance_m2(mode) if sure else self._spread_m2(mode.position_m)
         return PositionEstimate(mode.position_m, covariance, probability, "searching")
+
+    def _covariance_m2(self, mode: Mode) -> FloatArray:
+        if np.trace(mode.covariance_m2) <= _BENT_M**2:
+            return mode.covariance_m2
+        problem = self._finder.problem(
+            [link.measurements[h] for link, h in self.explained(mode) if h is not None]
+        )
+        return problem.bent(mode.position_m, mode.covariance_m2)
 
     def _spread_m2(self, about_m: FloatArray) -> FloatArray:
         """Mean square of the posterior about a point, shape ``(2, 2)``."""

@@ -102,9 +102,13 @@ class ModeFinder:
             WeakKeyDictionary()
         )
 
+    def problem(self, measurements: Sequence[Measurement]) -> WlsProblem:
+        """P1 of some measurements."""
+        return WlsProblem(measurements, self._bearing, self._errors)
+
     def start(self, measurements: Sequence[Measurement], start_m: FloatArray) -> WlsSolution | None:
         """Local minimum of P1 near a start; ``None`` if outside the area or undetermined."""
-        solution = WlsProblem(measurements, self._bearing, self._errors).solve(start_m)
+        solution = self.problem(measurements).solve(start_m)
         (xx, _), (_, yy) = solution.covariance_m2.tolist()
         margin_m = 3.0 * np.sqrt((xx, yy))
         low, high = solution.position_m + margin_m, solution.position_m - margin_m
@@ -190,9 +194,7 @@ class ModeFinder:
         """P1 of each of a report's hypotheses alone; ``None`` where it says nothing about where."""
         if link not in self._problems:
             self._problems[link] = [
-                WlsProblem([measurement], self._bearing, self._errors)
-                if measurement.locates
-                else None
+                self.problem([measurement]) if measurement.locates else None
                 for measurement in link.measurements
             ]
         return self._problems[link]

@@ -109,6 +109,34 @@ class WlsProblem:
         x_m, y_m = position_m
         return foreseen_log_density(self._problem, x_m, y_m, covariance_m2)
 
+    def bent(self, position_m: FloatArray, covariance_m2: FloatArray) -> FloatArray:
+        """A covariance that also covers how far P1's valley bends off its axis, ``(2, 2)``.
+
+        An ellipse of delays is a curve: along its axis by ``u`` the valley lies ``c u^2`` beside
+        it, which for Gaussian ``u`` has three times the square of what is found one standard
+        deviation along: at most the axis itself. Where that is as short as a converged position's,
+        nothing of it shows.
+        """
+        _, vectors = np.linalg.eigh(covariance_m2)
+        across, along = vectors.T
+        std_m = float(np.sqrt(along @ covariance_m2 @ along))
+        behind, here, ahead = (
+            self._valley_m(position_m + u * std_m * along, across) for u in (-1.0, 0.0, 1.0)
+        )
+        sag_m = min(abs((behind + ahead) / 2.0 - here), std_m)
+        return np.asarray(covariance_m2 + 3.0 * sag_m**2 * np.outer(across, across))
+
+    def _valley_m(self, start_m: FloatArray, across: FloatArray, num_steps: int = 8) -> float:
+        """How far P1's minimum on a line lies from its start."""
+        root = np.linalg.cholesky(self.covariance(start_m))
+        total_m = 0.0
+        for _ in range(num_steps):
+            point_m = start_m + total_m * across
+            left = np.linalg.solve(root, self.residual(point_m))
+            slope = np.linalg.solve(root, self.jacobian(point_m) @ across)
+            total_m += float(slope @ left) / max(float(slope @ slope), 1e-300)
+        return total_m
+
     def solve(
         self, start_m: FloatArray, *, max_iterations: int = 20, tolerance_m: float = 1e-6
     ) -> WlsSolution:
