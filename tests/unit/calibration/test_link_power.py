@@ -7,7 +7,7 @@ import pytest
 
 from calibration.link_power import known_powers, link_powers
 
-SCATTER_DB = 1.5
+SCATTER_DB = 1.0  # half of what radios are off
 
 
 def levels(num_nodes: int, rng: np.random.Generator):
@@ -38,14 +38,14 @@ def test_what_scatterers_added_is_as_sure_as_stated(num_nodes):
     assert np.sqrt(np.mean(np.square(ratio))) == pytest.approx(1.0, abs=0.15)
 
 
-def test_two_nodes_tell_little_of_scatterers_and_many_most():
+def test_two_nodes_tell_nothing_of_scatterers_and_many_all():
     rng = np.random.default_rng(5)
     stated = {}
     for num_nodes in (2, 12):
         names, level, _ = levels(num_nodes, rng)
         powers = link_powers(names, level, SCATTER_DB)
         stated[num_nodes] = powers.scattered_db(("n0", "n1"), level["n0", "n1"])[1]
-    assert stated[2] > 0.75 * SCATTER_DB
+    assert stated[2] > 0.8 * SCATTER_DB
     assert stated[12] < 0.5 * SCATTER_DB
 
 
