@@ -1,10 +1,10 @@
 """Studies that are killed again and again end with the results of one that was not.
 
 ``python -m tests.chaos.killed_study --kills 100`` runs `testbed study run` once undisturbed; then
-into another directory as often as it takes, each time killed (SIGKILL) at a moment drawn evenly
-from the time that the undisturbed one took; then into the next directory, until so many were
-killed. Chunks that are there after a kill must stay as they are, and what comes out in the end must
-be equal to the last bit.
+into another directory as often as it takes, each time killed (SIGKILL), in turns at a moment drawn
+evenly from the time that the undisturbed one took and as soon as one more chunk is there; then into
+the next directory, until so many were killed. Chunks that are there after a kill must stay as they
+are, and what comes out in the end must be equal to the last bit.
 """
 
 import argparse
@@ -85,10 +85,8 @@ class Killer:
     def _end_one(self, root: Path, num_kills: int) -> None:
         before: dict[str, bytes] = {}
         while True:
-            spared = self.toll.num_killed >= num_kills
-            within_s = PATIENCE_S if spared else self._rng.uniform(0.0, self.toll.undisturbed_s)
             self.toll.num_resumed += bool(before)
-            ended = self._ended(root, within_s)
+            ended = self._ended(root, self._patience_s(num_kills), self._at_a_chunk(num_kills))
             after = chunks(root)
             if not before.items() <= after.items():
                 self.toll.problems.append(f"{root.name}: chunks lost or computed again")
@@ -97,7 +95,17 @@ class Killer:
                 return
             self.toll.num_killed += 1
 
-    def _ended(self, root: Path, within_s: float) -> bool:
+    def _patience_s(self, num_kills: int) -> float:
+        """For how long the next one is let alone, in seconds."""
+        if self.toll.num_killed >= num_kills or self._at_a_chunk(num_kills):
+            return PATIENCE_S
+        return float(self._rng.uniform(0.0, self.toll.undisturbed_s))
+
+    def _at_a_chunk(self, num_kills: int) -> bool:
+        """Whether the next one is killed with its first chunk."""
+        return self.toll.num_killed < num_kills and self.toll.num_killed % 2 == 1
+
+    def _ended(self, root: Path, within_s: float, at_a_chunk: bool = False) -> bool:
         """Whether a study came to its end by itself in that time; otherwise it is killed then."""
         command = [sys.executable, "-m", "testbed", "study", "run", str(self._site), "--json"]
         options = ["--trials", TRIALS, "--seed", SEED, "--jobs", self._jobs, "--out", root]
@@ -109,11 +117,24 @@ class Killer:
                 [*command, *map(str, options)], cwd=ROOT, stdout=out, stderr=log,
                 env=os.environ | {"OPENBLAS_NUM_THREADS": "1"},
             )  # fmt: skip
+            if at_a_chunk:
+                self._await_a_chunk(process, root, within_s)
+                within_s = 0.0
             ended_by_itself(process, within_s)
         if process.returncode not in (0, -signal.SIGKILL):
             msg = f"a study ended with {process.returncode}; see {root}.log"
             raise RuntimeError(msg)
         return process.returncode == 0
+
+    @staticmethod
+    def _await_a_chunk(process: subprocess.Popen[bytes], root: Path, within_s: float) -> None:
+        """Until there is one more, or the study has come to its end."""
+        until_s, num_before = time.monotonic() + within_s, len(chunks(root))
+        while len(chunks(root)) == num_before and process.poll() is None:
+            if time.monotonic() > until_s:
+                msg = f"no chunk within {within_s:.0f} s; see {root}.log"
+                raise TimeoutError(msg)
+            time.sleep(0.002)
 
     def found(self, root: Path) -> tuple[dict[str, Any], bytes, list[str]]:
         """What a study printed, without times; its table; and which files it left."""
