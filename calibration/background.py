@@ -13,6 +13,11 @@ MOST_PARTS = 7
 _NUM_ALIGNMENTS = 3
 
 
+def median_var(count: int) -> float:
+    """Variance of the median of so many Gaussian values over that of one; within 3 %."""
+    return (np.pi / 2.0) / (count + (np.pi / 2.0 - 1.0 if count % 2 else np.pi - 2.0))
+
+
 class BackgroundLearner:
     """Collects target-free captures of one link and takes their complex median.
 
@@ -91,6 +96,11 @@ class BackgroundLearner:
             for size, end in zip(self._part_sizes, ends, strict=True)
         ]
 
+    @property
+    def num_kept(self) -> int:
+        """How many captures `entry` is made of."""
+        return len(self._kept())
+
     def leave_out(self, part: int) -> None:
         """Take one of `parts` out of the entry, and out of what they are numbered by."""
         samples, first = self._kept(), sum(self._part_sizes[:part])
@@ -122,9 +132,7 @@ class BackgroundLearner:
         for capture in samples:
             parts = (capture - entry).ravel().view(np.float32)
             powers.append(2.0 * float(np.mean(np.square(parts, out=parts))))
-        # Within 3 % of the median's true variance for any N.
-        median_var = (np.pi / 2.0) / (count + (np.pi / 2.0 - 1.0 if count % 2 else np.pi - 2.0))
-        return float(np.median(powers)) / (1.0 + median_var - 2.0 / count)
+        return float(np.median(powers)) / (1.0 + median_var(count) - 2.0 / count)
 
     def _kept(self) -> ComplexArray:
         """All captures but those that were left out, shape ``(N, K, M)``."""

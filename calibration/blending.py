@@ -24,12 +24,14 @@ def blended(kept: Entry, fresh: LearnedBackground, grid: OfdmGrid) -> LearnedBac
         If the kept entry is zero: there is nothing to align to.
     """
     said, channel, like = kept.header, fresh.channel, fresh.parts[0]
+    own_var, fresh_var = said.learned_with.own_noise_var, fresh.own_noise_var
     if like.needs_alignment:
         channel, _ = align(
             channel, kept.channel, grid, like.coherent_groups or None,
-            reference_noise_var=noise_var_of(kept.channel),
+            reference_noise_var=noise_var_of(kept.channel) if own_var is None else own_var,
         )  # fmt: skip
     return LearnedBackground(
         (kept.channel + channel) / 2, said.config_epoch, said.delay_is_absolute,
         said.delay_var_s2, fresh.noise_var,
+        None if own_var is None or fresh_var is None else (own_var + fresh_var) / 4,
     )  # fmt: skip

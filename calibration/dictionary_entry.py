@@ -15,7 +15,7 @@ import numpy as np
 from calibration.link_geometry import LinkGeometry
 from drivers.geometry import ComplexArray
 
-SCHEMA = 4
+SCHEMA = 5
 # Later versions, which `np.save` does not need here, may announce headers of four gigabytes.
 _ARRAY_MAGIC = np.lib.format.magic(1, 0)
 
@@ -50,6 +50,8 @@ class LearnedWith(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     noise_var
         Variance of a channel entry of one symbol, relative to the transmitted tone; see
         ``BackgroundLearner.noise_var``. A capture that averages symbols has less.
+    own_noise_var
+        Variance of the noise in the entry itself.
     """
 
     tx_id: str | None
@@ -59,6 +61,7 @@ class LearnedWith(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     carrier_hz: float | None
     subcarrier_spacing_hz: float | None
     noise_var: Annotated[float, msgspec.Meta(ge=0.0)] | None
+    own_noise_var: Annotated[float, msgspec.Meta(ge=0.0)] | None
 
     @property
     def receiver(self) -> str | None:
@@ -68,7 +71,7 @@ class LearnedWith(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
 
 NOTHING_KNOWN = LearnedWith(
     tx_id=None, rx_id=None, tx_radio=None, rx_radio=None, carrier_hz=None,
-    subcarrier_spacing_hz=None, noise_var=None,
+    subcarrier_spacing_hz=None, noise_var=None, own_noise_var=None,
 )  # fmt: skip
 
 

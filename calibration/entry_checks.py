@@ -34,7 +34,8 @@ class EntryCheck(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     change_snr_db
         Matched-cell SNR of the strongest of them; ``None`` without any.
     change_range_m
-        Bistatic range of it, by the link's own count of delays.
+        Bistatic range of it, by the link's own count of delays; ``None`` where the direct path
+        hides it.
     noise_db
         Median noise of what is left, over what there was as it was learned; ``None`` if unknown.
     reason

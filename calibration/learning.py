@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from calibration.background import BackgroundLearner
+from calibration.background import BackgroundLearner, median_var
 from drivers.capture import Capture, CaptureRefusedError, CaptureSource
 from drivers.geometry import ComplexArray
 from drivers.waveform import OfdmGrid, pilot_symbols
@@ -88,6 +88,8 @@ class LearnedBackground:
     noise_var
         Of a channel entry of one symbol; see ``BackgroundLearner.noise_var``, which is of a capture
         that averages several.
+    own_noise_var
+        Of the noise in `channel`; ``None`` where it is not known.
     parts
         Means of captures that followed each other, as captures of more bursts: what it was like in
         each part of the time that it was learned in.
@@ -102,6 +104,7 @@ class LearnedBackground:
     delay_is_absolute: bool = True
     delay_var_s2: float = 0.0
     noise_var: float | None = None
+    own_noise_var: float | None = None
     parts: tuple[Capture, ...] = ()
     parts_moved: int = 0
     num_parts: int = 0
@@ -248,11 +251,12 @@ class _Entry:
             )
             for mean, count in learner.parts()
         ]  # fmt: skip
-        noise_var = learner.noise_var(entry)
-        if noise_var is not None:
-            noise_var *= like.num_averaged
+        of_one, own_var = learner.noise_var(entry), None
+        if of_one is not None:
+            own_var = of_one * median_var(learner.num_kept)
+            of_one *= like.num_averaged
         return LearnedBackground(
-            entry, like.config_epoch, like.delay_is_absolute, like.delay_var_s2, noise_var,
+            entry, like.config_epoch, like.delay_is_absolute, like.delay_var_s2, of_one, own_var,
             tuple(parts),
         )  # fmt: skip
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import scipy.fft
+from numpy.typing import NDArray
 
 from drivers.burst import SoundingBurst
 from drivers.capture import Capture, CaptureQuality, CaptureRefusedError, DemodulationReport
@@ -108,13 +109,14 @@ def demodulate(block: IqBlock, sounding: Sounding) -> tuple[ComplexArray, Demodu
     _check_continuity(coherence**2)
     each = _in_phase(each)
     tones = each.mean(axis=0)
+    unheard = _unheard_tones(burst, found)
     report = DemodulationReport(
         carrier_offset_hz=None if found is None else found.offset_hz,
         clock_offset_ppm=(
             None if found is None else found.offset_hz / burst.local_oscillator_hz * 1e6
         ),
         start_sample=start,
-        snr=_snr(np.delete(each, burst.null_index, axis=1)),
+        snr=_snr(np.delete(each, unheard, axis=1)),
         symbol_coherence=float(coherence.min()) if len(coherence) else None,
     )
     offset = np.arange(burst.grid.num_subcarriers) - burst.null_index
@@ -122,7 +124,8 @@ def demodulate(block: IqBlock, sounding: Sounding) -> tuple[ComplexArray, Demodu
     # Amplitudes are square roots of power: 20 dB are a factor of ten.
     scale = 10.0 ** ((block.full_scale_dbm - sounding.tx_full_scale_dbm) / 20.0)
     received = tones * (scale / burst.tone_amplitude * back).astype(np.complex64)[:, None]
-    return _filled(received, burst, _MIDDLE_SHARE[how] * burst.prefix_length), report
+    middle = _MIDDLE_SHARE[how] * burst.prefix_length
+    return _filled(received, burst, middle, unheard), report
 
 
 def has_common_time(block: IqBlock, sounding: Sounding) -> bool:
@@ -210,12 +213,38 @@ def _snr(tones: ComplexArray) -> float | None:
     return max(signal, 0.0) / noise if noise > 0.0 else None
 
 
-def _filled(received: ComplexArray, burst: SoundingBurst, middle: float) -> ComplexArray:
-    """The pilots with the empty tone interpolated between its neighbours' channels."""
-    pilots, empty = pilot_symbols(burst.grid), burst.null_index
-    near = empty + np.array([-2, -1, 1, 2])
-    # About the middle delay (in samples), where the channel turns least from tone to tone.
-    turn = np.exp(2j * np.pi * middle / burst.symbol_length * (near - empty))
-    weights = (np.array([-1.0, 4.0, 4.0, -1.0]) / 6.0 * turn).astype(np.complex64)
-    received[empty] = pilots[empty] * (weights @ (received[near] * pilots[near].conj()[:, None]))
+def _unheard_tones(burst: SoundingBurst, found: Synchronization | None) -> list[int]:
+    """The empty tone, and the one that a receiver's direct current falls on.
+
+    Front ends leave some of it, some 50 dB under full scale: on the empty tone
+    if carriers are alike. Where they are not, as much as everything else in the noise of a link may
+    fall on one tone, in all captures alike. A burst's repeated symbols pass it to no other.
+    """
+    if found is None:
+        return [burst.null_index]
+    own = burst.null_index - round(found.offset_hz / burst.grid.subcarrier_spacing_hz)
+    within = 0 <= own < burst.grid.num_subcarriers
+    return sorted({burst.null_index, own}) if within else [burst.null_index]
+
+
+def _filled(
+    received: ComplexArray, burst: SoundingBurst, middle: float, unheard: list[int]
+) -> ComplexArray:
+    """The pilots with some tones interpolated between their neighbours' channels."""
+    pilots, heard = pilot_symbols(burst.grid), np.ones(len(received), dtype=bool)
+    heard[unheard] = False
+    tones = np.flatnonzero(heard)
+    for tone in unheard:
+        above = int(np.searchsorted(tones, tone))
+        near = tones[max(above - 2, 0) : above + 2]
+        # About the middle delay (in samples), where the channel turns least from tone to tone.
+        turn = np.exp(2j * np.pi * middle / burst.symbol_length * (near - tone))
+        weights = (_lagrange(near - tone) * turn).astype(np.complex64)
+        received[tone] = pilots[tone] * (weights @ (received[near] * pilots[near].conj()[:, None]))
     return received
+
+
+def _lagrange(at: NDArray[np.intp]) -> FloatArray:
+    """Weights of values there for the polynomial through them at zero."""
+    others = [np.delete(at, i) for i in range(len(at))]
+    return np.array([np.prod(other / (other - x)) for x, other in zip(at, others, strict=True)])

@@ -11,13 +11,22 @@ from drivers.waveform import OfdmGrid
 from processing.accuracy import LEAST_SHARE
 from processing.alignment import MOST_NOISE, Alignment, Groups
 from processing.echo import AlignmentUnknowns, information, real_rows
+from processing.echo_grid import EchoGrid, EchoGrids
 from processing.power_map import PowerMapPlan, power_map
-from processing.refine import SubbandSums, band_offset_hz
 from processing.report import Hypothesis
+from processing.subbands import SubbandSums, band_offset_hz
 from processing.waves import At, BandedChannels, Waves
 
 # Information that is less than this share of what an echo alone would give is none.
 _LEAST_INFORMATION = 1e-6
+# Sub-bands: so many that what they lose of an echo on the direct path is nothing beside the
+# thousandth of it that alignment may leave.
+_NUM_BANDS = 256
+# Echoes beside a path: resolution cells after it, and beams about it.
+_BESIDE_STEP = 0.025
+_BESIDE_STEPS = np.arange(-2, 41)
+_BESIDE_BEAMS = np.arange(-1.5, 1.51, 0.1)
+_MOST_KEPT = 32  # grids of them, 50 kB each
 _TINY = float(np.finfo(np.float32).tiny)
 
 
@@ -49,6 +58,8 @@ class NearBackground:
         What a gain does like a delay, over it, shape ``(C,)``.
     noise_energy
         Of the noise in the background, shape ``(C,)``.
+    grids
+        Echoes beside the alignment.
     """
 
     def __init__(
@@ -76,11 +87,36 @@ class NearBackground:
         self.slope_energy = np.maximum(self._over_groups(np.abs(self.slope) ** 2).real, _TINY)
         self._sums = self.sums(self.background), self.sums(self.slope)
         self._waves = Waves(grid, array, band_offset_hz(grid), self.group)
+        self.grids = EchoGrids(grid, array, self._sums, self.unknowns().energy, self.group)
+        self._beside: dict[int, EchoGrid] = {}
         self._wrong_gains = wrong_gains(self._waves.turn_rad)
 
     def sums(self, channel: ComplexArray) -> SubbandSums:
         """Sums of a channel over sub-bands, about delays half a resolution cell apart."""
-        return SubbandSums(channel, self.grid, 0.5 / self.grid.bandwidth_hz)
+        return SubbandSums(channel, self.grid, 0.5 / self.grid.bandwidth_hz, _NUM_BANDS)
+
+    @property
+    def beam(self) -> float:
+        """Of the array, in sine."""
+        return self.grid.wavelength_m / (self.array.num_elements * self.array.spacing_m)
+
+    def beside(self, first_s: float) -> EchoGrid:
+        """Echoes that are hardly longer than a path, and come from about where it does.
+
+        Of a path on a grid of delays, to 0.0125 resolution cells: worked out once for each.
+        """
+        number = round(first_s * self.grid.bandwidth_hz / _BESIDE_STEP)
+        if number not in self._beside:
+            if len(self._beside) == _MOST_KEPT:
+                self._beside.clear()
+            step_s = _BESIDE_STEP / self.grid.bandwidth_hz
+            delay_s = np.asarray((number + _BESIDE_STEPS) * step_s, dtype=np.float64)
+            sine = np.zeros(1)
+            if self.array.num_elements > 1:
+                sine = self.grids.direction(first_s) + _BESIDE_BEAMS * self.beam
+                sine = sine[np.abs(sine) <= 1.0]
+            self._beside[number] = self.grids.of(delay_s, sine, number * step_s, finely=True)
+        return self._beside[number]
 
     def _over_groups(self, values: ComplexArray | FloatArray) -> ComplexArray:
         """Sums over tones and the elements of each group, shape ``(C,)``."""
@@ -131,8 +167,8 @@ class NearBackground:
 
     def banded(self, delay_s: float, residual: SubbandSums | None = None) -> BandedChannels:
         """Background, slope and a residual about a delay."""
-        (gain, about_s), (slope, _) = (sums.about(delay_s) for sums in self._sums)
-        first = np.zeros_like(gain) if residual is None else residual.about(delay_s)[0]
+        (gain, about_s), (slope, _) = (sums.coarse(delay_s) for sums in self._sums)
+        first = np.zeros_like(gain) if residual is None else residual.coarse(delay_s)[0]
         return BandedChannels(np.array([first, gain, slope]), about_s, self._waves)
 
     def told_apart(self, hypotheses: Sequence[Hypothesis]) -> list[Hypothesis]:

@@ -11,6 +11,7 @@ from drivers.geometry import ComplexArray
 from drivers.waveform import OfdmGrid, pilot_symbols
 from processing.alignment import Groups
 from processing.channel import channel_estimate, suppress_background
+from processing.delay_count import delay_count
 from processing.detect import CfarPlan
 from processing.link_background import LinkBackground, link_background
 from processing.near_residual import NearResidual
@@ -23,9 +24,9 @@ from processing.power_map import (
     power_map,
     with_equal_noise,
 )
-from processing.refine import SubbandSums
 from processing.report import Hypothesis, LinkReport
 from processing.search import EchoSearch, ProcessingSettings
+from processing.subbands import SubbandSums
 from processing.suppression import Background, Suppression, check_capture, check_signal, suppressed
 
 # Alignment is linear about one that the echo had pulled at: each round leaves the square of that.
@@ -149,18 +150,21 @@ class LinkProcessor:
             calibrated; delays then follow it, and not the background.
         """
         own_time = late_s if capture.delay_is_absolute else None
-        count = _delay_count(capture, background, own_time)
+        count = delay_count(capture, background, own_time)
         limits = delay_limits_s if count.is_absolute else (0.0, np.inf)
-        later_s, louder = 0.0, 1.0
+        later_s, louder, hidden_snr = 0.0, 1.0, None
         if background is None or not capture.needs_alignment:
             residual = self.residual(capture, background)
-            found = self.map_of(residual)
-            sums = SubbandSums(residual, self.grid, self.map_plan.bin_s)
+            found, sums = (
+                self.map_of(residual),
+                SubbandSums(residual, self.grid, self.map_plan.bin_s),
+            )
             hypotheses, truncated = self.search.found(sums, found, limits)
         else:
             tuned = self._as_tuned(capture, background, own_time, limits)
-            what, found, hypotheses, truncated = self._joint(capture, tuned, own_time, limits)
-            louder = what.louder
+            joint = self._joint(capture, tuned, own_time, limits)
+            what, found, truncated = joint.what, joint.even, joint.truncated
+            hypotheses, hidden_snr, louder = joint.hypotheses, joint.hidden_snr, what.louder
             if own_time is not None:
                 later_s = what.late_s
                 hypotheses = [replace(h, delay_s=h.delay_s + later_s) for h in hypotheses]
@@ -173,6 +177,7 @@ class LinkProcessor:
             detection_snr=self.detection_snr,
             noise_var=found.noise_var * louder,
             num_averaged=capture.num_averaged,
+            hidden_snr=hidden_snr,
             outside_db=energy_outside_db(found, (limits[0] - later_s, limits[1] - later_s)),
             delay_is_absolute=count.is_absolute,
             config_epoch=capture.config_epoch,
@@ -199,8 +204,8 @@ class LinkProcessor:
         if epoch != capture.config_epoch:
             tuned = background
             for _ in range(2):  # the echo pulls at the first
-                what, *_ = self._joint(capture, tuned, own_time_late_s, limits)
-                tuned = tuned.lying_as(what.lay, self.grid)
+                lay = self._joint(capture, tuned, own_time_late_s, limits).what.lay
+                tuned = tuned.lying_as(lay, self.grid)
             self._tuned[background] = capture.config_epoch, tuned
         return tuned
 
@@ -232,11 +237,8 @@ class LinkProcessor:
         background: Background,
         own_time_late_s: float | None,
         limits: tuple[float, float],
-    ) -> tuple[Suppression, PowerMap, list[Hypothesis], bool]:
-        """Echoes and alignment estimated together: an echo was part of what was aligned.
-
-        The map is of equal noise in all cells.
-        """
+    ) -> "_Joint":
+        """Echoes and alignment estimated together: an echo was part of what was aligned."""
         link, what = self._aligned(capture, background, own_time_late_s)
         limits = limits[0] - what.late_s, limits[1] - what.late_s
         left = first = NearResidual(link.near, what.left)
@@ -244,8 +246,9 @@ class LinkProcessor:
         level = link.noise_level(what, found)
         even = with_equal_noise(found, level * link.share)
         hypotheses, truncated = self.search.found(left.sums, even, limits)
+        seen_snr = hypotheses[0].snr if hypotheses else None
         if hypotheses:
-            hypotheses = left.whole(hypotheses)
+            hypotheses = left.whole(hypotheses, limits[0])
             for number in range(_MAX_JOINT_ROUNDS):
                 still = left.realignment(hypotheses)
                 if link.near.energy_of(still) < _SETTLED_STD**2 * found.noise_var:
@@ -261,25 +264,19 @@ class LinkProcessor:
                     break
             if hypotheses and first.is_of_background(hypotheses[0], limits[0], found.noise_power):
                 hypotheses = []
-        return what, even, link.near.told_apart(hypotheses), truncated
+        told = link.near.told_apart(hypotheses)
+        return _Joint(what, even, told, truncated, None if told else seen_snr)
 
 
 @dataclass(frozen=True, slots=True)
-class _DelayCount:
-    """What a report's delays count from."""
+class _Joint:
+    """What echoes and alignment are together; see `LinkReport` for the last three.
 
-    is_absolute: bool
-    on_direct_path: bool
-    var_s2: float
+    The map is of equal noise in all cells.
+    """
 
-
-def _delay_count(
-    capture: Capture, background: Background | None, own_time_late_s: float | None
-) -> _DelayCount:
-    if background is None or not capture.needs_alignment:
-        return _DelayCount(capture.delay_is_absolute, False, capture.delay_var_s2)
-    if own_time_late_s is not None:  # the nodes' joint errors say how well it is known
-        return _DelayCount(True, False, 0.0)
-    return _DelayCount(
-        background.delay_is_absolute, background.on_direct_path, background.delay_var_s2
-    )
+    what: Suppression
+    even: PowerMap
+    hypotheses: list[Hypothesis]
+    truncated: bool
+    hidden_snr: float | None

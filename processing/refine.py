@@ -1,7 +1,6 @@
 """Refinement of one candidate: MUSIC for the angle, coherent sub-bands for the delay."""
 
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,8 +9,8 @@ from drivers.array import UniformLinearArray
 from drivers.compiled import compiled
 from drivers.geometry import ComplexArray, FloatArray
 from drivers.waveform import OfdmGrid
+from processing.subbands import band_edges, band_offset_hz, subband_matrix
 
-_NUM_SUBBANDS = 32
 _NUM_ROUNDS = 2
 _NUM_SQUARINGS = 20  # the millionth power
 _NUM_TRIALS = 33  # within a cell or a beam to both sides, before the first round
@@ -82,7 +81,7 @@ def refined(
     delay_shift_s, sine, matched = _alternated(
         bands, band_offset_hz(grid), cycles, grid.carrier_hz, sine,
         1.0 / grid.bandwidth_hz, grid.wavelength_m / array.spacing_m,
-        _band_edges(len(bands), num_snapshots),
+        band_edges(len(bands), num_snapshots),
     )  # fmt: skip
     return RefinedEcho(
         delay_s=coarse_delay_s + delay_shift_s,
@@ -185,75 +184,6 @@ def _principal(snapshots: ComplexArray) -> ComplexArray:
     for n in range(count):
         principal += between[n, strongest].conjugate() * snapshots[n]
     return principal
-
-
-def subband_matrix(residual: ComplexArray, grid: OfdmGrid, delay_s: float) -> ComplexArray:
-    """Delay-gated sums over sub-bands, shape ``(B, M)``."""
-    edges = _band_edges(grid.num_subcarriers, _NUM_SUBBANDS)
-    cycles = grid.subcarrier_spacing_hz * delay_s
-    turn = np.exp(2j * np.pi * cycles * (edges[:-1] - (grid.num_subcarriers - 1) / 2.0))
-    return _turned_sums(np.ascontiguousarray(residual), edges, turn, np.exp(2j * np.pi * cycles))
-
-
-@lru_cache(maxsize=16)
-def band_offset_hz(grid: OfdmGrid) -> FloatArray:
-    """Mean frequency of each sub-band from the carrier, shape ``(B,)``."""
-    edges = _band_edges(grid.num_subcarriers, _NUM_SUBBANDS)
-    middle = (edges[:-1] + edges[1:] - grid.num_subcarriers) / 2.0
-    return np.asarray(middle * grid.subcarrier_spacing_hz)
-
-
-@lru_cache
-def _band_edges(count: int, parts: int) -> NDArray[np.intp]:
-    """First of each of nearly equal parts of so many, and their number at the end."""
-    return np.linspace(0, count, min(parts, count) + 1).astype(np.intp)
-
-
-@compiled
-def _turned_sums(
-    channel: ComplexArray, edges: NDArray[np.intp], first: ComplexArray, step: complex
-) -> ComplexArray:
-    """Sums of ``channel[k] step^k`` between edges, ``first`` at each of them, ``(B, M)``."""
-    num_elements = channel.shape[1]
-    sums = np.zeros((len(first), num_elements), np.complex128)
-    band = np.zeros(num_elements, channel.dtype)
-    narrow = np.empty(1, channel.dtype)
-    for b in range(len(first)):
-        turn = first[b]
-        band[:] = 0.0
-        for k in range(edges[b], edges[b + 1]):
-            narrow[0] = turn
-            for m in range(num_elements):
-                band[m] += channel[k, m] * narrow[0]
-            turn *= step
-        sums[b] = band
-    return sums
-
-
-class SubbandSums:
-    """Sums over sub-bands of one channel about delays of a grid, made when first asked for.
-
-    Parameters
-    ----------
-    channel
-        Shape ``(K, M)``.
-    step_s
-        Of the grid of delays.
-    """
-
-    def __init__(self, channel: ComplexArray, grid: OfdmGrid, step_s: float) -> None:
-        self.channel = channel
-        self._grid = grid
-        self._step_s = step_s
-        self._made: dict[int, ComplexArray] = {}
-
-    def about(self, delay_s: float) -> tuple[ComplexArray, float]:
-        """Sums, shape ``(B, M)``, and the delay of the grid that they are about: the nearest."""
-        number = round(delay_s / self._step_s)
-        nearest_s = number * self._step_s
-        if number not in self._made:
-            self._made[number] = subband_matrix(self.channel, self._grid, nearest_s)
-        return self._made[number], nearest_s
 
 
 def carrier_steering(array: UniformLinearArray, grid: OfdmGrid, sine: FloatArray) -> ComplexArray:

@@ -72,6 +72,9 @@ class LinkReport:
     truncated
         Whether there were more candidates than a report carries: a target weaker than all of
         `hypotheses` may then have been seen and left out.
+    hidden_snr
+        Matched-cell SNR of what was seen but is not told from an echo that the direct path hides,
+        so that nothing is said of where it is; ``None`` if nothing was, or there are hypotheses.
     background_hash
         Content hash of the dictionary entry that was subtracted, ``None`` if none was.
     """
@@ -90,3 +93,4 @@ class LinkReport:
     link_delay_var_s2: float = 0.0
     num_averaged: int = 1
     outside_db: float | None = None
+    hidden_snr: float | None = None

@@ -8,8 +8,9 @@ import numpy as np
 from drivers.link_budget import delay_var_s2, sine_var
 from processing.detect import CfarPlan, detect, plan_cfar
 from processing.power_map import PowerMap, PowerMapPlan
-from processing.refine import SubbandSums, refined
+from processing.refine import refined
 from processing.report import Hypothesis
+from processing.subbands import SubbandSums
 
 # An echo below this matched-cell SNR has no meaningful variance; it is reported with this one.
 _MIN_SNR = 1.0
@@ -105,7 +106,7 @@ class EchoSearch:
     def _hypothesis(
         self, residual: SubbandSums, found: PowerMap, cell: tuple[int, int]
     ) -> Hypothesis:
-        bands, delay_s = residual.about(float(self._plan.delay_grid_s[cell[1]]))
+        bands, delay_s = residual.coarse(float(self._plan.delay_grid_s[cell[1]]))
         echo = refined(
             bands, self._grid, self._array,
             delay_s, float(self._plan.angle_grid_rad[cell[0]]),

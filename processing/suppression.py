@@ -42,6 +42,9 @@ class Background:
         was. ``None`` where it is not known.
     response_var
         Mean square of what is unknown of an element's gain in it.
+    known_noise_var
+        Of the noise in an entry of `channel`, as captures that it was learned from tell it;
+        ``None`` where they do not.
     """
 
     channel: ComplexArray
@@ -52,6 +55,7 @@ class Background:
     delay_var_s2: float = 0.0
     response: ComplexArray | None = None
     response_var: float = 0.0
+    known_noise_var: float | None = None
 
     def __post_init__(self) -> None:
         """Single precision, as captures are, elements side by side, and memory of one kind.
@@ -70,8 +74,13 @@ class Background:
 
     @cached_property
     def noise_var(self) -> float:
-        """Variance of the noise in an entry of the channel."""
-        return noise_var_of(self.channel)
+        """Variance of the noise in an entry of the channel.
+
+        If nothing is known of it, of all that is rough over its tones, as transmitters' images and
+        spurs are that every capture has alike.
+        """
+        known = self.known_noise_var
+        return noise_var_of(self.channel) if known is None else known
 
     def lying_as(self, lay: Alignment, grid: OfdmGrid) -> "Background":
         """The same with its elements to each other as a capture's are that lies to it so.

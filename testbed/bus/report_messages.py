@@ -87,6 +87,7 @@ class BackgroundFields(Part, frozen=True, kw_only=True):
     on_direct_path: bool
     delay_var_s2: float
     response_var: float
+    known_noise_var: float | None
 
 
 class LinkBackground(Message, frozen=True, kw_only=True):

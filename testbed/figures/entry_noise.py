@@ -95,7 +95,7 @@ def stability_figure(report: Report) -> Figure:
         left.set(xlabel="noise left over expected (dB)", ylabel="number of entries")
         left.yaxis.set_major_locator(MaxNLocator(integer=True))
         for state, (color, marker) in _STATES.items():
-            mine = [c for c in checks if c.state == state and c.change_snr_db is not None]
+            mine = [c for c in checks if c.state == state and c.change_range_m is not None]
             count = sum(c.state == state for c in checks)
             x, y = [c.change_range_m for c in mine], [c.change_snr_db for c in mine]
             right.plot(x, y, marker, color=color, ms=5.0, mec="black", mew=0.4, ls="",

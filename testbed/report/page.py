@@ -134,8 +134,11 @@ def _suspicious(report: Report) -> Iterator[Html]:
 
 def _checked(check: EntryCheck) -> str:
     said = f"changed in {check.num_changed} of {check.num_captures} captures"
-    if check.change_snr_db is not None and check.change_range_m is not None:
-        said += f", by {check.change_snr_db:.1f} dB at {check.change_range_m:.1f} m"
+    if check.change_snr_db is not None:
+        where = "beside the direct path"
+        if check.change_range_m is not None:
+            where = f"at {check.change_range_m:.1f} m"
+        said += f", by {check.change_snr_db:.1f} dB {where}"
     if check.noise_db is not None:
         said += f"; noise {check.noise_db:+.1f} dB over expected"
     reason = f"; {check.reason}" if check.reason else ""

@@ -211,6 +211,7 @@ class LearnedBackgrounds:
             placed.delay_var_s2,
             placed.response,
             placed.response_var,
+            said.learned_with.own_noise_var,
         )
 
     def _heard_now(self, link: Link, channel: ComplexArray) -> ComplexArray:
@@ -256,21 +257,23 @@ class LearnedBackgrounds:
             *locations, entry.channel, entry.config_epoch,
             delay_is_absolute=entry.delay_is_absolute, delay_var_s2=entry.delay_var_s2,
             geometry=self._entries.geometry(link),
-            learned_with=self.learned_with(tx_id, rx_id, entry.noise_var),
+            learned_with=self.learned_with(tx_id, rx_id, entry.noise_var, entry.own_noise_var),
         )  # fmt: skip
         self._entries.learned(link)
         self.changed.pop(link, None)
         self.stale -= {link}
         EntryChecks(self._dictionary).forget(locations)
 
-    def learned_with(self, tx_id: str, rx_id: str, noise_var: float | None) -> LearnedWith:
+    def learned_with(
+        self, tx_id: str, rx_id: str, noise_var: float | None, own_noise_var: float | None = None
+    ) -> LearnedWith:
         """What the header of an entry that is learned now says of it."""
         grid = self._source.grid
         return LearnedWith(
             tx_id=tx_id, rx_id=rx_id,
             tx_radio=self._radios.get(tx_id), rx_radio=self._radios.get(rx_id),
             carrier_hz=grid.carrier_hz, subcarrier_spacing_hz=grid.subcarrier_spacing_hz,
-            noise_var=noise_var,
+            noise_var=noise_var, own_noise_var=own_noise_var,
         )  # fmt: skip
 
 

@@ -51,6 +51,7 @@ def summary_row(summary: EntrySummary) -> dict[str, Value]:
         "carrier_hz": learned_with.carrier_hz,
         "subcarrier_spacing_hz": learned_with.subcarrier_spacing_hz,
         "noise_var": learned_with.noise_var,
+        "own_noise_var": learned_with.own_noise_var,
         "waveform_hash": header.waveform_hash,
         "content_hash": header.content_hash,
         "provenance_hash": header.provenance_hash,

@@ -29,7 +29,8 @@ class _OfTheseCaptures(Background):
     @cached_property
     def noise_var(self) -> float:
         """Variance of the part of its noise that these captures do not have."""
-        return _OWN_NOISE * noise_var_of(self.channel)
+        known = self.known_noise_var
+        return _OWN_NOISE * (noise_var_of(self.channel) if known is None else known)
 
 
 class MovedThings:
@@ -75,8 +76,9 @@ class MovedThings:
         """Whether most parts show an echo that a single capture would show: less is drift."""
         said, count = kept.header, len(fresh.parts)
         before = LearnedBackground(
-            kept.channel, said.config_epoch, said.delay_is_absolute, said.delay_var_s2
-        )
+            kept.channel, said.config_epoch, said.delay_is_absolute, said.delay_var_s2,
+            own_noise_var=said.learned_with.own_noise_var,
+        )  # fmt: skip
         of_one_capture = said.num_captures / count
         echoes = self._echoes(fresh.parts, before, Background)
         return 2 * sum(snr > of_one_capture for snr in echoes) > count
@@ -90,7 +92,9 @@ class MovedThings:
         for part in parts:
             background = background or self._placed(part, entry, kind)
             report = self._reporter.look(part, background, 0).report
-            strongest = max((echo.snr for echo in report.hypotheses), default=0.0)
+            strongest = max(
+                (echo.snr for echo in report.hypotheses), default=report.hidden_snr or 0.0
+            )
             found.append(strongest / report.detection_snr)
         return found
 
@@ -103,7 +107,7 @@ class MovedThings:
         )  # fmt: skip
         return kind(
             placed.channel, "", entry.config_epoch, placed.delay_is_absolute,
-            placed.on_direct_path, placed.delay_var_s2,
+            placed.on_direct_path, placed.delay_var_s2, known_noise_var=entry.own_noise_var,
         )  # fmt: skip
 
 

@@ -40,6 +40,7 @@ def background_parts(
         on_direct_path=background.on_direct_path,
         delay_var_s2=background.delay_var_s2,
         response_var=background.response_var,
+        known_noise_var=background.known_noise_var,
     )
     if background.response is None:
         return described, (background.channel,)
@@ -61,6 +62,7 @@ def background_of_parts(
         delay_var_s2=described.delay_var_s2,
         response=arrays[1] if len(arrays) > 1 else None,
         response_var=described.response_var,
+        known_noise_var=described.known_noise_var,
     )
 
 

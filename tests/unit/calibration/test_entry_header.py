@@ -27,6 +27,7 @@ LEARNED_WITH = LearnedWith(
     carrier_hz=5.8e9,
     subcarrier_spacing_hz=30e3,
     noise_var=0.1 + 0.2,  # a number whose text is long
+    own_noise_var=0.01,
 )
 
 

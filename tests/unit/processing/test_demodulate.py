@@ -313,3 +313,25 @@ def test_pilots_carry_the_nodes_power():
     assert arrived_dbm == pytest.approx(17.0 + 20.0 * math.log10(gain), abs=0.005)
     # And the channel estimate is the channel, whatever the gains.
     assert np.abs(link.estimate(heard)).mean() == pytest.approx(gain, rel=1e-4)
+
+
+@pytest.mark.parametrize("offset_tones", [-3, -2, 1, 2])
+def test_the_tone_that_a_receivers_own_direct_current_falls_on_is_filled_in(offset_tones):
+    """As strong as a tone of the burst; where carriers are offset it is not the empty one."""
+    burst = replace(BURST, num_symbols=8)
+    samples = np.concatenate([np.zeros((500, 1)), received({3: 1.0}, burst), np.zeros((500, 1))])
+    turn = np.exp(2j * np.pi * offset_tones / burst.symbol_length * np.arange(len(samples)))
+    heard = samples * turn[:, None]
+    found = []
+    for direct_current in (0.0, burst.tone_amplitude):
+        pilots, report = demodulate(
+            block(heard + direct_current, None), sounding(burst, start_tick=None)
+        )
+        assert report.carrier_offset_hz == pytest.approx(offset_tones * 30e3, abs=30.0)
+        found.append(pilots[:, 0] * pilot_symbols(GRID).conj())
+    error = np.abs(found[1] - found[0])
+    own = BURST.null_index - offset_tones
+    assert error[own] < 0.03
+    assert np.delete(error, own).max() < 0.03
+    clean = np.abs(found[0])
+    np.testing.assert_allclose(clean, 1.0, atol=0.03)

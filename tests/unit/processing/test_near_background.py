@@ -58,7 +58,7 @@ def test_an_echo_beside_the_path_is_found_to_its_bound(num_elements, cells, off_
         residual = NearResidual(
             near, remainder_of(left_of(delay_s, sine, array, seed), near.background)
         )
-        found = residual.whole([peak(delay_s, sine, array)])[0]
+        found = residual.whole([peak(delay_s, sine, array)], DIRECT_S)[0]
         off_cells.append(abs(found.delay_s - delay_s) / CELL_S)
         off_sines.append(0.0 if found.sine is None else abs(found.sine - sine))
     # 45 dB, of which alignment leaves a quarter and less
@@ -102,13 +102,13 @@ def test_a_start_that_is_off_is_followed_to_the_echo():
     assert found.sine == pytest.approx(sine, abs=5e-4)
 
 
-def test_the_nearest_echo_is_searched_about_the_peak():
+@pytest.mark.parametrize("off_cells", [0.4, -1.2, 9.0])
+def test_an_echo_is_searched_about_the_peak_and_beside_the_path(off_cells):
+    """Wherever what alignment left of it peaks; one before the path can be none."""
     array = half_wavelength_array(4)
     near = NearBackground(direct_path(array), GRID, array, ())
     delay_s, sine = DIRECT_S + 0.8 * CELL_S, 0.45
-    residual = left_of(delay_s, sine, array, 3)
-    found = NearResidual(near, remainder_of(residual, near.background)).nearest(
-        peak(delay_s, sine + 0.1, array)
-    )
-    assert found[0] == pytest.approx(delay_s, abs=0.15 * CELL_S)
-    assert found[1] == pytest.approx(sine, abs=0.06)
+    residual = NearResidual(near, remainder_of(left_of(delay_s, sine, array, 3), near.background))
+    (found,) = residual.whole([peak(delay_s, sine + 0.1, array, off_cells)], DIRECT_S)
+    assert found.delay_s == pytest.approx(delay_s, abs=0.05 * CELL_S)
+    assert found.sine == pytest.approx(sine, abs=0.02)

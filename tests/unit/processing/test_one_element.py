@@ -29,22 +29,31 @@ def link() -> LinkProcessor:
     return LinkProcessor(GRID, ARRAY, MAX_DELAY_S, ProcessingSettings())
 
 
-def found_cells(link: LinkProcessor, seed: int, excess_cells: float, snr_db: float) -> list[float]:
-    """Excess delays, in cells, that are reported of one echo among scatterers."""
+def found_cells(
+    link: LinkProcessor, seed: int, excess_cells: float, snr_db: float,
+    rough: float = 0.0, known_noise_var: float | None = None,
+) -> list[float]:  # fmt: skip
+    """Excess delays, in cells, that are reported of one echo among scatterers.
+
+    The transmitter's image of each tone, `rough`, is in all captures alike.
+    """
     rng = np.random.default_rng(seed)
     background = echo(DIRECT_S, 0.0, ARRAY, DIRECT_DB)
     for _ in range(6):
         late_s = DIRECT_S + rng.uniform(0.5, 6.0) * CELL_S
         turn = np.exp(2j * np.pi * rng.uniform())
         background = background + turn * echo(late_s, 0.0, ARRAY, rng.uniform(50.0, 58.0))
+    image = 1.0 + rough * unit_noise(np.random.default_rng(1), ARRAY)
+    background = background * image
     turn = np.exp(2j * np.pi * rng.uniform())
-    target = turn * echo(DIRECT_S + excess_cells * CELL_S, 0.0, ARRAY, snr_db)
+    target = turn * image * echo(DIRECT_S + excess_cells * CELL_S, 0.0, ARRAY, snr_db)
     heard = (background + target + unit_noise(rng, ARRAY)).astype(np.complex64)
     off = shifted(heard, GRID, rng.uniform(-5.0, 5.0) * CELL_S)
     pilots = pilot_symbols(GRID)[:, None]
     capture = Capture("tx", "rx", pilots * off, 1, GRID.waveform_hash, needs_alignment=True)
     report = link.report(
-        capture, Background(background.astype(np.complex64), "known"),
+        capture,
+        Background(background.astype(np.complex64), "known", known_noise_var=known_noise_var),
         sensing_index=0, delay_limits_s=(DIRECT_S, MAX_DELAY_S),
     )  # fmt: skip
     return [(h.delay_s - DIRECT_S) / CELL_S for h in report.hypotheses]
@@ -59,9 +68,28 @@ def test_an_echo_along_the_direct_path_leaves_no_others_behind(link):
 
 def test_it_would_without_the_look_at_what_alignment_takes_away(link, monkeypatch):
     """The control: ghosts, where the scatterers are."""
-    monkeypatch.setattr(NearResidual, "is_of_background", lambda *_: False)
+    look = NearResidual._beside
+
+    def nothing(residual, first_s):
+        grid, likelihood = look(residual, first_s)
+        return grid, 0.0 * likelihood
+
+    monkeypatch.setattr(NearResidual, "_beside", nothing)
     found = [found_cells(link, seed, 0.0, 55.0) for seed in range(NUM_DRAWS)]
     assert sum(max(cells, default=0.0) > 1.0 for cells in found) > NUM_DRAWS / 2
+
+
+def test_what_is_rough_in_all_captures_is_no_noise_of_the_background(link):
+    """Images 34 dB down look like noise in a background; taken for that, some echoes are ghosts."""
+    ghosts = {
+        known: sum(
+            max(found_cells(link, seed, 0.0, 45.0, 0.02, known), default=0.0) > 1.0
+            for seed in range(NUM_DRAWS)
+        )
+        for known in (0.0, None)
+    }
+    assert ghosts[0.0] == 0
+    assert ghosts[None] > 0
 
 
 def test_an_echo_further_off_is_found_where_it_is(link):

@@ -98,7 +98,7 @@ def test_a_median_of_medians_has_the_noise_that_is_stated_of_it(tmp_path):
     """Seven medians of two: a mean of two each, so half of the noise of a median of seven."""
     setup = simulate(SITE, 3)
     calibrate(SITE, setup, tmp_path / "d", plan=SPREAD)
-    dictionary, source, ratios = dictionary_at(tmp_path / "d"), setup.source, []
+    dictionary, source, ratios, own = dictionary_at(tmp_path / "d"), setup.source, [], []
     for i, tx in enumerate(source.nodes):
         for j, rx in enumerate(source.nodes):
             if i != j:
@@ -106,9 +106,11 @@ def test_a_median_of_medians_has_the_noise_that_is_stated_of_it(tmp_path):
                 off = entry.channel - source.static_channel(i, j)
                 noise_var = channel_noise_var(tx, rx, source.grid)
                 ratios.append(np.mean(np.abs(off) ** 2) / noise_var)
-                stated = entry.header.learned_with.noise_var
-                assert stated == pytest.approx(noise_var, rel=0.1)
+                said = entry.header.learned_with
+                assert said.noise_var == pytest.approx(noise_var, rel=0.1)
+                own.append(np.mean(np.abs(off) ** 2) / said.own_noise_var)
     assert np.mean(ratios) == pytest.approx(median_var_ratio(7) / 2.0, rel=0.02)
+    assert np.mean(own) == pytest.approx(1.0, abs=0.05)
 
 
 class StoppedError(Exception):

@@ -206,12 +206,15 @@ def test_an_interrupted_study_ends_without_a_word(interruptible, monkeypatch):
     failures: list[object] = []
     monkeypatch.setattr(threading, "excepthook", failures.append)
     threads = set(threading.enumerate())
+    kill = threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT))
 
     def schedule(frame: FrameType, event: str, _argument: object) -> None:
         module, name = frame.f_globals.get("__name__"), frame.f_code.co_name
         if (event, module, name) == ("call", "concurrent.futures._base", "result"):
-            # Later, while it waits: a profiler in which an exception is raised is no more.
-            threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT)).start()
+            # Later, while it waits: a profiler in which an exception is raised is no more. Once: it
+            # asks for more than one result.
+            if kill.ident is None:
+                kill.start()
         elif (event, module, name) == ("call", "concurrent.futures.process", "shutdown"):
             for thread in set(threading.enumerate()) - threads:
                 thread.join(10.0)
