@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import scipy.fft
-import scipy.signal.windows
 
 from drivers.compiled import compiled, compiled_sums
 from drivers.geometry import ComplexArray, FloatArray
@@ -131,7 +130,7 @@ def noise_var_of(channel: ComplexArray) -> float:
     """
     size = len(channel)
     elements = channel[:, :: max(1, channel.shape[1] // _NUM_NOISE_ELEMENTS)]
-    window = scipy.signal.windows.tukey(size, _NOISE_TAPER)[:, None].astype(np.float32)
+    window = _tapered(size)[:, None].astype(np.float32)
     power = np.abs(scipy.fft.ifft(elements * window, axis=0, norm="ortho")) ** 2
     peak = int(np.argmax(power.sum(axis=1)))
     far = np.roll(power, -peak, axis=0)[size // 8 : size - size // 8]
@@ -139,6 +138,12 @@ def noise_var_of(channel: ComplexArray) -> float:
     rare = np.exp(-_STICKS_OUT)
     mean_below = 1.0 - _STICKS_OUT * rare / (1.0 - rare)
     return float(np.mean(far[far <= most]) / mean_below / np.mean(window**2))
+
+
+def _tapered(size: int) -> FloatArray:
+    """Tukey's window: flat but for a share of the tones, half of it at either end."""
+    from_edge = np.minimum(np.arange(size), np.arange(size)[::-1]) / (_NOISE_TAPER / 2.0 * size)
+    return 0.5 - 0.5 * np.cos(np.pi * np.minimum(from_edge, 1.0))
 
 
 def shifted(

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from calibration.dictionary import BackgroundDictionary
+from calibration.dictionary_entry import SCHEMA
 from calibration.entry_checks import EntryCheck, EntryChecks
 from tests.unit.testbed.sites import call, changed, contents, tiny, write_site
 
@@ -57,7 +58,7 @@ def test_every_entry_is_shown(learned):
 def test_the_table_has_a_row_an_entry(learned):
     outcome = call("dictionary", "show", learned)
     assert outcome.code == 0
-    assert f"dictionary: {learned}, schema 4" in outcome.out
+    assert f"dictionary: {learned}, schema {SCHEMA}" in outcome.out
     assert "captures: 2 an entry" in outcome.out
     assert outcome.out.count("128 x 2") == 12
     assert max(map(len, outcome.out.splitlines()[6:])) <= 80
