@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import time
 from functools import cache
 from pathlib import Path
 
@@ -26,12 +27,22 @@ def without_time(result):
     return {key: value for key, value in result.items() if key != "elapsed_s"}
 
 
+def status_once_heard_of(testbed, site, num_workers):
+    """Workers serve a moment before the coordinator has heard of them."""
+    until_s = time.monotonic() + 10.0
+    while True:
+        status = testbed.json("status", str(site))
+        if len(status["workers"]) == num_workers or time.monotonic() > until_s:
+            return status
+        time.sleep(0.2)
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(400)
 def test_the_paper_s_hall_with_forty_nodes_at_pilot_fidelity(tmp_path):
     site = EXAMPLES / "factory.yaml"
     with running(str(site), tmp_path, "--seed", "1", "--workers", "2") as testbed:
-        status = testbed.json("status", str(site))
+        status = status_once_heard_of(testbed, site, num_workers=2)
         assert sum(len(agent["node_ids"]) for agent in status["agents"]) == 40
         assert all(agent["present"] for agent in status["agents"])
         assert len(status["workers"]) == 2
