@@ -216,9 +216,9 @@ def _snr(tones: ComplexArray) -> float | None:
 def _unheard_tones(burst: SoundingBurst, found: Synchronization | None) -> list[int]:
     """The empty tone, and the one that a receiver's direct current falls on.
 
-    Front ends leave some of it, some 50 dB under full scale: on the empty tone
-    if carriers are alike. Where they are not, as much as everything else in the noise of a link may
-    fall on one tone, in all captures alike. A burst's repeated symbols pass it to no other.
+    Front ends leave some of it, about 50 dB under full scale: on the empty tone if carriers are
+    alike. Where they are not, more than everything else in the noise of a link may fall on one
+    tone, in all captures alike. A burst's repeated symbols pass it to no other.
     """
     if found is None:
         return [burst.null_index]

@@ -94,3 +94,9 @@ class LinkReport:
     num_averaged: int = 1
     outside_db: float | None = None
     hidden_snr: float | None = None
+
+    @property
+    def seen_snr(self) -> float:
+        """Matched-cell SNR of the strongest that was seen, told or hidden; zero without any."""
+        told = (hypothesis.snr for hypothesis in self.hypotheses)
+        return max(told, default=self.hidden_snr or 0.0)

@@ -144,8 +144,8 @@ class _Checker:
             looks.refusals.append(str(refusal))
 
     def _judged(self, tx: Node, rx: Node, looks: _Looks) -> EntryCheck:
-        changed = [report for report in looks.reports if _snr(report) > 0.0]
-        strongest = max(changed, key=_snr, default=None)
+        changed = [report for report in looks.reports if report.seen_snr > 0.0]
+        strongest = max(changed, key=lambda report: report.seen_snr, default=None)
         noise_db = _noise_db(looks, self._headers.get((tx.location_id, rx.location_id)))
         return EntryCheck(
             tx_location=tx.location_id,
@@ -154,17 +154,12 @@ class _Checker:
             state=_state(looks, len(changed), noise_db),
             num_captures=len(looks.reports),
             num_changed=len(changed),
-            change_snr_db=None if strongest is None else float(10.0 * np.log10(_snr(strongest))),
+            change_snr_db=None if strongest is None else 10.0 * float(np.log10(strongest.seen_snr)),
             change_range_m=None if strongest is None else _range_m(strongest),
             noise_db=noise_db,
             reason=looks.refusals[-1] if looks.refusals else None,
             checked=datetime.now(UTC).isoformat(timespec="seconds"),
         )
-
-
-def _snr(report: LinkReport) -> float:
-    """Of the strongest change; zero if there is none."""
-    return report.hypotheses[0].snr if report.hypotheses else report.hidden_snr or 0.0
 
 
 def _range_m(report: LinkReport) -> float | None:

@@ -11,7 +11,6 @@ from calibration.entry_checks import EntryCheck, Link
 from calibration.learning import LearnedBackground
 from calibration.placing import place_background
 from drivers.capture import Capture, CaptureSource
-from processing.alignment import noise_var_of
 from processing.suppression import Background
 from testbed.runs.links import LinkReporter, Processors
 from testbed.site import Site
@@ -29,8 +28,7 @@ class _OfTheseCaptures(Background):
     @cached_property
     def noise_var(self) -> float:
         """Variance of the part of its noise that these captures do not have."""
-        known = self.known_noise_var
-        return _OWN_NOISE * (noise_var_of(self.channel) if known is None else known)
+        return _OWN_NOISE * super().noise_var
 
 
 class MovedThings:
@@ -92,10 +90,7 @@ class MovedThings:
         for part in parts:
             background = background or self._placed(part, entry, kind)
             report = self._reporter.look(part, background, 0).report
-            strongest = max(
-                (echo.snr for echo in report.hypotheses), default=report.hidden_snr or 0.0
-            )
-            found.append(strongest / report.detection_snr)
+            found.append(report.seen_snr / report.detection_snr)
         return found
 
     def _placed(

@@ -20,7 +20,6 @@ from rich.console import Console
 from rich.progress import track
 from threadpoolctl import threadpool_limits
 
-from drivers.array import UniformLinearArray
 from drivers.geometry import (
     SPEED_OF_LIGHT_M_PER_S,
     FloatArray,
@@ -36,6 +35,7 @@ from testbed.runs.links import LocalLinks, Processors
 from testbed.runs.preparation import prepared
 from testbed.runs.setup import opened_setup
 from testbed.site import Site, load_site
+from tests.paper.direct_paths import root_mean_square
 
 # Standard deviations of what calibration leaves: of a direct path's delay, and of a boresight.
 LEFT_OF_DELAY_M, LEFT_OF_SINE = 0.06, 0.009
@@ -86,11 +86,12 @@ def echo_errors(site: Site, seed: int, num_looks: int) -> Iterator[EchoError]:
             for look in links.sense(SensingConfig(tx_id, others), number).looks:
                 report = look.report
                 ends = true[report.tx_id], true[report.rx_id]
-                yield _error_of(report, *ends, scene.target_m, setup.source.grid.wavelength_m)
+                period = links.network.sine_period(ends[1])
+                yield _error_of(report, *ends, scene.target_m, period)
 
 
 def _error_of(
-    report: LinkReport, tx: Node, rx: Node, target_m: FloatArray, wavelength_m: float
+    report: LinkReport, tx: Node, rx: Node, target_m: FloatArray, sine_period: float
 ) -> EchoError:
     at_m = tx.pose.position_m, rx.pose.position_m
     range_m = float(bistatic_delay_s(*at_m, target_m)) * SPEED_OF_LIGHT_M_PER_S
@@ -104,15 +105,11 @@ def _error_of(
     if echo.sine is None or echo.sine_var is None:
         return EchoError(excess_m, True, over_std)
     angle = angle_from_boresight_rad(rx.pose.position_m, rx.pose.boresight_rad, target_m)
-    off = _within_period(echo.sine - float(np.sin(angle)), rx.array, wavelength_m)
+    half = sine_period / 2.0
+    off = (echo.sine - float(np.sin(angle)) + half) % sine_period - half
     return EchoError(
         excess_m, True, over_std, off / float(np.hypot(np.sqrt(echo.sine_var), LEFT_OF_SINE))
     )
-
-
-def _within_period(off_sine: float, array: UniformLinearArray, wavelength_m: float) -> float:
-    half = wavelength_m / array.spacing_m / 2.0
-    return (off_sine + half) % (2.0 * half) - half
 
 
 def row(errors: list[EchoError], least_m: float, most_m: float) -> str:
@@ -123,7 +120,7 @@ def row(errors: list[EchoError], least_m: float, most_m: float) -> str:
         return f"{least_m:5.1f} to {most_m:5.1f} m: none of {len(looks)} looks reported an echo"
     at_place = [error for error in found if not error.is_elsewhere]
     delay, sine = (
-        np.sqrt(np.mean(np.square([getattr(error, name) for error in at_place] or [0.0])))
+        root_mean_square([getattr(error, name) for error in at_place] or [0.0])
         for name in ("delay_over_std", "sine_over_std")
     )
     return (
