@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import suppress
+from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
 import numba
@@ -24,7 +25,7 @@ def compiled(function: Callable[P, R]) -> Callable[P, R]:
     a constant or function of another file has changed: what is compiled uses its own file only, as
     a test of the architecture checks.
     """
-    return _kept(function)
+    return _interruptible(_kept(function))
 
 
 def compiled_sums(function: Callable[P, R]) -> Callable[P, R]:
@@ -32,10 +33,33 @@ def compiled_sums(function: Callable[P, R]) -> Callable[P, R]:
 
     As NumPy and BLAS do: the result differs by rounding, between machines too.
     """
-    return _kept(function, any_order=True)
+    return _interruptible(_kept(function, any_order=True))
 
 
-def _kept(function: Callable[P, R], *, any_order: bool = False) -> Callable[P, R]:
+def _interruptible(function: Any) -> Any:
+    """The same, and an interrupt stays one.
+
+    Numba turns arrays into Python's with a little Python, and the handler of a Ctrl-C that came
+    meanwhile runs there; where its result goes on all the same, callers see a `SystemError`.
+    """
+
+    @wraps(function, updated=())
+    def called(*arguments: Any, **named: Any) -> Any:
+        try:
+            return function(*arguments, **named)
+        except SystemError as error:
+            cause: BaseException | None = error
+            while isinstance(cause, SystemError):
+                cause = cause.__cause__
+            if isinstance(cause, KeyboardInterrupt):
+                raise cause from None
+            raise
+
+    vars(called)["_numba_type_"] = function._numba_type_  # what other compiled functions call
+    return called
+
+
+def _kept(function: Callable[P, R], *, any_order: bool = False) -> Any:
     try:
         result = _jit(function, any_order=any_order, cache=True)
     except RuntimeError:  # no folder to keep it in
@@ -44,7 +68,7 @@ def _kept(function: Callable[P, R], *, any_order: bool = False) -> Callable[P, R
     return result
 
 
-def _jit(function: Callable[P, R], *, any_order: bool, cache: bool) -> Callable[P, R]:
+def _jit(function: Callable[P, R], *, any_order: bool, cache: bool) -> Any:
     loose = {"reassoc", "contract", "nsz"} if any_order else False
     result: Any = numba.njit(cache=cache, nogil=True, error_model="numpy", fastmath=loose)(function)
     compiling = result.compile
@@ -54,8 +78,7 @@ def _jit(function: Callable[P, R], *, any_order: bool, cache: bool) -> Callable[
             return compiling(*arguments)
 
     result.compile = compile_whole
-    compiled_function: Callable[P, R] = result
-    return compiled_function
+    return result
 
 
 def _forgive(result: Any) -> None:

@@ -1,11 +1,18 @@
 """What is compiled is kept, and a run goes on where it cannot be kept or is damaged."""
 
+import math
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
+from threading import Timer
 
+import numpy as np
 import pytest
+
+from drivers.compiled import compiled
 
 SOURCE = """
 import resource, sys
@@ -25,7 +32,8 @@ def total(values):
 
 if "--nothing-can-be-written" in sys.argv:
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
-print(twice(np.arange(3.0)).tolist(), total(np.arange(4.0)), len(twice.stats.cache_hits))
+hits = twice.__wrapped__.stats.cache_hits
+print(twice(np.arange(3.0)).tolist(), total(np.arange(4.0)), len(hits))
 """
 RIGHT = "[0.0, 2.0, 4.0] 6.0"
 
@@ -73,3 +81,36 @@ def test_without_a_folder_it_is_compiled_all_the_same(tmp_path):
     assert run(tmp_path, **nowhere) == f"{RIGHT} 0"
     assert run(tmp_path, **nowhere) == f"{RIGHT} 0"
     assert not (tmp_path / "cache").exists()
+
+
+def busy(values, num_steps):
+    total = 0.0
+    for step in range(num_steps):
+        total += math.sin(total + step)
+    return values, np.full(3, total)
+
+
+@pytest.mark.parametrize("given", ["writable", "read only"])
+def test_an_interrupt_stays_one(given):
+    """It comes while machine code computes, and its handler runs where that ends."""
+    busily, values = compiled(busy), np.ones(4)
+    values.flags.writeable = given == "writable"
+    busily(values, 1)
+    for _ in range(20):
+        interrupt = Timer(0.005, os.kill, (os.getpid(), signal.SIGINT))
+        until_s = time.monotonic() + 10.0
+        with pytest.raises(KeyboardInterrupt):  # noqa: PT012
+            interrupt.start()
+            while time.monotonic() < until_s:
+                busily(values, 100_000)
+        interrupt.join()
+
+
+def test_what_compiled_code_raises_comes_as_it_is():
+    def refuse(value):
+        if value > 0.0:
+            raise SystemError
+        return value
+
+    with pytest.raises(SystemError):
+        compiled(refuse)(1.0)

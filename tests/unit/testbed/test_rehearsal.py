@@ -74,11 +74,11 @@ def test_what_learning_calls_is_compiled_by_it():
 
 def _num_compiled() -> dict[str, int]:
     """Compiled forms of each function of this project's that is loaded."""
-    kind = type(compiled(lambda value: value))
+    kind = type(compiled(lambda value: value).__wrapped__)
     return {
-        f"{name}.{value.py_func.__name__}": len(value.signatures)
+        f"{name}.{value.__name__}": len(value.__wrapped__.signatures)
         for name, module in list(sys.modules.items())
         if name.split(".")[0] in ("drivers", "calibration", "processing", "fusion", "sim_backend")
         for value in vars(module).values()
-        if isinstance(value, kind)
+        if isinstance(getattr(value, "__wrapped__", None), kind)
     }
