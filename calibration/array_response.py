@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from calibration.board_delays import board_delays_s
 from calibration.direct_path import (
     ELEMENTS_PER_SCATTERER,
     DirectPathWindow,
@@ -17,7 +18,7 @@ from calibration.direct_path import (
 from drivers.geometry import ComplexArray, FloatArray
 from drivers.link_budget import delay_var_s2
 from drivers.waveform import OfdmGrid
-from processing.alignment import Alignment, align
+from processing.alignment import Alignment, Groups, align
 
 _NUM_REWEIGHTINGS = 8
 # Of Student's t, for what clutter does to a link.
@@ -49,7 +50,8 @@ class ArrayResponse:
     gain
         Complex, mean power one, shape ``(M,)``.
     delay_s
-        Of the envelope, mean zero, shape ``(M,)``; the carrier's turn is in `gain`.
+        Of the envelope, shape ``(M,)``, mean zero over the elements that share the node's time;
+        the carrier's turn is in `gain`.
     error_var
         Mean square of ``gain - 1`` as found, before it was drawn towards one by what clutter and
         noise leave of it: how far from ideal the elements are.
@@ -88,7 +90,7 @@ def ideal_response(num_elements: int) -> ArrayResponse:
     return ArrayResponse(np.ones(num_elements, dtype=np.complex128), np.zeros(num_elements))
 
 
-def array_response(windows: Sequence[DirectPathWindow]) -> ArrayResponse:
+def array_response(windows: Sequence[DirectPathWindow], groups: Groups = ()) -> ArrayResponse:
     """Response of one receiver's elements, from direct paths of several transmitters.
 
     Of elements that are about as they should be, without slope of the phase over them: that is one
@@ -99,6 +101,8 @@ def array_response(windows: Sequence[DirectPathWindow]) -> ArrayResponse:
     ----------
     windows
         All of one receiver, at least one.
+    groups
+        Elements that share a time, that of the node first; all, if empty.
 
     Raises
     ------
@@ -111,7 +115,7 @@ def array_response(windows: Sequence[DirectPathWindow]) -> ArrayResponse:
     size = windows[0].ratio.shape[1]
     if size == 1:
         return ideal_response(1)
-    delay_s = element_delay_s(windows)
+    delay_s = element_delay_s(windows, groups)
     gain = _common(np.array([_each_element(window).gain for window in windows]))
     for free_elements in (True, False):
         found = [
@@ -123,30 +127,56 @@ def array_response(windows: Sequence[DirectPathWindow]) -> ArrayResponse:
         var = np.array([path.element_var for path in found]) / np.array(mean_power)
         correction, uncertain = agreed_gains(gains, var)
         gain = normalized_gain(gain * correction)
-    if np.mean(np.abs(gain - 1.0) ** 2) < _ABOUT_IDEAL:
-        gain = normalized_gain(_without_slope(gain))
-    error_var = float(np.mean(np.abs(gain - 1.0) ** 2))
+    turn = _board_turns(gain, groups)
+    own: ComplexArray = gain * turn.conj()
+    if len(groups) < 2 and np.mean(np.abs(own - 1.0) ** 2) < _ABOUT_IDEAL:
+        own = normalized_gain(_without_slope(own))
+    error_var = float(np.mean(np.abs(own - 1.0) ** 2))
     if size < ELEMENTS_PER_SCATTERER and error_var < _ABOUT_IDEAL:
         uncertain += _SCATTERED_SHARE * float(np.mean([path.scattered**2 for path in found]))
         kept = _TYPICAL_VAR / (_TYPICAL_VAR + uncertain)
     else:
         kept = max(0.0, 1.0 - uncertain / max(error_var, 1e-30))
-    return ArrayResponse(1.0 + kept * (gain - 1.0), delay_s, error_var, kept * uncertain)
+    # Boards' phases are what they are: half of a gain's variance, the mean over a board.
+    of_boards = uncertain / 2.0 * max(len(groups) - 1, 0) / size
+    left_var = kept * uncertain + of_boards
+    return ArrayResponse(turn * (1.0 + kept * (own - 1.0)), delay_s, error_var, left_var)
 
 
-def element_delay_s(windows: Sequence[DirectPathWindow]) -> FloatArray:
-    """Delay of each element's envelope over their mean, shape ``(M,)``, in seconds.
+def _board_turns(gain: ComplexArray, groups: Groups) -> ComplexArray:
+    """Phase of each element's board, shape ``(M,)``; gains of one board have none."""
+    turn = np.ones_like(gain)
+    for group in map(list, groups if len(groups) > 1 else ()):
+        total = gain[group].sum()
+        turn[group] = total / max(abs(total), 1e-12)
+    return turn
 
-    As if the poses were as the windows have them.
+
+def element_delay_s(windows: Sequence[DirectPathWindow], groups: Groups = ()) -> FloatArray:
+    """Delay of each element's envelope over the mean of a group, shape ``(M,)``, in seconds.
+
+    As if the poses were as the windows have them; `groups` as in `array_response`.
     """
-    found, noise_var = [], []
+    late_s, noise_var = [], []
     for window in windows:
         lay = _each_element(window)
-        found.append(lay.delay_s - lay.delay_s.mean())
+        late_s.append(lay.delay_s)
         power = len(window.ratio) * float(np.mean(np.abs(lay.gain) ** 2))
         var_s2 = delay_var_s2(power / window.noise_var, window.bands.rms_bandwidth_hz)
         noise_var.append(max(float(var_s2), _LEAST_NOISE_S**2))
-    return agreed_delays(np.array(found), np.array(noise_var))
+    found, size = np.array(late_s), len(late_s[0])
+    delay_s, boards = np.zeros(size), [list(group) for group in groups or [range(size)]]
+    for board in boards:
+        mean_s = found[:, board].mean(axis=1, keepdims=True)
+        own_s = agreed_delays(found[:, board] - mean_s, np.array(noise_var))
+        first_s = found[:, boards[0]].mean(axis=1, keepdims=True)
+        delay_s[board] = own_s + np.median(mean_s - first_s)
+    if len(boards) > 1:
+        ones = np.ones(size, dtype=np.complex128)
+        later_s = board_delays_s([window.corrected(ones, delay_s) for window in windows], boards)
+        for board, board_s in zip(boards, later_s, strict=True):
+            delay_s[board] += board_s
+    return delay_s
 
 
 def _each_element(window: DirectPathWindow) -> Alignment:

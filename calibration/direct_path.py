@@ -6,6 +6,7 @@ later, and how much later is known on average, so the path is estimated in colou
 kind: what arrives first weighs most.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -99,6 +100,10 @@ class DirectPathWindow:
         turn = np.exp(2j * np.pi * self.bands.offset_hz[:, None] * delay_s)
         noise_var = self.noise_var * float(np.mean(np.abs(gain) ** -2.0))
         return replace(self, ratio=self.ratio * turn / gain, noise_var=noise_var)
+
+    def of_elements(self, elements: Sequence[int]) -> "DirectPathWindow":
+        """The window as some of the elements have seen it."""
+        return replace(self, ratio=self.ratio[:, list(elements)])
 
     def about(self, tx: Node, rx: Node) -> "DirectPathWindow":
         """The window over the direct path that the nodes have as given here."""

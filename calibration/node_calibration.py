@@ -31,7 +31,7 @@ from drivers.link_budget import channel_noise_var
 from drivers.node import Node
 from drivers.node_errors import SINE, TIME_M, NodeErrors, node_with
 from drivers.waveform import OfdmGrid, pilot_symbols
-from processing.alignment import align
+from processing.alignment import Groups, align
 from processing.channel import channel_estimate
 
 # Relative change of an amplitude for a decibel.
@@ -119,6 +119,7 @@ class NodeCalibrator:
         self._windows: dict[Link, DirectPathWindow] = {}
         self._timed: dict[Link, tuple[bool, float]] = {}
         self._epochs: dict[Link, int] = {}
+        self._groups: dict[str, Groups] = {}
         self._noise_db: dict[str, list[float]] = {}
         self._compared: dict[tuple[str, str], list[ComparedElements]] = {}
 
@@ -134,6 +135,7 @@ class NodeCalibrator:
         self._windows[link] = window
         self._timed[link] = capture.delay_is_absolute, capture.delay_var_s2
         self._epochs[link] = capture.config_epoch
+        self._groups[capture.rx_id] = capture.coherent_groups
         return True
 
     def add_pair(self, first: Capture, second: Capture) -> None:
@@ -201,7 +203,7 @@ class NodeCalibrator:
         heard = self._heard(rx_id)
         if not heard:
             return ideal_response(self._nodes[rx_id].array.num_elements)
-        return array_response(heard)
+        return array_response(heard, self._groups[rx_id])
 
     def _direct_path(self, link: Link, response: ArrayResponse) -> DirectPath:
         return find_direct_path(self._windows[link].corrected(response.gain, response.delay_s))
@@ -237,7 +239,9 @@ class NodeCalibrator:
         heard = [
             window.about(placed[window.tx.node_id], placed[name]) for window in self._heard(name)
         ]
-        delay_s = element_delay_s(heard) if heard else response.delay_s
+        delay_s = response.delay_s
+        if heard:
+            delay_s = element_delay_s(heard, self._groups[name])
         return replace(response, gain=gain, delay_s=delay_s)
 
 

@@ -110,7 +110,7 @@ class Capture:
         Whether phase, time and gain are the radios' own, so that a background applies only after
         alignment to it.
     coherent_groups
-        Elements that share them; empty for all.
+        Elements that share them; empty for all. The capture's time is that of the first group.
     quality
         Flags that travel with the data.
     first_sample_tick

@@ -77,7 +77,8 @@ class Capabilities:
     phase_stable_retune
         Whether phases between coherent channels survive a retune.
     coherent_groups
-        Receive channels whose relative phases stay put between retunes.
+        Receive channels whose relative phases stay put between retunes. Where groups have times of
+        their own, the radio's time is that of the first, which transmits.
     radiates
         Whether transmitting makes a real wave, so that the host's permission is needed.
     """

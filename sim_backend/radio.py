@@ -23,7 +23,7 @@ from drivers.tuning import (
     check_samples,
     transmit_power_dbm,
 )
-from sim_backend.capabilities import simulated_capabilities
+from sim_backend.capabilities import board_elements, simulated_capabilities
 from sim_backend.ether import Ether
 from sim_backend.faults import FaultKind, Faults
 from sim_backend.impairments import Impairments
@@ -47,6 +47,14 @@ class SimRadio:
         Of each kind of fault, each time that it could strike.
     unit
         Which piece of hardware it is; that of the node, if left out.
+    boards
+        Motherboards that share the array's elements evenly, each with oscillators, a pulse and a
+        time of its own. The first transmits.
+
+    Raises
+    ------
+    RadioError
+        If boards cannot share the elements, or have no reference in common.
     """
 
     def __init__(
@@ -56,17 +64,23 @@ class SimRadio:
         impairments: Impairments,
         fault_probability: Mapping[FaultKind, float] | None = None,
         unit: int | None = None,
+        boards: int = 1,
     ) -> None:
         self._ether = ether
         self._impairments = impairments
-        self._transceiver = Transceiver(ether, node_index, impairments, unit=unit)
         self.faults = Faults(ether.scene.seed, node_index, fault_probability)
-        node = self._transceiver.node
+        node = ether.scene.nodes[node_index]
+        groups = board_elements(node, impairments, boards)
+        self._boards = [
+            Transceiver(ether, node_index, impairments, slice(group[0], group[-1] + 1), board, unit)
+            for board, group in enumerate(groups)
+        ]
+        self._transceiver = self._boards[0]
         self._info = RadioInfo(
             kind="sim",
             serial=simulated_serial(ether.scene.seed, node.node_id, unit),
             software="isac-testbed",
-            capabilities=simulated_capabilities(node, impairments),
+            capabilities=simulated_capabilities(node, impairments, groups),
         )
         self._tuning: Tuning | None = None
         self._epoch = 0
@@ -166,7 +180,8 @@ class SimRadio:
         able = self._info.capabilities
         full_scale_dbm = able.rx_full_scale_dbm - tuning.rx_gain_db
         self._refresh_locks()
-        samples = self._transceiver.receive(tick, num_samples, full_scale_dbm)
+        heard = [board.receive(tick, num_samples, full_scale_dbm) for board in self._boards]
+        samples = np.concatenate(heard, axis=1) if len(heard) > 1 else heard[0]
         block = IqBlock(
             samples=samples,
             first_sample_tick=tick if able.timed_bursts else None,
@@ -255,10 +270,11 @@ class SimRadio:
         self._tune()
 
     def _tune(self) -> None:
-        self._transceiver.tune(
-            self._tuned(), self._epoch,
-            clock_locked=self._clock_locked, pps_locked=self._pps_locked,
-        )  # fmt: skip
+        for board in self._boards:
+            board.tune(
+                self._tuned(), self._epoch,
+                clock_locked=self._clock_locked, pps_locked=self._pps_locked,
+            )  # fmt: skip
 
     def _damaged(self, block: IqBlock) -> IqBlock:
         """The block with what the receiving faults do to it, and the flags that tell of them."""

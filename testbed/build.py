@@ -11,6 +11,7 @@ from drivers.burst import SoundingBurst
 from drivers.geometry import Pose, area_corners_m, bistatic_delay_s
 from drivers.grids import fitting_sample_rate_hz, prefix_length
 from drivers.node import Node, SurveyUncertainty
+from drivers.usrp.address import board_addresses
 from drivers.waveform import OfdmGrid
 from fusion.settings import FusionSettings
 from processing.search import ProcessingSettings
@@ -252,11 +253,13 @@ def radio_sections(site: Site, nodes: Sequence[Node]) -> dict[str, RadioSection]
 
 
 def simulated(site: Site) -> Site:
-    """The site with every radio replaced by a simulated one."""
+    """The site with every radio replaced by a simulated one, of as many boards."""
     raw = msgspec.to_builtins(site)
     for section in (raw["node_defaults"], *raw["nodes"]):
-        if section.get("radio") is not None:
-            section["radio"] = {"kind": "sim"}
+        radio = section.get("radio")
+        if radio is not None and radio["kind"] != "sim":
+            boards = len(board_addresses(radio["address"] or "")) if radio["kind"] == "usrp" else 1
+            section["radio"] = {"kind": "sim", "options": {"boards": boards} if boards > 1 else {}}
     return msgspec.convert(raw, Site)
 
 

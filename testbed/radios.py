@@ -37,9 +37,12 @@ class _SimulatedOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     unit
         Which piece of hardware the node has, whose errors it has; its own, if left out. Another
         number is a node that was replaced.
+    boards
+        Motherboards that share the elements, each with oscillators and a time of its own.
     """
 
     unit: Annotated[int, msgspec.Meta(ge=0, lt=2**31)] | None = None
+    boards: Annotated[int, msgspec.Meta(ge=1, le=64)] = 1
 
 
 class RadiosError(RadioError):
@@ -108,8 +111,10 @@ def simulated_radios(site: Site, ether: Ether) -> RadioFactory:
             for fault in site.simulation.faults
             if fault.node_id in (None, spec.node_id)
         }
-        unit = _simulated_unit(spec.node_id, spec.options)
-        return SimRadio(ether, index[spec.node_id], impairments, probability, unit)
+        options = _simulated_options(spec.node_id, spec.options)
+        return SimRadio(
+            ether, index[spec.node_id], impairments, probability, options.unit, options.boards
+        )
 
     return make
 
@@ -119,15 +124,15 @@ def simulated_identities(site: Site, nodes: Sequence[Node], seed: int) -> dict[s
     sections = radio_sections(site, nodes)
     return {
         name: RadioIdentity(
-            "sim", simulated_serial(seed, name, _simulated_unit(name, section.options))
+            "sim", simulated_serial(seed, name, _simulated_options(name, section.options).unit)
         )
         for name, section in sections.items()
     }
 
 
-def _simulated_unit(node_id: str, options: Mapping[str, object]) -> int | None:
+def _simulated_options(node_id: str, options: Mapping[str, object]) -> _SimulatedOptions:
     try:
-        return msgspec.convert(dict(options), _SimulatedOptions).unit
+        return msgspec.convert(dict(options), _SimulatedOptions)
     except msgspec.ValidationError as error:
         msg = f"node {node_id!r}: radio options: {error}"
         raise RadioError(msg, "correct them in the site file") from error

@@ -102,7 +102,10 @@ def _daughterboard(usrp: Any, channel: int) -> str:
 
 
 def _coherent_groups(usrp: Any, options: UsrpOptions) -> tuple[tuple[int, ...], ...]:
-    """Columns of a block whose channels share a synthesizer: those of one daughterboard."""
+    """Columns of a block whose channels share a synthesizer: those of one daughterboard.
+
+    Those of the board that transmits come first.
+    """
     channels = options.rx_channels or ()
     if options.shared_lo:
         return (tuple(range(len(channels))),)
@@ -110,7 +113,9 @@ def _coherent_groups(usrp: Any, options: UsrpOptions) -> tuple[tuple[int, ...], 
     groups: dict[tuple[int, str], list[int]] = {}
     for column, channel in enumerate(channels):
         groups.setdefault(slots[channel], []).append(column)
-    return tuple(tuple(columns) for columns in groups.values())
+    own_board = channel_slots(usrp, usrp.get_tx_subdev_spec)[options.tx_channel][0]
+    order = sorted(groups, key=lambda slot: slot[0] != own_board)
+    return tuple(tuple(groups[slot]) for slot in order)
 
 
 def _range(ranges: Any) -> Range:

@@ -29,7 +29,8 @@ def sim_radio(preset: str) -> SimRadio:
         for n, name in enumerate("ab")
     ]
     scene = draw_scene(1, nodes, SceneStatistics((0.0, 0.0, 10.0, 10.0), num_clutter=2))
-    return SimRadio(Ether(scene), 0, PRESETS[preset])
+    name, _, boards = preset.partition(" of ")
+    return SimRadio(Ether(scene), 0, PRESETS[name], boards=int(boards or 1))
 
 
 def _bench(kind: str) -> Bench:
@@ -40,7 +41,14 @@ def _bench(kind: str) -> Bench:
     return Bench(radio, TUNING)
 
 
-KINDS = ["sim ideal", "sim lab", "sim pluto", "interlocked ideal", "interlocked pluto"]
+KINDS = [
+    "sim ideal",
+    "sim lab",
+    "sim lab of 3",
+    "sim pluto",
+    "interlocked ideal",
+    "interlocked pluto",
+]
 
 
 @pytest.mark.parametrize("kind", KINDS)

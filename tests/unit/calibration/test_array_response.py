@@ -19,18 +19,24 @@ HALL_M = (0.0, 0.0, 24.0, 20.0)
 PLACES = (((0.5, 0.5), 40.0), ((23.5, 1.0), 140.0), ((11.0, 19.5), 270.0))
 
 
-def responses_in_a_hall(seed: int, num_elements: int):
-    """Of three nodes with ideal elements that hear each other among ten scatterers."""
+def hall(seed: int, num_elements: int):
+    """Among ten scatterers: three nodes with ideal elements, and the channel of each link."""
     array = UniformLinearArray(num_elements, GRID.wavelength_m / 2.0)
     nodes = [
         Node(str(n), str(n), Pose(place, float(np.deg2rad(boresight))), array)
         for n, (place, boresight) in enumerate(PLACES)
     ]
     scene = draw_scene(seed, nodes, replace(SceneStatistics(HALL_M), num_clutter=10))
+    return nodes, lambda tx, rx: background_channel(scene, GRID, tx, rx)
+
+
+def responses_in_a_hall(seed: int, num_elements: int):
+    """Of three nodes that hear each other among scatterers."""
+    nodes, channel_of = hall(seed, num_elements)
     for rx in range(3):
         windows = [
             direct_path_window(
-                background_channel(scene, GRID, tx, rx), nodes[tx], nodes[rx], GRID,
+                channel_of(tx, rx), nodes[tx], nodes[rx], GRID,
                 channel_noise_var(nodes[tx], nodes[rx], GRID),
             )
             for tx in range(3) if tx != rx

@@ -16,6 +16,7 @@ from testbed.build import (
     build_scene,
     overridden,
     radio_kinds,
+    simulated,
 )
 from testbed.site import SiteError
 from tests.unit.testbed.sites import as_site, changed, hall, lab
@@ -170,3 +171,18 @@ def test_radio_kinds_of_listed_and_drawn_nodes():
     assert radio_kinds(as_site(mixed)) == {"sim", "usrp", "pluto"}
     drawn = changed(hall(), {"node_defaults.radio": {"kind": "replay"}})
     assert radio_kinds(as_site(drawn)) == {"replay"}
+
+
+def test_simulated_radios_have_as_many_boards_as_those_they_replace():
+    raw = changed(
+        lab(),
+        {
+            "nodes.0.radio": {"kind": "usrp", "address": "addr0=10.0.0.2,addr1=10.0.0.3"},
+            "nodes.1.radio": {"kind": "usrp", "address": "addr=10.0.0.4"},
+            "nodes.2.radio": {"kind": "pluto", "address": "ip:10.0.0.5:30431"},
+            "nodes.3.radio": {"kind": "sim", "options": {"unit": 7}},
+        },
+    )
+    radios = [node.radio for node in simulated(as_site(raw)).nodes[:4]]
+    assert {radio.kind for radio in radios} == {"sim"}
+    assert [radio.options for radio in radios] == [{"boards": 2}, {}, {}, {"unit": 7}]

@@ -51,7 +51,12 @@ def test_a_node_that_was_replaced_has_other_hardware_and_another_serial():
 
 @pytest.mark.parametrize(
     ("options", "words"),
-    [({"unti": 3}, "unknown field `unti`"), ({"unit": -1}, ">= 0"), ({"unit": "x"}, "int")],
+    [
+        ({"unti": 3}, "unknown field `unti`"),
+        ({"unit": -1}, ">= 0"),
+        ({"unit": "x"}, "int"),
+        ({"boards": 0}, ">= 1"),
+    ],
 )
 def test_options_that_no_simulated_radio_has_are_named(options, words):
     site = with_options(options)
@@ -59,3 +64,26 @@ def test_options_that_no_simulated_radio_has_are_named(options, words):
         opened(site)
     with pytest.raises(RadioError, match="correct them in the site file"):
         simulated_identities(site, simulate(site, 5).source.nodes, 5)
+
+
+def test_boards_share_the_elements():
+    _, radios = opened(with_options({"boards": 2}))
+    assert radios["b"].info.capabilities.coherent_groups == ((0,), (1,))
+    assert radios["a"].info.capabilities.coherent_groups == ((0, 1),)
+
+
+def test_boards_that_cannot_share_the_elements_are_refused():
+    with pytest.raises(RadiosError, match="node 'b': 3 boards cannot share 2 elements evenly"):
+        opened(with_options({"boards": 3}))
+
+
+def test_boards_without_a_reference_in_common_are_refused():
+    raw = changed(
+        tiny(),
+        {
+            "simulation.impairments": {"preset": "pluto"},
+            "nodes.1.radio": {"kind": "sim", "options": {"boards": 2}},
+        },
+    )
+    with pytest.raises(RadiosError, match="2 boards without a reference in common have no time"):
+        opened(as_site(raw))
