@@ -53,8 +53,8 @@ class ArrayResponse:
         Of the envelope, shape ``(M,)``, mean zero over the elements that share the node's time;
         the carrier's turn is in `gain`.
     error_var
-        Mean square of ``gain - 1`` as found, before it was drawn towards one by what clutter and
-        noise leave of it: how far from ideal the elements are.
+        Mean square of ``gain - 1`` as found, boards' phases apart, before it was drawn towards one
+        by what clutter and noise leave of it: how far from ideal the elements are.
     left_var
         Mean square of what is still unknown of the gains, their common factor and the slope of
         their phases apart.
@@ -95,14 +95,14 @@ def array_response(windows: Sequence[DirectPathWindow], groups: Groups = ()) -> 
 
     Of elements that are about as they should be, without slope of the phase over them: that is one
     constant error of the sine, which `calibration.timing` finds with the poses, from the same
-    direct paths but not twice. Over elements of any phase a slope means nothing.
+    direct paths but not twice. Over elements or boards of any phase a slope means nothing.
 
     Parameters
     ----------
     windows
         All of one receiver, at least one.
     groups
-        Elements that share a time, that of the node first; all, if empty.
+        Elements that share phases and a time, that of the node first; all, if empty.
 
     Raises
     ------
@@ -127,20 +127,29 @@ def array_response(windows: Sequence[DirectPathWindow], groups: Groups = ()) -> 
         var = np.array([path.element_var for path in found]) / np.array(mean_power)
         correction, uncertain = agreed_gains(gains, var)
         gain = normalized_gain(gain * correction)
-    turn = _board_turns(gain, groups)
+    scattered_var = float(np.mean([path.scattered**2 for path in found]))
+    return _drawn_to_ideal(gain, delay_s, uncertain, scattered_var, groups)
+
+
+def _drawn_to_ideal(
+    gain: ComplexArray, delay_s: FloatArray, uncertain: float, scattered_var: float, groups: Groups
+) -> ArrayResponse:
+    """Gains drawn to one by what links leave uncertain of them, each board's phase apart."""
+    size, turn = len(gain), _board_turns(gain, groups)
     own: ComplexArray = gain * turn.conj()
     if len(groups) < 2 and np.mean(np.abs(own - 1.0) ** 2) < _ABOUT_IDEAL:
         own = normalized_gain(_without_slope(own))
     error_var = float(np.mean(np.abs(own - 1.0) ** 2))
     if size < ELEMENTS_PER_SCATTERER and error_var < _ABOUT_IDEAL:
-        uncertain += _SCATTERED_SHARE * float(np.mean([path.scattered**2 for path in found]))
+        uncertain += _SCATTERED_SHARE * scattered_var
         kept = _TYPICAL_VAR / (_TYPICAL_VAR + uncertain)
     else:
         kept = max(0.0, 1.0 - uncertain / max(error_var, 1e-30))
-    # Boards' phases are what they are: half of a gain's variance, the mean over a board.
-    of_boards = uncertain / 2.0 * max(len(groups) - 1, 0) / size
-    left_var = kept * uncertain + of_boards
-    return ArrayResponse(turn * (1.0 + kept * (own - 1.0)), delay_s, error_var, left_var)
+    # Nothing draws a board's phase: half of a gain's variance, and the mean over a board.
+    left_of_boards = uncertain / 2.0 * max(len(groups) - 1, 0) / size
+    return ArrayResponse(
+        turn * (1.0 + kept * (own - 1.0)), delay_s, error_var, kept * uncertain + left_of_boards
+    )
 
 
 def _board_turns(gain: ComplexArray, groups: Groups) -> ComplexArray:
@@ -157,26 +166,29 @@ def element_delay_s(windows: Sequence[DirectPathWindow], groups: Groups = ()) ->
 
     As if the poses were as the windows have them; `groups` as in `array_response`.
     """
-    late_s, noise_var = [], []
-    for window in windows:
-        lay = _each_element(window)
-        late_s.append(lay.delay_s)
-        power = len(window.ratio) * float(np.mean(np.abs(lay.gain) ** 2))
-        var_s2 = delay_var_s2(power / window.noise_var, window.bands.rms_bandwidth_hz)
-        noise_var.append(max(float(var_s2), _LEAST_NOISE_S**2))
-    found, size = np.array(late_s), len(late_s[0])
+    lays = [_each_element(window) for window in windows]
+    late_s = np.array([lay.delay_s for lay in lays])
+    noise_var = np.array([_delay_noise_var(*each) for each in zip(windows, lays, strict=True)])
+    size = late_s.shape[1]
     delay_s, boards = np.zeros(size), [list(group) for group in groups or [range(size)]]
     for board in boards:
-        mean_s = found[:, board].mean(axis=1, keepdims=True)
-        own_s = agreed_delays(found[:, board] - mean_s, np.array(noise_var))
-        first_s = found[:, boards[0]].mean(axis=1, keepdims=True)
-        delay_s[board] = own_s + np.median(mean_s - first_s)
+        mean_s = late_s[:, board].mean(axis=1, keepdims=True)
+        later_s = mean_s - late_s[:, boards[0]].mean(axis=1, keepdims=True)
+        own_s = agreed_delays(late_s[:, board] - mean_s, noise_var)
+        delay_s[board] = own_s + np.median(later_s)
     if len(boards) > 1:
         ones = np.ones(size, dtype=np.complex128)
-        later_s = board_delays_s([window.corrected(ones, delay_s) for window in windows], boards)
-        for board, board_s in zip(boards, later_s, strict=True):
+        still_s = board_delays_s([window.corrected(ones, delay_s) for window in windows], boards)
+        for board, board_s in zip(boards, still_s, strict=True):
             delay_s[board] += board_s
     return delay_s
+
+
+def _delay_noise_var(window: DirectPathWindow, lay: Alignment) -> float:
+    """Of one element's delay, by noise alone."""
+    power = len(window.ratio) * float(np.mean(np.abs(lay.gain) ** 2))
+    var_s2 = delay_var_s2(power / window.noise_var, window.bands.rms_bandwidth_hz)
+    return max(float(var_s2), _LEAST_NOISE_S**2)
 
 
 def _each_element(window: DirectPathWindow) -> Alignment:
