@@ -177,8 +177,8 @@ class NearResidual:
         least = self._own(hypothesis)[0] - _CLEARLY_BETTER * noise_power
         kept = np.maximum(grid.kept, _LEAST_TOLD)
         is_as_good = likelihood + self._unsure(likelihood, kept) > least
-        elsewhere = self._elsewhere(hypothesis, grid)
-        return bool(np.any((kept < LEAST_SHARE) & is_as_good & elsewhere & (likelihood > 0.0)))
+        rivals = (kept < LEAST_SHARE) & is_as_good & (likelihood > 0.0)
+        return bool(rivals.any() and np.any(rivals & self._elsewhere(hypothesis, grid)))
 
     def _unsure(self, likelihood: FloatArray, kept: FloatArray) -> FloatArray:
         """How far likelihoods of echoes of which so much is left may be off.
