@@ -27,7 +27,7 @@ from sim_backend.capabilities import board_elements, simulated_capabilities
 from sim_backend.ether import Ether
 from sim_backend.faults import FaultKind, Faults
 from sim_backend.impairments import Impairments
-from sim_backend.transceiver import Transceiver
+from sim_backend.transceiver import board_transceivers
 
 _STALE_BLOCKS = 4  # kernel buffers of a Pluto
 
@@ -71,10 +71,7 @@ class SimRadio:
         self.faults = Faults(ether.scene.seed, node_index, fault_probability)
         node = ether.scene.nodes[node_index]
         groups = board_elements(node, impairments, boards)
-        self._boards = [
-            Transceiver(ether, node_index, impairments, slice(group[0], group[-1] + 1), board, unit)
-            for board, group in enumerate(groups)
-        ]
+        self._boards = board_transceivers(ether, node_index, impairments, groups, unit)
         self._transceiver = self._boards[0]
         self._info = RadioInfo(
             kind="sim",

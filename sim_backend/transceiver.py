@@ -1,5 +1,7 @@
 """The analogue half of a simulated radio: clock, oscillators and front end of one node."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from drivers.geometry import ComplexArray
@@ -183,6 +185,20 @@ class Transceiver:
         parts = rng.standard_normal((*shape, 2), dtype=np.float32)
         parts *= np.float32(np.sqrt(power_mw / 2.0))
         return parts.view(np.complex64)[..., 0]
+
+
+def board_transceivers(
+    ether: Ether,
+    node_index: int,
+    impairments: Impairments,
+    groups: Sequence[Sequence[int]],
+    unit: int | None,
+) -> list[Transceiver]:
+    """One for each of a node's boards, which have adjacent elements; `unit` as of `SimRadio`."""
+    return [
+        Transceiver(ether, node_index, impairments, slice(group[0], group[-1] + 1), board, unit)
+        for board, group in enumerate(groups)
+    ]
 
 
 def _repeated(samples: ComplexArray, first: int, count: int) -> ComplexArray:
