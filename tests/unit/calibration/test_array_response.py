@@ -30,18 +30,23 @@ def hall(seed: int, num_elements: int):
     return nodes, lambda tx, rx: background_channel(scene, GRID, tx, rx)
 
 
+def windows_of(rx: int, nodes, channel_of):
+    """What a node of a hall hears of the others."""
+    windows = [
+        direct_path_window(
+            channel_of(tx, rx), nodes[tx], nodes[rx], GRID,
+            channel_noise_var(nodes[tx], nodes[rx], GRID),
+        )
+        for tx in range(3) if tx != rx
+    ]  # fmt: skip
+    return [window for window in windows if window is not None]
+
+
 def responses_in_a_hall(seed: int, num_elements: int):
     """Of three nodes that hear each other among scatterers."""
-    nodes, channel_of = hall(seed, num_elements)
+    among = hall(seed, num_elements)
     for rx in range(3):
-        windows = [
-            direct_path_window(
-                channel_of(tx, rx), nodes[tx], nodes[rx], GRID,
-                channel_noise_var(nodes[tx], nodes[rx], GRID),
-            )
-            for tx in range(3) if tx != rx
-        ]  # fmt: skip
-        yield array_response([window for window in windows if window is not None])
+        yield array_response(windows_of(rx, *among))
 
 
 def test_two_elements_are_not_bent_by_what_stands_beside_them():

@@ -4,10 +4,9 @@ import numpy as np
 import pytest
 
 from calibration.array_response import array_response
-from calibration.direct_path import direct_path_window
-from drivers.link_budget import channel_noise_var
 from processing.alignment import shifted
-from tests.unit.calibration.test_array_response import GRID, hall
+from tests.paper.direct_paths import root_mean_square
+from tests.unit.calibration.test_array_response import GRID, hall, windows_of
 
 BOARDS = ((0, 1), (2, 3))
 LATE_S = 20e-9
@@ -23,20 +22,13 @@ def found():
         for rx in range(3):
             late_s, turn = rng.uniform(-LATE_S, LATE_S), np.exp(2j * np.pi * rng.random())
             late = np.repeat([0.0, late_s], 2), np.repeat([1.0, turn], 2)
-            windows = [
-                direct_path_window(
-                    shifted(channel_of(tx, rx), GRID, *late), nodes[tx], nodes[rx], GRID,
-                    channel_noise_var(nodes[tx], nodes[rx], GRID),
-                )
-                for tx in range(3) if tx != rx
-            ]  # fmt: skip
-            heard = [window for window in windows if window is not None]
-            responses.append((late_s, turn, array_response(heard, BOARDS)))
+
+            def as_heard(tx, rx, late=late, channel_of=channel_of):
+                return shifted(channel_of(tx, rx), GRID, *late)
+
+            response = array_response(windows_of(rx, nodes, as_heard), BOARDS)
+            responses.append((late_s, turn, response))
     return responses
-
-
-def root_mean_square(values) -> float:
-    return float(np.sqrt(np.mean(np.square(values))))
 
 
 def test_boards_are_known_to_a_hundredth_of_a_cell(found):
@@ -53,7 +45,7 @@ def test_the_time_is_that_of_the_first_board(found):
 def test_elements_of_a_board_are_late_together(found):
     """They are: what scatterers pull each of them by is no delay of theirs."""
     apart_s = [response.delay_s[[1, 3]] - response.delay_s[[0, 2]] for _, _, response in found]
-    assert root_mean_square(apart_s) < 0.5e-9
+    assert root_mean_square(np.ravel(apart_s)) < 0.5e-9
 
 
 def test_elements_are_drawn_to_ideal_beside_their_board_s_phase(found):

@@ -90,6 +90,15 @@ def busy(values, num_steps):
     return values, np.full(3, total)
 
 
+def compute_while_interrupted(function, values, for_s=10.0):
+    """Call it again and again; the interrupt comes after five milliseconds."""
+    interrupt = Timer(0.005, os.kill, (os.getpid(), signal.SIGINT))
+    until_s = time.monotonic() + for_s
+    interrupt.start()
+    while time.monotonic() < until_s:
+        function(values, 100_000)
+
+
 @pytest.mark.parametrize("given", ["writable", "read only"])
 def test_an_interrupt_stays_one(given):
     """It comes while machine code computes, and its handler runs where that ends."""
@@ -97,13 +106,8 @@ def test_an_interrupt_stays_one(given):
     values.flags.writeable = given == "writable"
     busily(values, 1)
     for _ in range(20):
-        interrupt = Timer(0.005, os.kill, (os.getpid(), signal.SIGINT))
-        until_s = time.monotonic() + 10.0
-        with pytest.raises(KeyboardInterrupt):  # noqa: PT012
-            interrupt.start()
-            while time.monotonic() < until_s:
-                busily(values, 100_000)
-        interrupt.join()
+        with pytest.raises(KeyboardInterrupt):
+            compute_while_interrupted(busily, values)
 
 
 def test_what_compiled_code_raises_comes_as_it_is():

@@ -40,6 +40,14 @@ def test_the_whole_contract_holds(num_boards):
     assert left_out == {"refuses times it cannot keep", "stops sending"}
 
 
+def test_the_group_of_the_board_that_transmits_comes_first():
+    """The radio's time is theirs."""
+    with emulated_usrps(2) as usrps:
+        spec = RadioSpec("a", 4, usrps.address, {"tx_channel": 2})
+        with closing(open_usrp_radio(spec)) as radio:
+            assert radio.info.capabilities.coherent_groups == ((2, 3), (0, 1))
+
+
 def test_it_says_who_it_is(array):
     info = array.info
     assert info.kind == "usrp"
